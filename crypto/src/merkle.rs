@@ -1,0 +1,107 @@
+//! Merkle trees over digests, and over byte strings in chunks of 64 KiB.
+//!
+//! Leaves and nodes are hashed under different labels and the root binds the number of leaves, so
+//! neither a node nor a repeated last leaf can be passed off as something else (the flaws of
+//! unlabelled trees). A node without a right neighbour rises unchanged.
+
+use crate::digest::{Digest, tagged};
+
+/// Bytes in one chunk of [`chunk_root`]; the last chunk may be shorter.
+pub const CHUNK_BYTES: usize = 65_536;
+
+/// Which leaf of how many: both are bound by the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Position of the leaf, from zero.
+    pub index: usize,
+    /// Number of leaves in the tree.
+    pub count: usize,
+}
+
+/// The root over `leaves` in order. An empty list has a root of its own.
+pub fn root(label: &str, leaves: &[Digest]) -> Digest {
+    let mut level = leaves.iter().map(leaf_node).collect::<Vec<_>>();
+    while level.len() > 1 {
+        level = level.chunks(2).map(parent).collect();
+    }
+    seal_root(label, leaves.len(), level.first())
+}
+
+/// The siblings that [`verify`] needs for the leaf at `index`, from the bottom up.
+///
+/// # Panics
+/// If `index` is not below the number of leaves.
+pub fn path(leaves: &[Digest], index: usize) -> Vec<Digest> {
+    assert!(index < leaves.len(), "leaf {index} of {}", leaves.len());
+    let mut level = leaves.iter().map(leaf_node).collect::<Vec<_>>();
+    let mut position = index;
+    let mut siblings = Vec::new();
+    while level.len() > 1 {
+        siblings.extend(level.get(position ^ 1));
+        level = level.chunks(2).map(parent).collect();
+        position /= 2;
+    }
+    siblings
+}
+
+/// Whether `leaf` is at `place` under `root`. A path too long or too short is refused.
+pub fn verify(
+    label: &str,
+    root: &Digest,
+    leaf: &Digest,
+    place: Place,
+    siblings: &[Digest],
+) -> bool {
+    if place.index >= place.count {
+        return false;
+    }
+    let mut node = leaf_node(leaf);
+    let mut rest = siblings.iter();
+    let (mut position, mut width) = (place.index, place.count);
+    while width > 1 {
+        if position ^ 1 < width {
+            let Some(sibling) = rest.next() else {
+                return false;
+            };
+            let is_left = position.is_multiple_of(2);
+            node = if is_left {
+                join(&node, sibling)
+            } else {
+                join(sibling, &node)
+            };
+        }
+        position /= 2;
+        width = width.div_ceil(2);
+    }
+    rest.next().is_none() && seal_root(label, place.count, Some(&node)) == *root
+}
+
+/// The root over `bytes` in chunks of [`CHUNK_BYTES`]: what a model's parameters are named by.
+pub fn chunk_root(bytes: &[u8]) -> Digest {
+    let chunks = bytes
+        .chunks(CHUNK_BYTES)
+        .map(|chunk| tagged("csa1/chunk", &[chunk]));
+    root("csa1/chunk-root", &chunks.collect::<Vec<_>>())
+}
+
+fn leaf_node(leaf: &Digest) -> Digest {
+    tagged("csa1/merkle-leaf", &[&leaf.0])
+}
+
+fn parent(pair: &[Digest]) -> Digest {
+    match pair {
+        [left, right] => join(left, right),
+        [alone] => *alone,
+        _ => unreachable!("chunks(2) yields one or two"),
+    }
+}
+
+fn join(left: &Digest, right: &Digest) -> Digest {
+    tagged("csa1/merkle-node", &[&left.0, &right.0])
+}
+
+fn seal_root(label: &str, count: usize, top: Option<&Digest>) -> Digest {
+    let count = u32::try_from(count).expect("trees are bounded far below 2^32 leaves");
+    let top: &[u8] = top.map_or(&[], |top| &top.0);
+    tagged(label, &[&count.to_be_bytes(), top])
+}

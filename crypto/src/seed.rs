@@ -1,0 +1,110 @@
+//! Chance, and the only way it enters: 32 bytes from the host, and a tree of labels under them.
+//!
+//! The host draws entropy, the caller names what it is for, and the rest is determined; so a
+//! simulation can replay a year of rounds. Children, bytes, scalars and streams live under
+//! different labels, hence one (label, index) may serve each of them once.
+
+use curve25519_dalek::Scalar as FieldElement;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::kdf::{Key, expand_into};
+use crate::mask::{MaskKey, TILE_BYTES};
+use crate::secret::Secret;
+use crate::shamir::Scalar;
+
+/// A secret from which further secrets are derived.
+pub struct Seed {
+    secret: Secret<[u8; 32]>,
+    forks: u64,
+}
+
+impl Seed {
+    /// The root of a tree: `entropy` comes from the operating system, or from a test.
+    pub fn from_entropy(entropy: [u8; 32]) -> Self {
+        Self {
+            secret: Secret::new(entropy),
+            forks: 0,
+        }
+    }
+
+    /// The child of this name.
+    pub fn derive(&self, label: &str, index: u64) -> Self {
+        Self::from_entropy(self.expand("csa1/seed/child", label, index))
+    }
+
+    /// A child no earlier call has given.
+    pub fn fork(&mut self) -> Self {
+        let index = self.forks;
+        self.forks = index.checked_add(1).expect("nobody forks 2^64 times");
+        Self::from_entropy(self.expand("csa1/seed/fork", "", index))
+    }
+
+    /// 32 uniform bytes of this name.
+    pub fn bytes32(&self, label: &str, index: u64) -> [u8; 32] {
+        self.expand("csa1/seed/bytes", label, index)
+    }
+
+    /// A scalar of this name, uniform to within 2^-259: 64 bytes, reduced.
+    pub fn scalar(&self, label: &str, index: u64) -> Scalar {
+        let wide = Zeroizing::new(self.expand("csa1/seed/scalar", label, index));
+        Scalar::from_element(FieldElement::from_bytes_mod_order_wide(&wide))
+    }
+
+    /// An endless stream of this name, which restarts whenever it is asked for.
+    pub fn stream(&self, label: &str, index: u64) -> Stream {
+        let key = Key::from_bytes(self.expand("csa1/seed/stream", label, index));
+        Stream {
+            key: MaskKey::from(&key),
+            tile: vec![0; TILE_BYTES],
+            tiles: 0,
+            at: TILE_BYTES,
+        }
+    }
+
+    /// A child that also depends on `bytes`.
+    pub(crate) fn bind(&self, label: &str, bytes: &[u8]) -> Self {
+        let mut child = [0; 32];
+        expand_into(self.secret.expose(), label, &[bytes], &mut child);
+        Self::from_entropy(child)
+    }
+
+    fn expand<const N: usize>(&self, purpose: &str, label: &str, index: u64) -> [u8; N] {
+        let mut output = [0; N];
+        let parts: [&[u8]; 2] = [label.as_bytes(), &index.to_be_bytes()];
+        expand_into(self.secret.expose(), purpose, &parts, &mut output);
+        output
+    }
+}
+
+/// An endless deterministic stream: the tiles of [`crate::mask`] one after the other. How the
+/// requests are cut does not matter. Wiped when dropped.
+pub struct Stream {
+    key: MaskKey,
+    tile: Vec<u8>,
+    tiles: u64,
+    at: usize,
+}
+
+impl Stream {
+    /// The next bytes.
+    pub fn fill(&mut self, mut output: &mut [u8]) {
+        while !output.is_empty() {
+            if self.at == TILE_BYTES {
+                self.key.keystream(self.tiles, &mut self.tile);
+                self.tiles += 1;
+                self.at = 0;
+            }
+            let count = output.len().min(TILE_BYTES - self.at);
+            let (now, later) = output.split_at_mut(count);
+            now.copy_from_slice(&self.tile[self.at..self.at + count]);
+            self.at += count;
+            output = later;
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.tile.zeroize();
+    }
+}
