@@ -1,0 +1,110 @@
+//! Who somebody is: the consortium authority's signed word that a certificate belongs to a bank,
+//! the coordinator or the operator. Certificates themselves are the host's; here only their digest.
+
+use crypto::{BadSignature, Canonical, ToCanonical, VerifyKey};
+use serde::{Deserialize, Serialize};
+
+use crate::id::ClientId;
+use crate::signed::{Signable, Signed, Verified};
+use crate::time::Time;
+
+/// What a credential lets its holder do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Role {
+    /// A member institution: sits in rosters, contributes, receives results.
+    Bank,
+    /// The coordinator: signs rosters, manifests and results.
+    Coordinator,
+    /// The consortium's operator: signs plans, starts and watches rounds.
+    Operator,
+}
+
+/// The consortium authority's statement about one party (PROTOCOL.md §2).
+///
+/// It binds the TLS certificate to the Ed25519 protocol key, so that the TLS key, which may live
+/// in a hardware module, never signs protocol messages. One credential per legal entity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// What the holder may do.
+    pub role: Role,
+    /// The legal entity's name, unique in the consortium; at most [`crate::limits::NAME_BYTES_MAX`].
+    pub name: String,
+    /// The holder's identity: the digest of its certificate.
+    pub id: ClientId,
+    /// The key that verifies the holder's protocol messages.
+    pub key: VerifyKey,
+    /// Grows with every credential issued; revocations name it.
+    pub serial: u64,
+    /// The credential means nothing after this moment.
+    pub expires: Time,
+}
+
+impl ToCanonical for Credential {
+    fn canonical(&self) -> Vec<u8> {
+        let mut to = Canonical::new(1);
+        to.u8(match self.role {
+            Role::Bank => 0,
+            Role::Coordinator => 1,
+            Role::Operator => 2,
+        });
+        to.bytes(self.name.as_bytes());
+        to.digest(&self.id.0);
+        to.fixed(&self.key.0);
+        to.u64(self.serial).u64(self.expires.0);
+        to.finish()
+    }
+}
+
+impl Signable for Credential {
+    const KIND: &'static str = "credential";
+}
+
+/// The consortium's authority key, pinned at enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authority(pub VerifyKey);
+
+impl Authority {
+    /// Checks a credential for `role` at `now`.
+    ///
+    /// # Errors
+    /// [`CredentialError`], which says what was found.
+    pub fn admit(
+        &self,
+        credential: &Signed<Credential>,
+        role: Role,
+        now: Time,
+    ) -> Result<Verified<Credential>, CredentialError> {
+        let verified = credential.clone().verify(&self.0)?;
+        if verified.role != role {
+            return Err(CredentialError::Role { found: verified.role, expected: role });
+        }
+        if verified.expires < now {
+            return Err(CredentialError::Expired { expired: verified.expires, now });
+        }
+        Ok(verified)
+    }
+}
+
+/// Why a credential is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// Not signed by the pinned authority.
+    #[error("credential is not signed by the consortium's authority")]
+    Signature(#[from] BadSignature),
+    /// Signed, but for something else.
+    #[error("credential is for {found:?}, expected {expected:?}")]
+    Role {
+        /// The credential's role.
+        found: Role,
+        /// The role that was needed.
+        expected: Role,
+    },
+    /// Signed, but over.
+    #[error("credential expired at {expired:?}, it is {now:?}")]
+    Expired {
+        /// Its end.
+        expired: Time,
+        /// The moment it was shown.
+        now: Time,
+    },
+}

@@ -1,0 +1,55 @@
+//! Every bound, in one list, each with its reason. A constant that nothing uses fails a test.
+
+/// The version in every manifest and in the ALPN `phalanx/1`.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// Members of a roster: beyond it the all-to-all shares of an escrow outgrow the update itself.
+pub const MEMBERS_MAX: usize = 1_000;
+
+/// A name in a credential or plan: legal names are shorter, and it is repeated in every roster.
+pub const NAME_BYTES_MAX: usize = 128;
+
+/// Words of one vector: 40 MiB at 32 bits, the largest model and risk table planned for.
+pub const WORDS_MAX: u64 = 10 << 20;
+
+/// One frame: the largest vector and its envelope.
+pub const FRAME_BYTES_MAX: usize = 48 << 20;
+
+/// A frame that is no vector, escrow bundle or result: read without waiting for a bulk place.
+pub const CONTROL_BYTES_MAX: usize = 1 << 20;
+
+/// Header words before the payload: four canaries, a count and a weight.
+pub const HEADER_WORDS: usize = 6;
+
+/// Guard bits of the ring: honest sums use at most a quarter of it, so garbage shows.
+pub const GUARD_BITS: u8 = 2;
+
+/// Steps a hash ratchet may be moved at once: 50 ms of hashing.
+pub const RATCHET_STEPS_MAX: u64 = 100_000;
+
+/// Burnt round numbers in one epoch before the coordinator stops and raises an alarm.
+pub const BURNT_ROUNDS_MAX: u32 = 3;
+
+/// Attempts at one round number before its plan's round is given up.
+pub const ATTEMPTS_MAX: u16 = 8;
+
+/// Plans waiting at the coordinator: an operator's queue, not a peer's.
+pub const PLANS_MAX: usize = 256;
+
+/// Tensors in a layout.
+pub const TENSORS_MAX: usize = 1_024;
+
+/// Bins of an evaluation histogram.
+pub const BINS_MAX: u32 = 65_536;
+
+/// Milliseconds between a client's heartbeats while it waits for something.
+pub const HEARTBEAT_MS: u64 = 2_000;
+
+/// Results sent to a client that is behind, in answer to one check-in.
+pub const CATCH_UP_RESULTS_MAX: usize = 16;
+
+/// Largest cohort with a full mask graph; above it the graph is sparse.
+pub const FULL_GRAPH_MEMBERS_MAX: usize = 128;
+
+/// Summaries in one answer to the operator.
+pub const ROUNDS_LISTED_MAX: u32 = 1_000;

@@ -1,0 +1,283 @@
+//! `Plan`: the operator's signed terms of a run of rounds, of one kind. What is trained or counted,
+//! on which days, with how many banks at least. No address and no path: those are configuration.
+
+use crypto::{Canonical, Digest, ToCanonical};
+use serde::{Deserialize, Serialize};
+
+use crate::credential::Credential;
+use crate::id::PlanId;
+use crate::signed::{Signable, Signed};
+use crate::time::{Duration, Time};
+
+/// The terms of a run of rounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// For people: at most [`crate::limits::NAME_BYTES_MAX`] bytes.
+    pub name: String,
+    /// What the banks do, and what the summed vector means.
+    pub work: Work,
+    /// How many rounds run under this plan, at least 1.
+    pub rounds: u32,
+    /// Who must be there.
+    pub cohort: CohortTerms,
+    /// How long each phase waits.
+    pub deadlines: Deadlines,
+    /// The noise added, if any. [`Privacy::None`] is a choice, and is stamped into every manifest.
+    pub privacy: Privacy,
+    /// Distinguishes plans that are otherwise equal.
+    pub nonce: u64,
+    /// No round opens after this moment.
+    pub expires: Time,
+}
+
+/// The four kinds of plan. All go through the one secure sum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Work {
+    /// Contrastive pretraining of the encoder on unlabelled transactions: weight deltas.
+    Pretrain(Training),
+    /// Fine-tuning of encoder and head on labels: weight deltas.
+    Finetune(Training),
+    /// Transactions and known frauds per merchant bucket and day: counts.
+    Risk(RiskTerms),
+    /// Histograms of the scores of frauds and of genuine transactions: counts.
+    Evaluate(EvaluateTerms),
+}
+
+/// A kind of plan without its terms: what a policy allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    /// See [`Work::Pretrain`].
+    Pretrain,
+    /// See [`Work::Finetune`].
+    Finetune,
+    /// See [`Work::Risk`].
+    Risk,
+    /// See [`Work::Evaluate`].
+    Evaluate,
+}
+
+/// Which model a plan is about: a schema, a layout and the seed of its first parameters.
+///
+/// The first parameters are a pure function of these ([`crate::genesis`]), so nobody hands
+/// anybody a crafted first model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelTerms {
+    /// Digest of the feature schema every member encodes with.
+    pub schema: Digest,
+    /// The tensors, in flat order.
+    pub layout: Layout,
+    /// Seed of the first parameters.
+    pub genesis_seed: u64,
+}
+
+/// The tensors of a model, in flat order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layout(pub Vec<TensorSpec>);
+
+/// One tensor of a layout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TensorSpec {
+    /// Its name in checkpoints.
+    pub name: String,
+    /// Its dimensions.
+    pub shape: Vec<u32>,
+    /// Which part of the network it belongs to.
+    pub part: Part,
+    /// How its first values are drawn.
+    pub init: Init,
+}
+
+/// A part of the network: what a plan trains is a set of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Part {
+    /// The transaction encoder.
+    Encoder,
+    /// The energies of the pretext task.
+    Energy,
+    /// The fraud head.
+    Head,
+}
+
+/// How a tensor's first values are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Init {
+    /// All zero.
+    Zeros,
+    /// All this value.
+    Constant(f32),
+    /// Uniform between minus and plus this bound.
+    Uniform(f32),
+    /// Normal with this standard deviation (a sum of twelve uniforms: no libm, same bytes everywhere).
+    Normal(f32),
+}
+
+/// Terms of a training round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// The model.
+    pub model: ModelTerms,
+    /// The parts whose deltas are summed, ascending.
+    pub parts: Vec<Part>,
+    /// Transactions of days `from_day..to_day` (days since the Unix epoch, UTC) are trained on;
+    /// a label counts only where it was known before `to_day + label_delay_days`.
+    pub from_day: u32,
+    /// The first day that is not trained on.
+    pub to_day: u32,
+    /// Days after `to_day` by which a label must have been known.
+    pub label_delay_days: u16,
+    /// Local optimiser steps in a round.
+    pub steps: u32,
+    /// Rows in a step.
+    pub batch: u32,
+    /// Learning rate of the head (of everything, in pretraining) in the first round.
+    pub rate: f32,
+    /// Learning rate of the encoder while fine-tuning, in the first round.
+    pub rate_encoder: f32,
+    /// Rates fall by a cosine over the plan's rounds to this share of the first.
+    pub rate_end: f32,
+    /// FedProx's proximal coefficient; 0 is FedAvg's local problem.
+    pub proximal: f32,
+    /// A bank with this many examples or more weighs 1; fewer weigh in proportion.
+    pub examples_cap: u64,
+    /// L2 bound of one bank's update, before its weight.
+    pub clip_norm: f32,
+    /// Largest |coordinate| after weighting that the fixed point can say.
+    pub range: f32,
+    /// Bits of the fixed point, sign included: 8 to 20.
+    pub value_bits: u8,
+    /// How the coordinator and every bank step the model with the mean update.
+    pub server: ServerRule,
+}
+
+/// How the mean update becomes the next model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ServerRule {
+    /// `next = model + rate * mean` (McMahan et al. 2017).
+    FedAvg {
+        /// Server learning rate.
+        rate: f32,
+    },
+    /// Adam on the mean update (Reddi et al. 2021).
+    FedAdam {
+        /// Server learning rate.
+        rate: f32,
+        /// First moment's decay.
+        beta1: f32,
+        /// Second moment's decay.
+        beta2: f32,
+        /// Added to the root of the second moment.
+        epsilon: f32,
+    },
+}
+
+/// Terms of a risk-count round. Vector: `[day][bucket](transactions, frauds)`, then per bucket
+/// 1 where the bank had any transaction in the days: `days * buckets * 2 + buckets` words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RiskTerms {
+    /// Size of the hashed table, at least 1.6 times the merchants (learning.md §2).
+    pub buckets: u32,
+    /// Salt of the hash from merchant to bucket.
+    pub salt: Digest,
+    /// First day counted, days since the Unix epoch.
+    pub from_day: u32,
+    /// Days counted.
+    pub days: u16,
+    /// Frauds count where they were known before `from_day + days + label_delay_days`.
+    pub label_delay_days: u16,
+    /// Buckets with fewer contributing banks are dropped by every bank before use.
+    pub banks_min: u16,
+}
+
+/// Terms of an evaluation round. Vector: genuine per bin, then frauds per bin: `2 * bins` words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EvaluateTerms {
+    /// The model that is judged.
+    pub model: ModelTerms,
+    /// Bins over the logit, see [`crate::histogram`].
+    pub bins: u32,
+    /// First day judged.
+    pub from_day: u32,
+    /// First day not judged.
+    pub to_day: u32,
+    /// Days after `to_day` by which a label must have been known.
+    pub label_delay_days: u16,
+}
+
+/// Who must be there for a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CohortTerms {
+    /// Banks needed before an epoch is agreed.
+    pub members_min: u16,
+    /// Banks assumed to collude with the coordinator; `None` is `floor((n-1)/3)`.
+    pub colluders: Option<u16>,
+    /// Honest banks that every opened sum must hold (m_min of secagg.md §2).
+    pub honest_min: u16,
+}
+
+/// How long each phase waits before it goes on without the absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// From the first bank's arrival: for the others.
+    pub selection: Duration,
+    /// For each half of the key agreement.
+    pub agreement: Duration,
+    /// For escrows.
+    pub escrow: Duration,
+    /// For masked updates: holds the local training.
+    pub collection: Duration,
+    /// For acknowledgements of the survivor set.
+    pub acknowledgement: Duration,
+    /// For reveals.
+    pub reveal: Duration,
+}
+
+/// The mechanism that bounds what a sum says about one customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Privacy {
+    /// None beyond the secure sum: SECURITY.md says what remains.
+    None,
+}
+
+/// A plan as it travels: the operator's signature and the credential that makes it count.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignedPlan {
+    /// The terms.
+    pub plan: Signed<Plan>,
+    /// The operator's credential.
+    pub operator: Signed<Credential>,
+}
+
+impl Plan {
+    /// The plan's identity.
+    #[must_use]
+    pub fn id(&self) -> PlanId {
+        PlanId(crypto::tagged("csa1/plan", &[&self.canonical()]))
+    }
+}
+
+impl Work {
+    /// The kind without its terms.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Pretrain(_) => Kind::Pretrain,
+            Self::Finetune(_) => Kind::Finetune,
+            Self::Risk(_) => Kind::Risk,
+            Self::Evaluate(_) => Kind::Evaluate,
+        }
+    }
+
+    /// The model the work is about; none for risk counts.
+    #[must_use]
+    pub fn model(&self) -> Option<&ModelTerms> {
+        match self {
+            Self::Pretrain(training) | Self::Finetune(training) => Some(&training.model),
+            Self::Evaluate(terms) => Some(&terms.model),
+            Self::Risk(_) => None,
+        }
+    }
+}
+
+impl Signable for Plan {
+    const KIND: &'static str = "plan";
+}
