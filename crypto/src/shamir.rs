@@ -155,12 +155,8 @@ impl Lagrange {
     /// If there are not as many shares as abscissae.
     pub fn combine(&self, shares: &[Scalar]) -> Scalar {
         assert_eq!(shares.len(), self.0.len(), "a share for every abscissa");
-        let terms = self
-            .0
-            .iter()
-            .zip(shares)
-            .map(|(weight, share)| weight * share.0);
-        Scalar(Zeroizing::new(terms.collect::<Vec<_>>()).iter().sum())
+        let terms = self.0.iter().zip(shares);
+        Scalar(terms.map(|(weight, share)| weight * share.0).sum())
     }
 }
 
