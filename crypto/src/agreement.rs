@@ -192,3 +192,6 @@ pub enum AgreementError {
     #[error("X25519 key of low order")]
     LowOrderPoint,
 }
+
+#[cfg(test)]
+mod tests;

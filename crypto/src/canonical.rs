@@ -90,3 +90,38 @@ pub trait ToCanonical {
     /// The bytes to hash or sign.
     fn canonical(&self) -> Vec<u8>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::sha256;
+    use crate::vectors;
+
+    #[test]
+    fn fields_are_encoded_as_struct_pack_does() {
+        let file = vectors::parse(include_str!("../vectors/digest.json"));
+        let mut value = Canonical::new(9);
+        value
+            .u8(1)
+            .u16(2)
+            .u32(3)
+            .u64(4)
+            .i64(-5)
+            .f32(-1.5)
+            .bytes(b"abc")
+            .fixed(b"xy");
+        value.digest(&sha256(&[])).list(2).u16(6).u16(7);
+        assert_eq!(value.finish(), vectors::hex(&file["canonical"]["bytes"]));
+        assert_eq!(
+            value.hash("csa1/test").0,
+            vectors::array(&file["canonical"]["hash"])
+        );
+    }
+
+    #[test]
+    fn neighbouring_fields_do_not_run_together() {
+        let split = Canonical::new(1).bytes(b"ab").bytes(b"c").finish();
+        assert_ne!(split, Canonical::new(1).bytes(b"a").bytes(b"bc").finish());
+        assert_ne!(split, Canonical::new(2).bytes(b"ab").bytes(b"c").finish());
+    }
+}

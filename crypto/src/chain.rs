@@ -70,3 +70,39 @@ pub enum ChainError {
         from: u64,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors;
+
+    #[test]
+    fn steps_are_those_of_an_independent_hkdf() {
+        let file = vectors::parse(include_str!("../vectors/kdf.json"));
+        let mut chain = Chain::start(&Key::from_bytes(vectors::array(&file["key"])));
+        for round in [0, 1, 2, 1000] {
+            let expected = vectors::array(&file["chain"][round.to_string()]);
+            assert_eq!(chain.at(round).expect("forward").expose(), &expected);
+        }
+        // The same round may be asked for again, an earlier one may not.
+        assert!(chain.at(1000).is_ok());
+        let refusal = ChainError::Past {
+            round: 999,
+            earliest: 1000,
+        };
+        assert_eq!(chain.at(999).err(), Some(refusal));
+    }
+
+    #[test]
+    fn a_leap_beyond_the_bound_is_refused_and_leaves_the_chain_usable() {
+        let mut chain = Chain::start(&Key::from_bytes([7; 32]));
+        let refusal = ChainError::TooFar {
+            round: STEPS_MAX + 1,
+            from: 0,
+        };
+        assert_eq!(chain.at(STEPS_MAX + 1).err(), Some(refusal));
+        assert!(chain.at(u64::MAX).is_err());
+        assert!(chain.at(0).is_ok());
+        assert!(chain.at(STEPS_MAX).is_ok());
+    }
+}

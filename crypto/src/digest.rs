@@ -95,3 +95,55 @@ fn nibble(digit: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors;
+
+    #[test]
+    fn digests_are_those_of_hashlib() {
+        let file = vectors::parse(include_str!("../vectors/digest.json"));
+        for case in vectors::list(&file["sha256"]) {
+            let parts = vectors::hex_list(&case["parts"]);
+            assert_eq!(
+                sha256(&vectors::slices(&parts)).0,
+                vectors::array(&case["out"])
+            );
+        }
+        let mut seen = Vec::new();
+        for case in vectors::list(&file["tagged"]) {
+            let parts = vectors::hex_list(&case["parts"]);
+            let digest = tagged(vectors::text(&case["label"]), &vectors::slices(&parts));
+            assert_eq!(digest.0, vectors::array(&case["out"]));
+            assert!(!seen.contains(&digest), "two calls hash the same bytes");
+            seen.push(digest);
+        }
+    }
+
+    #[test]
+    fn hexadecimal_is_read_back_and_nothing_else_is_read() {
+        let digest = sha256(&[b"x"]);
+        let text = digest.to_hex();
+        assert_eq!(Digest::from_hex(&text), Some(digest));
+        assert_eq!(Digest::from_hex(&text.to_uppercase()), Some(digest));
+        assert_eq!(
+            format!("{digest} {digest:?}"),
+            format!("{0}… {0}…", &text[..8])
+        );
+        for wrong in [
+            "",
+            &text[1..],
+            &format!("{text}00"),
+            &text.replace('1', "g"),
+        ] {
+            assert_eq!(Digest::from_hex(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "outside csa1/")]
+    fn foreign_labels_are_a_bug() {
+        tagged("other/label", &[]);
+    }
+}

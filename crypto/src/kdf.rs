@@ -87,3 +87,43 @@ impl hkdf::KeyType for OutputBytes {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors;
+
+    #[test]
+    fn keys_are_those_of_an_independent_hkdf() {
+        let file = vectors::parse(include_str!("../vectors/kdf.json"));
+        let key = Key::from_bytes(vectors::array(&file["key"]));
+        for case in vectors::list(&file["expand"]) {
+            let parts = vectors::hex_list(&case["parts"]);
+            let out = key.expand(vectors::text(&case["label"]), &vectors::slices(&parts));
+            assert_eq!(
+                out.expose(),
+                &vectors::array(&case["out"]),
+                "{}",
+                case["label"]
+            );
+        }
+        let commitment = key.commit(vectors::text(&file["commit"]["label"]));
+        assert_eq!(commitment, vectors::array(&file["commit"]["out"]));
+
+        let case = &file["extract"];
+        let ikm = vectors::hex_list(&case["ikm"]);
+        let salt = Digest(vectors::array(&case["salt"]));
+        let extracted = Key::extract(&salt, &vectors::slices(&ikm));
+        assert!(extracted.ct_eq(&Key::from_bytes(vectors::array(&case["out"]))));
+    }
+
+    /// RFC 5869, appendix A.1. Its salt is shorter than ours; HMAC pads with zeros in any case.
+    #[test]
+    fn extraction_is_hmac_with_the_salt_as_key() {
+        let mut salt = [0; 32];
+        salt[..13].copy_from_slice(&std::array::from_fn::<u8, 13, _>(|at| at as u8));
+        let key = Key::extract(&Digest(salt), &[&[0x0b; 22]]);
+        let expected = "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5";
+        assert_eq!(Some(Digest(*key.expose())), Digest::from_hex(expected));
+    }
+}

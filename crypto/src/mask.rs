@@ -101,3 +101,67 @@ fn combine(sign: Sign, words: &mut [u32], stream: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::digest::sha256;
+    use crate::vectors;
+
+    #[test]
+    fn tiles_are_those_of_openssl_in_counter_mode() {
+        let file = vectors::parse(include_str!("../vectors/mask.json"));
+        let key = Key::from_bytes(vectors::array(&file["key"]));
+        for case in vectors::list(&file["tiles"]) {
+            let tile = case["tile"].as_u64().expect("a natural number");
+            let mut words = vec![0; TILE_WORDS];
+            apply_from(&key, Sign::Plus, tile * TILE_WORDS as u64, &mut words);
+            let bytes = words
+                .iter()
+                .flat_map(|word| word.to_le_bytes())
+                .collect::<Vec<_>>();
+            assert_eq!(bytes[..64], vectors::hex(&case["first"]));
+            assert_eq!(bytes[TILE_BYTES - 16..], vectors::hex(&case["last"]));
+            assert_eq!(sha256(&[&bytes]).0, vectors::array(&case["sha256"]));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "begins no tile")]
+    fn a_stretch_begins_with_a_tile() {
+        apply_from(&Key::from_bytes([0; 32]), Sign::Plus, 1, &mut [0]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn a_mask_comes_off_as_it_went_on(entropy in any::<[u8; 32]>(), count in 0..10_000_usize) {
+            let key = Key::from_bytes(entropy);
+            let plain = (0..count as u32).map(|at| at.wrapping_mul(0x9e37_79b9));
+            let plain = plain.collect::<Vec<_>>();
+            let mut words = plain.clone();
+            apply(&key, Sign::Plus, &mut words);
+            prop_assert!(count < 8 || words != plain);
+            apply(&key, Sign::Minus, &mut words);
+            prop_assert_eq!(words, plain);
+        }
+
+        #[test]
+        fn a_word_does_not_depend_on_the_length_or_the_cut(
+            count in 1..10_000_usize,
+            cut in 0..3_usize,
+        ) {
+            let key = Key::from_bytes([3; 32]);
+            let mut long = vec![17; 12_000];
+            apply(&key, Sign::Minus, &mut long);
+            let mut short = vec![17; count];
+            let (head, tail) = short.split_at_mut((cut * TILE_WORDS).min(count));
+            apply_from(&key, Sign::Minus, 0, head);
+            apply_from(&key, Sign::Minus, (cut * TILE_WORDS) as u64, tail);
+            prop_assert_eq!(&short[..], &long[..count]);
+        }
+    }
+}

@@ -105,3 +105,82 @@ fn seal_root(label: &str, count: usize, top: Option<&Digest>) -> Digest {
     let top: &[u8] = top.map_or(&[], |top| &top.0);
     tagged(label, &[&count.to_be_bytes(), top])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::sha256;
+    use crate::vectors;
+
+    const LABEL: &str = "csa1/test-tree";
+
+    #[test]
+    fn roots_and_paths_are_those_of_hashlib() {
+        let file = vectors::parse(include_str!("../vectors/digest.json"));
+        for tree in vectors::list(&file["trees"]) {
+            let leaves = digests(&tree["leaves"]);
+            let root = root(LABEL, &leaves);
+            assert_eq!(root.0, vectors::array(&tree["root"]));
+            for (index, siblings) in vectors::list(&tree["paths"]).iter().enumerate() {
+                assert_eq!(path(&leaves, index), digests(siblings));
+            }
+        }
+        for case in vectors::list(&file["chunk_roots"]) {
+            let bytes = vectors::pattern(vectors::number(&case["length"]));
+            assert_eq!(chunk_root(&bytes).0, vectors::array(&case["out"]));
+        }
+    }
+
+    /// A leaf is accepted where it is, and with anything changed it is not.
+    #[test]
+    fn a_path_proves_one_leaf_at_one_place_of_one_tree() {
+        for count in 1..=9_u8 {
+            let leaves = (0..count)
+                .map(|leaf| sha256(&[&[leaf]]))
+                .collect::<Vec<_>>();
+            let root = root(LABEL, &leaves);
+            for (index, leaf) in leaves.iter().enumerate() {
+                let siblings = path(&leaves, index);
+                let place = Place {
+                    index,
+                    count: leaves.len(),
+                };
+                assert!(verify(LABEL, &root, leaf, place, &siblings));
+                assert!(!verify("csa1/other", &root, leaf, place, &siblings));
+                assert!(!verify(LABEL, &root, &root, place, &siblings));
+                assert!(!verify(
+                    LABEL,
+                    &root,
+                    leaf,
+                    place,
+                    &[&siblings[..], &[root]].concat()
+                ));
+                for other in 0..12 {
+                    let moved = Place {
+                        index: other,
+                        ..place
+                    };
+                    let grown = Place {
+                        count: other,
+                        ..place
+                    };
+                    assert_eq!(verify(LABEL, &root, leaf, moved, &siblings), moved == place);
+                    assert_eq!(verify(LABEL, &root, leaf, grown, &siblings), grown == place);
+                }
+                for level in 0..siblings.len() {
+                    let mut bent = siblings.clone();
+                    bent[level].0[31] ^= 1;
+                    assert!(!verify(LABEL, &root, leaf, place, &bent));
+                    assert!(!verify(LABEL, &root, leaf, place, &siblings[..level]));
+                }
+            }
+        }
+    }
+
+    fn digests(value: &serde_json::Value) -> Vec<Digest> {
+        vectors::list(value)
+            .iter()
+            .map(|digest| Digest(vectors::array(digest)))
+            .collect()
+    }
+}

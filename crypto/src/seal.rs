@@ -54,3 +54,51 @@ pub(crate) fn cipher(key: &Key) -> LessSafeKey {
 fn zero_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; NONCE_LEN])
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::vectors;
+
+    #[test]
+    fn sealed_messages_are_those_of_openssl() {
+        let file = vectors::parse(include_str!("../vectors/seal.json"));
+        let key = Key::from_bytes(vectors::array(&file["key"]));
+        for case in vectors::list(&file["cases"]) {
+            let (aad, plain) = (vectors::hex(&case["aad"]), vectors::hex(&case["plain"]));
+            let sealed = vectors::hex(&case["sealed"]);
+            assert_eq!(seal(&key, &aad, &plain), sealed);
+            assert_eq!(
+                open(&key, &aad, &sealed).map(|o| o.expose().clone()),
+                Ok(plain)
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_is_refused(
+            plain in prop::collection::vec(any::<u8>(), 0..100),
+            aad in prop::collection::vec(any::<u8>(), 1..20),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let key = Key::from_bytes([5; 32]);
+            let sealed = seal(&key, &aad, &plain);
+            let refusal = Some(SealError { found: sealed.len() });
+            let flip = |bytes: &[u8]| {
+                let mut bent = bytes.to_vec();
+                let bit = at.index(bytes.len() * 8);
+                bent[bit / 8] ^= 1 << (bit % 8);
+                bent
+            };
+            prop_assert_eq!(open(&key, &aad, &flip(&sealed)).err(), refusal);
+            prop_assert_eq!(open(&key, &flip(&aad), &sealed).err(), refusal);
+            let other = Key::from_bytes(flip(&[5; 32]).try_into().expect("32 bytes"));
+            prop_assert_eq!(open(&other, &aad, &sealed).err(), refusal);
+            let short = at.index(sealed.len());
+            prop_assert!(open(&key, &aad, &sealed[..short]).is_err());
+        }
+    }
+}

@@ -37,3 +37,29 @@ impl<T: Zeroize> Drop for Secret<T> {
         self.0.zeroize();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equality_is_by_content_and_length() {
+        let secret = Secret::new(vec![1_u8, 2, 3]);
+        assert!(secret.ct_eq(&Secret::new(vec![1, 2, 3])));
+        assert!(!secret.ct_eq(&Secret::new(vec![1, 2, 4])));
+        assert!(!secret.ct_eq(&Secret::new(vec![1, 2])));
+    }
+
+    #[test]
+    fn a_dropped_secret_is_wiped() {
+        struct Watched<'a>(&'a std::cell::Cell<bool>);
+        impl Zeroize for Watched<'_> {
+            fn zeroize(&mut self) {
+                self.0.set(true);
+            }
+        }
+        let is_wiped = std::cell::Cell::new(false);
+        drop(Secret::new(Watched(&is_wiped)));
+        assert!(is_wiped.get());
+    }
+}

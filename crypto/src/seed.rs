@@ -108,3 +108,64 @@ impl Drop for Stream {
         self.tile.zeroize();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::sha256;
+    use crate::vectors;
+
+    #[test]
+    fn everything_derived_is_as_an_independent_hkdf_and_ctr_derive_it() {
+        let file = vectors::parse(include_str!("../vectors/kdf.json"));
+        let case = &file["seed"];
+        let mut seed = Seed::from_entropy(vectors::array(&file["key"]));
+        assert_eq!(seed.bytes32("x", 3), vectors::array(&case["bytes"]));
+        let child = seed.derive("x", 3);
+        assert_eq!(child.bytes32("x", 3), vectors::array(&case["child_bytes"]));
+        for fork in vectors::list(&case["forks_bytes"]) {
+            assert_eq!(seed.fork().bytes32("x", 3), vectors::array(fork));
+        }
+        assert_eq!(
+            seed.scalar("x", 3).as_bytes(),
+            &vectors::array(&case["scalar"])
+        );
+        let mut bytes = vec![0; 2 * TILE_BYTES + 100];
+        seed.stream("x", 3).fill(&mut bytes);
+        assert_eq!(sha256(&[&bytes]).0, vectors::array(&case["stream_sha256"]));
+    }
+
+    #[test]
+    fn a_stream_does_not_depend_on_how_it_is_cut() {
+        let seed = Seed::from_entropy([1; 32]);
+        let mut whole = vec![0; TILE_BYTES + 1000];
+        seed.stream("s", 0).fill(&mut whole);
+        let mut pieces = vec![0; whole.len()];
+        let mut stream = seed.stream("s", 0);
+        for (at, piece) in pieces.chunks_mut(777).enumerate() {
+            let (left, right) = piece.split_at_mut(piece.len().min(at));
+            stream.fill(left);
+            stream.fill(right);
+        }
+        assert_eq!(whole, pieces);
+    }
+
+    #[test]
+    fn names_indices_and_uses_are_independent() {
+        let mut seed = Seed::from_entropy([2; 32]);
+        let mut stream = [0; 32];
+        seed.stream("a", 0).fill(&mut stream);
+        let all = [
+            seed.bytes32("a", 0),
+            seed.bytes32("a", 1),
+            seed.bytes32("b", 0),
+            *seed.derive("a", 0).secret.expose(),
+            *seed.fork().secret.expose(),
+            *seed.fork().secret.expose(),
+            *seed.scalar("a", 0).as_bytes(),
+            stream,
+        ];
+        let distinct = all.iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(distinct.len(), all.len());
+    }
+}

@@ -194,3 +194,6 @@ pub enum LagrangeError {
         abscissa: u16,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -134,3 +134,111 @@ fn is_sound_point(bytes: &[u8; 32]) -> bool {
         .decompress()
         .is_some_and(|point| point.compress() == encoded && !point.is_small_order())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors;
+
+    #[test]
+    fn signatures_are_those_of_openssl() {
+        let file = vectors::parse(include_str!("../vectors/sign.json"));
+        let key = SigningKey::from_seed(vectors::array(&file["seed"]));
+        assert_eq!(key.verify_key().0, vectors::array(&file["public"]));
+        for case in vectors::list(&file["framed"]) {
+            let (kind, body) = (vectors::text(&case["kind"]), vectors::hex(&case["body"]));
+            let signature = key.sign(kind, &body);
+            assert_eq!(signature.0, vectors::array(&case["signature"]));
+            assert_eq!(key.verify_key().verify(kind, &body, &signature), Ok(()));
+            assert_eq!(
+                key.verify_key().verify("other", &body, &signature),
+                Err(BadSignature)
+            );
+            let longer = [&body[..], b"x"].concat();
+            assert_eq!(
+                key.verify_key().verify(kind, &longer, &signature),
+                Err(BadSignature)
+            );
+        }
+    }
+
+    #[test]
+    fn rfc_8032_signatures_are_made_and_accepted() {
+        let file = vectors::parse(include_str!("../vectors/sign.json"));
+        for case in vectors::list(&file["rfc8032"]) {
+            let key = SigningKey::from_seed(vectors::array(&case["seed"]));
+            let message = vectors::hex(&case["message"]);
+            let signature = Signature(vectors::array(&case["signature"]));
+            assert_eq!(key.verify_key().0, vectors::array(&case["public"]));
+            assert_eq!(key.0.sign(&message).as_ref(), signature.0);
+            assert_eq!(
+                key.verify_key().verify_message(&message, &signature),
+                Ok(())
+            );
+        }
+    }
+
+    /// The twelve cases of the paper, and keys and commitments of small order in every encoding,
+    /// each with a signature that satisfies the curve equation.
+    #[test]
+    fn what_only_a_lax_verifier_accepts_is_refused() {
+        let file = vectors::parse(include_str!("../vectors/sign.json"));
+        let cases = vectors::list(&file["cases"]);
+        for case in cases {
+            let key = VerifyKey(vectors::array(&case["key"]));
+            let signature = Signature(vectors::array(&case["signature"]));
+            let passes = key
+                .verify_message(&vectors::hex(&case["message"]), &signature)
+                .is_ok();
+            assert_eq!(Some(passes), case["passes"].as_bool(), "{case}");
+        }
+        // ring alone would take some of them, or this test would test nothing.
+        let lax = cases.iter().filter(|case| {
+            let key = UnparsedPublicKey::new(&ED25519, vectors::hex(&case["key"]));
+            let message = vectors::hex(&case["message"]);
+            key.verify(&message, &vectors::hex(&case["signature"]))
+                .is_ok()
+        });
+        assert!(lax.count() > 12);
+    }
+
+    #[test]
+    fn points_are_sound_in_one_encoding_and_off_the_torsion() {
+        let file = vectors::parse(include_str!("../vectors/sign.json"));
+        for case in vectors::list(&file["points"]) {
+            let is_sound = is_sound_point(&vectors::array(&case["point"]));
+            assert_eq!(Some(is_sound), case["sound"].as_bool(), "{case}");
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_breaks_a_signature() {
+        let key = SigningKey::from_seed([3; 32]);
+        let signature = key.sign("kind", b"body");
+        for bit in 0..512 {
+            let mut bent = signature;
+            bent.0[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(
+                key.verify_key().verify("kind", b"body", &bent),
+                Err(BadSignature)
+            );
+        }
+        for bit in 0..256 {
+            let mut other = key.verify_key();
+            other.0[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(other.verify("kind", b"body", &signature), Err(BadSignature));
+        }
+    }
+
+    #[test]
+    fn a_signature_travels_as_its_bytes() {
+        let signature = SigningKey::from_seed([4; 32]).sign("kind", b"body");
+        let text = serde_json::to_string(&signature).expect("plain numbers");
+        assert_eq!(
+            serde_json::from_str::<Signature>(&text).expect("the same"),
+            signature
+        );
+        let flat = text.replace("],[", ",").replace(['[', ']'], "");
+        assert_eq!(flat, signature.0.map(|byte| byte.to_string()).join(","));
+    }
+}

@@ -1,0 +1,130 @@
+//! What the primitives cost on this machine: `cargo bench -p crypto`.
+//!
+//! A plain program. Each figure is the median of a few runs on one core; the plain addition beside
+//! the mask says what the memory alone would allow. No gate: gates belong where machines are known.
+#![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use crypto::mask::{self, Sign};
+use crypto::{AgreementKey, Chain, Key, Lagrange, Seed, SigningKey, seal, shamir, tagged};
+
+const RUNS: usize = 9;
+
+fn main() {
+    vectors();
+    sharing();
+    pairs();
+    signatures();
+}
+
+fn vectors() {
+    let key = Key::from_bytes([1; 32]);
+    for count in [100_000, 1_000_000, 10_000_000] {
+        let mut words = vec![1_u32; count];
+        let other = vec![2_u32; count];
+        let gigabytes = (count * 4) as f64 / 1e9;
+        let masked = seconds(|| mask::apply(&key, Sign::Plus, black_box(&mut words)));
+        let added = seconds(|| {
+            let pairs = black_box(&mut words).iter_mut().zip(black_box(&other));
+            pairs.for_each(|(word, other)| *word = word.wrapping_add(*other));
+        });
+        println!(
+            "{count:>9} words: mask {:.2} GB/s ({:.2} ms), plain addition {:.2} GB/s",
+            gigabytes / masked,
+            masked * 1e3,
+            gigabytes / added
+        );
+    }
+    let bytes = vec![3; 1 << 24];
+    let sealed = seconds(|| drop(black_box(seal::seal(&key, b"", &bytes))));
+    let hashed = seconds(|| drop(black_box(crypto::merkle::chunk_root(&bytes))));
+    let size = bytes.len() as f64 / 1e9;
+    println!(
+        "seal {:.2} GB/s, chunk_root {:.2} GB/s",
+        size / sealed,
+        size / hashed
+    );
+}
+
+fn sharing() {
+    let seed = Seed::from_entropy([2; 32]);
+    let secret = seed.scalar("secret", 0);
+    for (count, threshold) in [(10, 7), (100, 67), (300, 200)] {
+        let members = (1..=threshold).collect::<Vec<u16>>();
+        let shares = shamir::split(&secret, threshold, count, &seed);
+        let split = seconds(|| drop(black_box(shamir::split(&secret, threshold, count, &seed))));
+        let weights = seconds(|| drop(black_box(Lagrange::new(&members))));
+        let lagrange = Lagrange::new(&members).expect("distinct");
+        let held = &shares[..usize::from(threshold)];
+        let combined = seconds(|| drop(black_box(lagrange.combine(held))));
+        println!(
+            "{threshold} of {count}: split {:.3} ms, weights {:.3} ms, combine {:.3} ms",
+            split * 1e3,
+            weights * 1e3,
+            combined * 1e3
+        );
+    }
+}
+
+fn pairs() {
+    let [lower, upper] = [1, 2].map(|seed| AgreementKey::generate(&Seed::from_entropy([seed; 32])));
+    let (low, up) = (lower.public(), upper.public());
+    let seed = Seed::from_entropy([3; 32]);
+    let salt = tagged("csa1/salt", &[]);
+    let (ciphertext, secret) = lower.encapsulate(&up, &seed).expect("sound key");
+    let generate = seconds(|| drop(black_box(AgreementKey::generate(&seed))));
+    let encapsulate = seconds(|| drop(black_box(lower.encapsulate(&up, &seed))));
+    let decapsulate = seconds(|| drop(black_box(upper.decapsulate(&ciphertext))));
+    let derive = seconds(|| {
+        drop(black_box(lower.pair_key(
+            &low,
+            &up,
+            &up,
+            &ciphertext,
+            &secret,
+            &salt,
+        )))
+    });
+    let pair = lower
+        .pair_key(&low, &up, &up, &ciphertext, &secret, &salt)
+        .expect("sound key");
+    let leap = seconds(|| {
+        drop(black_box(
+            Chain::start(&pair).at(10_000).map(Key::expose).is_ok(),
+        ))
+    });
+    println!(
+        "generate {:.0} us, encapsulate {:.0} us, decapsulate {:.0} us, pair key {:.0} us, \
+         ratchet {:.2} us",
+        generate * 1e6,
+        encapsulate * 1e6,
+        decapsulate * 1e6,
+        derive * 1e6,
+        leap * 1e2
+    );
+}
+
+fn signatures() {
+    let key = SigningKey::from_seed([4; 32]);
+    let signature = key.sign("kind", b"body");
+    let sign = seconds(|| drop(black_box(key.sign("kind", b"body"))));
+    let verify = seconds(|| {
+        drop(black_box(
+            key.verify_key().verify("kind", b"body", &signature),
+        ))
+    });
+    println!("sign {:.0} us, verify {:.0} us", sign * 1e6, verify * 1e6);
+}
+
+fn seconds(mut work: impl FnMut()) -> f64 {
+    let mut runs = [0.0; RUNS];
+    for run in &mut runs {
+        let start = Instant::now();
+        work();
+        *run = start.elapsed().as_secs_f64();
+    }
+    runs.sort_by(f64::total_cmp);
+    runs[RUNS / 2]
+}
