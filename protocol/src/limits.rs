@@ -6,6 +6,12 @@ pub const PROTOCOL_VERSION: u16 = 1;
 /// Members of a roster: beyond it the all-to-all shares of an escrow outgrow the update itself.
 pub const MEMBERS_MAX: usize = 1_000;
 
+/// Members of a round: the sum of two tells each of them the other's.
+pub const MEMBERS_MIN: u16 = 3;
+
+/// Honest banks in an opened sum, at least: m_min of secagg.md §2.
+pub const HONEST_MIN: u16 = 3;
+
 /// A name in a credential or plan: legal names are shorter, and it is repeated in every roster.
 pub const NAME_BYTES_MAX: usize = 128;
 
@@ -20,6 +26,9 @@ pub const CONTROL_BYTES_MAX: usize = 1 << 20;
 
 /// Header words before the payload: four canaries, a count and a weight.
 pub const HEADER_WORDS: usize = 6;
+
+/// Bits of a word on the ring.
+pub const WORD_BITS: u8 = 32;
 
 /// Guard bits of the ring: honest sums use at most a quarter of it, so garbage shows.
 pub const GUARD_BITS: u8 = 2;
@@ -39,6 +48,18 @@ pub const PLANS_MAX: usize = 256;
 /// Tensors in a layout.
 pub const TENSORS_MAX: usize = 1_024;
 
+/// Dimensions of a tensor.
+pub const DIMENSIONS_MAX: usize = 8;
+
+/// Rounds of one plan: years of daily rounds.
+pub const ROUNDS_MAX: u32 = 10_000;
+
+/// Local steps or rows in a step: far beyond any recipe, and no overflow in sight.
+pub const STEPS_MAX: u32 = 1_000_000;
+
+/// Milliseconds a phase may wait: 30 days.
+pub const PHASE_MS_MAX: u64 = 30 * 86_400_000;
+
 /// Bins of an evaluation histogram.
 pub const BINS_MAX: u32 = 65_536;
 
@@ -49,7 +70,10 @@ pub const HEARTBEAT_MS: u64 = 2_000;
 pub const CATCH_UP_RESULTS_MAX: usize = 16;
 
 /// Largest cohort with a full mask graph; above it the graph is sparse.
-pub const FULL_GRAPH_MEMBERS_MAX: usize = 128;
+pub const FULL_GRAPH_MEMBERS_MAX: u16 = 128;
+
+/// Honest banks that the degrees of the sparse graph were computed for.
+pub const SPARSE_HONEST_MAX: u16 = 10;
 
 /// Summaries in one answer to the operator.
 pub const ROUNDS_LISTED_MAX: u32 = 1_000;

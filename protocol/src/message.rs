@@ -17,6 +17,7 @@ use crate::signed::Signed;
 use crate::time::Time;
 
 mod canonical;
+mod debug;
 
 /// What a client or the operator says to the coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,13 +1,15 @@
 //! `Plan`: the operator's signed terms of a run of rounds, of one kind. What is trained or counted,
 //! on which days, with how many banks at least. No address and no path: those are configuration.
 
-use crypto::{Canonical, Digest, ToCanonical};
+use crypto::{Digest, ToCanonical};
 use serde::{Deserialize, Serialize};
 
 use crate::credential::Credential;
 use crate::id::PlanId;
-use crate::signed::{Signable, Signed};
+use crate::signed::Signed;
 use crate::time::{Duration, Time};
+
+mod canonical;
 
 /// The terms of a run of rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -276,8 +278,4 @@ impl Work {
             Self::Risk(_) => None,
         }
     }
-}
-
-impl Signable for Plan {
-    const KIND: &'static str = "plan";
 }

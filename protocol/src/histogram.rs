@@ -1,0 +1,162 @@
+//! Scores as histograms, and the consortium's measures from their sum: no score leaves a bank,
+//! only how many fell into each bin. Bins are uniform over the logit on [-12, 12]; beyond, the
+//! outermost bins. With 2,048 of them the measures are within 0.005 of the exact ones.
+
+use serde::{Deserialize, Serialize};
+
+/// Logits beyond this fall into the outermost bins: probabilities below 7e-6 or above 1 - 7e-6.
+pub const LOGIT_MAX: f32 = 12.0;
+
+/// Points of a precision-recall curve that are kept.
+const POINTS_MAX: usize = 128;
+
+/// Probability groups of the calibration error (Guo et al. 2017).
+const GROUPS: usize = 15;
+
+/// Steps in which a bin's frauds are taken, spread evenly among its genuine transactions.
+const SUBSTEPS_MAX: u64 = 16;
+
+/// The bin of a logit, below `bins`. NaN falls into bin 0: a scorer refuses it before.
+#[must_use]
+pub fn bin(logit: f32, bins: u32) -> u32 {
+    let place = (f64::from(logit) + f64::from(LOGIT_MAX)) / width(bins);
+    (place as u32).min(bins.saturating_sub(1))
+}
+
+/// The logit in the middle of a bin.
+#[must_use]
+pub fn middle(bin: u32, bins: u32) -> f64 {
+    (f64::from(bin) + 0.5) * width(bins) - f64::from(LOGIT_MAX)
+}
+
+fn width(bins: u32) -> f64 {
+    2.0 * f64::from(LOGIT_MAX) / f64::from(bins.max(1))
+}
+
+/// The counts of an evaluation round: genuine per bin, then frauds per bin. The payload that a
+/// bank contributes from `(logit, is_fraud)`.
+#[must_use]
+pub fn counts(scores: impl IntoIterator<Item = (f32, bool)>, bins: u32) -> Vec<u32> {
+    let mut counts = vec![0_u32; 2 * bins as usize];
+    for (logit, is_fraud) in scores {
+        let offset = if is_fraud { bins as usize } else { 0 };
+        let count = &mut counts[offset + bin(logit, bins) as usize];
+        *count = count.saturating_add(1);
+    }
+    counts
+}
+
+/// How well the consortium's scores separate and say what they mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measures {
+    /// Area under the ROC curve; 0.5 where there are no frauds or nothing else.
+    pub auc: f64,
+    /// Average precision; 0 where there are no frauds.
+    pub average_precision: f64,
+    /// Expected calibration error over 15 probability groups; 0 where there is nothing.
+    pub calibration_error: f64,
+    /// Known frauds judged.
+    pub frauds: u64,
+    /// Other transactions judged.
+    pub genuine: u64,
+    /// The precision-recall curve as (recall, precision), from the highest scores down.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Measures {
+    /// The measures of an evaluation round's summed payload: genuine per bin, then frauds per
+    /// bin. Negative counts, which no checked sum has, count as none.
+    #[must_use]
+    pub fn new(payload: &[i32]) -> Self {
+        let bins = payload.len() / 2;
+        let count = |value: &i32| u64::try_from(*value).unwrap_or(0);
+        let genuine = payload[..bins].iter().map(count).collect::<Vec<_>>();
+        let frauds = payload[bins..2 * bins]
+            .iter()
+            .map(count)
+            .collect::<Vec<_>>();
+        Self {
+            auc: auc(&genuine, &frauds),
+            average_precision: average_precision(&genuine, &frauds),
+            calibration_error: calibration_error(&genuine, &frauds),
+            frauds: frauds.iter().sum(),
+            genuine: genuine.iter().sum(),
+            points: points(&genuine, &frauds),
+        }
+    }
+}
+
+/// The probability that a fraud scores above a genuine transaction, ties half (Mann and Whitney).
+fn auc(genuine: &[u64], frauds: &[u64]) -> f64 {
+    let (mut below, mut won) = (0_u64, 0.0);
+    for (&genuine, &frauds) in genuine.iter().zip(frauds) {
+        won += frauds as f64 * (below as f64 + genuine as f64 / 2.0);
+        below += genuine;
+    }
+    let pairs = below as f64 * frauds.iter().sum::<u64>() as f64;
+    if pairs > 0.0 { won / pairs } else { 0.5 }
+}
+
+/// The mean over the frauds of the precision at their scores. Within a bin, frauds stand evenly
+/// among the genuine.
+fn average_precision(genuine: &[u64], frauds: &[u64]) -> f64 {
+    let (mut frauds_above, mut genuine_above, mut sum) = (0.0, 0.0, 0.0);
+    for (&genuine, &frauds) in genuine.iter().zip(frauds).rev() {
+        let steps = frauds.min(SUBSTEPS_MAX);
+        for step in 0..steps {
+            let share = (step as f64 + 0.5) / steps as f64;
+            let hits = frauds_above + share * frauds as f64 + 0.5;
+            let alarms = hits + genuine_above + share * genuine as f64;
+            sum += frauds as f64 / steps as f64 * hits / alarms;
+        }
+        frauds_above += frauds as f64;
+        genuine_above += genuine as f64;
+    }
+    if frauds_above > 0.0 {
+        sum / frauds_above
+    } else {
+        0.0
+    }
+}
+
+/// `Σ |expected frauds - frauds| / transactions` over groups of equal probability width.
+fn calibration_error(genuine: &[u64], frauds: &[u64]) -> f64 {
+    let bins = u32::try_from(genuine.len()).expect("bins are bounded by the plan");
+    let mut excess = [0.0; GROUPS];
+    let mut total = 0.0;
+    for ((bin, &genuine), &frauds) in (0..).zip(genuine).zip(frauds) {
+        let probability = 1.0 / (1.0 + (-middle(bin, bins)).exp());
+        let group = ((probability * GROUPS as f64) as usize).min(GROUPS - 1);
+        let count = (genuine + frauds) as f64;
+        excess[group] += probability * count - frauds as f64;
+        total += count;
+    }
+    let error = excess.iter().map(|excess| excess.abs()).sum::<f64>();
+    if total > 0.0 { error / total } else { 0.0 }
+}
+
+/// The curve at the bins that hold something, thinned to [`POINTS_MAX`] with both ends kept.
+fn points(genuine: &[u64], frauds: &[u64]) -> Vec<(f64, f64)> {
+    let total = frauds.iter().sum::<u64>();
+    if total == 0 {
+        return Vec::new();
+    }
+    let (mut hits, mut alarms) = (0_u64, 0_u64);
+    let mut curve = Vec::new();
+    for (&genuine, &frauds) in genuine.iter().zip(frauds).rev() {
+        if frauds > 0 {
+            hits += frauds;
+            alarms += frauds + genuine;
+            curve.push((hits as f64 / total as f64, hits as f64 / alarms as f64));
+        } else {
+            alarms += genuine;
+        }
+    }
+    if curve.len() <= POINTS_MAX {
+        return curve;
+    }
+    let last = curve.len() - 1;
+    (0..POINTS_MAX)
+        .map(|point| curve[point * last / (POINTS_MAX - 1)])
+        .collect()
+}

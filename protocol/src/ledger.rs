@@ -1,0 +1,331 @@
+//! `Ledger`: the chain of committed results, and the models that follow from them. Both parties
+//! keep one and get the same bits, so a model never travels: only sums do (PROTOCOL.md §7). Who
+//! signed what is checked before a result comes here; how a model steps is `ledger/optimizer.rs`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crypto::{Digest, ToCanonical};
+
+use crate::genesis;
+use crate::graph::Graph;
+use crate::id::{PlanId, RoundId};
+use crate::masking::seats_digest;
+use crate::message::RoundResult;
+use crate::plan::{ModelTerms, Plan, Training, Work};
+use crate::terms;
+use crate::vector::{self, SumError};
+
+mod optimizer;
+
+use optimizer::Optimizer;
+
+/// The chain of committed results, and what follows from it.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    session: Digest,
+    length: u64,
+    head: Digest,
+    round: Option<RoundId>,
+    models: BTreeMap<Digest, Model>,
+    steps: BTreeMap<PlanId, u32>,
+    optimizers: BTreeMap<PlanId, Optimizer>,
+}
+
+#[derive(Clone, Debug)]
+struct Model {
+    parameters: Arc<Vec<f32>>,
+    root: Digest,
+}
+
+/// What a result changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// The model's parameters afterwards, for training rounds.
+    pub parameters: Option<Arc<Vec<f32>>>,
+    /// Which of its plan's rounds it was, from 0.
+    pub step: u32,
+    /// Banks in the sum.
+    pub banks: u32,
+}
+
+impl Ledger {
+    /// The empty ledger of a consortium.
+    #[must_use]
+    pub fn new(session: Digest) -> Self {
+        Self {
+            session,
+            length: 0,
+            head: crypto::tagged("csa1/ledger", &[&session.0]),
+            round: None,
+            models: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            optimizers: BTreeMap::new(),
+        }
+    }
+
+    /// How many results it holds.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The digest that all results so far lead to.
+    #[must_use]
+    pub fn head(&self) -> Digest {
+        self.head
+    }
+
+    /// The round of the last result.
+    #[must_use]
+    pub fn round(&self) -> Option<RoundId> {
+        self.round
+    }
+
+    /// How many rounds of a plan are committed: the step of its next one.
+    #[must_use]
+    pub fn step(&self, plan: &PlanId) -> u32 {
+        self.steps.get(plan).copied().unwrap_or(0)
+    }
+
+    /// A model as it stands: its parameters, flat, and their root.
+    #[must_use]
+    pub fn model(&self, terms: &ModelTerms) -> (Arc<Vec<f32>>, Digest) {
+        let known = self.models.get(&terms.lineage()).cloned();
+        let model = known.unwrap_or_else(|| Model::new(genesis::parameters(terms)));
+        (model.parameters, model.root)
+    }
+
+    /// What a round of this plan would be relative to: the kind with the model's root, or with
+    /// the days counted. A bank reveals once for each.
+    #[must_use]
+    pub fn base(&self, plan: &Plan) -> Digest {
+        match &plan.work {
+            Work::Pretrain(training) => self.model_base("csa1/base/pretrain", &training.model),
+            Work::Finetune(training) => self.model_base("csa1/base/finetune", &training.model),
+            Work::Evaluate(terms) => self.model_base("csa1/base/evaluate", &terms.model),
+            Work::Risk(terms) => {
+                let (from, days) = (terms.from_day.to_be_bytes(), terms.days.to_be_bytes());
+                crypto::tagged("csa1/base/risk", &[&from, &days])
+            }
+        }
+    }
+
+    /// Checks that a result is the next one, steps the model with it, and moves the head.
+    ///
+    /// The caller has checked the signatures on outcome, manifest, plan and acknowledgements.
+    ///
+    /// # Errors
+    /// [`LedgerError`], and the ledger is as it was.
+    pub fn apply(&mut self, result: &RoundResult) -> Result<Applied, LedgerError> {
+        self.check_place(result)?;
+        check_survivors(result)?;
+        check_sum(result)?;
+        let plan = result.plan.plan.unverified();
+        let parameters = match &plan.work {
+            Work::Pretrain(training) | Work::Finetune(training) => {
+                Some(self.train(plan, training, &result.sum)?)
+            }
+            Work::Risk(_) | Work::Evaluate(_) => None,
+        };
+        let id = plan.id();
+        let step = self.step(&id);
+        self.steps.insert(id, step + 1);
+        if step + 1 == plan.rounds {
+            self.optimizers.remove(&id);
+        }
+        let outcome = result.outcome.unverified();
+        self.length = outcome.sequence;
+        self.head = crypto::tagged("csa1/head", &[&self.head.0, &outcome.canonical()]);
+        self.round = Some(outcome.round);
+        Ok(Applied {
+            parameters,
+            step,
+            banks: vector::banks(&result.sum),
+        })
+    }
+
+    fn check_place(&self, result: &RoundResult) -> Result<(), LedgerError> {
+        let outcome = result.outcome.unverified();
+        let manifest = result.manifest.unverified();
+        let plan = result.plan.plan.unverified();
+        let sequence = self.length + 1;
+        if outcome.sequence != sequence {
+            return Err(LedgerError::Sequence {
+                found: outcome.sequence,
+                expected: sequence,
+            });
+        }
+        same("previous head", outcome.previous, self.head)?;
+        same("session", manifest.session, self.session)?;
+        same("manifest's head", manifest.head, self.head)?;
+        same("context", outcome.context.0, manifest.context().0)?;
+        if outcome.round != manifest.round || self.round >= Some(outcome.round) {
+            return Err(LedgerError::Round {
+                found: outcome.round,
+                last: self.round,
+            });
+        }
+        terms::check(manifest, plan).map_err(LedgerError::Manifest)?;
+        let step = self.step(&plan.id());
+        if manifest.step != step {
+            return Err(LedgerError::Step {
+                found: manifest.step,
+                expected: step,
+            });
+        }
+        same("base", manifest.base, self.base(plan))
+    }
+
+    fn train(
+        &mut self,
+        plan: &Plan,
+        training: &Training,
+        sum: &[i32],
+    ) -> Result<Arc<Vec<f32>>, LedgerError> {
+        let mean = vector::mean_update(sum, training);
+        let mut parameters = self.model(&training.model).0.to_vec();
+        let ranges = genesis::ranges(&training.model.layout, &training.parts);
+        let mut optimizer = self.optimizers.get(&plan.id()).cloned().unwrap_or_default();
+        optimizer.step(&training.server, &mean, &ranges, &mut parameters);
+        if let Some(index) = parameters.iter().position(|value| !value.is_finite()) {
+            return Err(LedgerError::NotFinite { index });
+        }
+        let model = Model::new(parameters);
+        let parameters = Arc::clone(&model.parameters);
+        self.models.insert(training.model.lineage(), model);
+        self.optimizers.insert(plan.id(), optimizer);
+        Ok(parameters)
+    }
+
+    fn model_base(&self, label: &str, terms: &ModelTerms) -> Digest {
+        let (_, root) = self.model(terms);
+        crypto::tagged(label, &[&root.0])
+    }
+}
+
+impl Model {
+    fn new(parameters: Vec<f32>) -> Self {
+        let root = genesis::model_root(&parameters);
+        Self {
+            parameters: Arc::new(parameters),
+            root,
+        }
+    }
+}
+
+fn check_survivors(result: &RoundResult) -> Result<(), LedgerError> {
+    let manifest = result.manifest.unverified();
+    let survivors = &result.survivors;
+    let found = seats_digest(survivors);
+    same("survivors", found, result.outcome.unverified().survivors)?;
+    if !survivors.is_canonical() || !survivors.is_subset(&manifest.cohort) {
+        return Err(LedgerError::Survivors(
+            "they are not seats of the cohort, ascending",
+        ));
+    }
+    if !terms::of_manifest(manifest).suffice(survivors) {
+        return Err(LedgerError::Survivors("they are too few to be opened"));
+    }
+    let graph = Graph::new(&manifest.cohort, manifest.degree, &manifest.graph_seed);
+    if graph.isolated(survivors, manifest.honest_min).is_some() {
+        return Err(LedgerError::Survivors(
+            "one of them keeps too few neighbours",
+        ));
+    }
+    Ok(())
+}
+
+fn check_sum(result: &RoundResult) -> Result<(), LedgerError> {
+    let manifest = result.manifest.unverified();
+    let kind = result.plan.plan.unverified().work.kind();
+    if u64::try_from(result.sum.len()) != Ok(manifest.words) {
+        let found = result.sum.len();
+        return Err(LedgerError::Words {
+            found,
+            expected: manifest.words,
+        });
+    }
+    let root = vector::sum_root(&result.sum);
+    same("sum", root, result.outcome.unverified().sum)?;
+    vector::check_sum(
+        &result.sum,
+        result.survivors.len(),
+        manifest.value_bits,
+        kind,
+    )?;
+    Ok(())
+}
+
+fn same(what: &'static str, found: Digest, expected: Digest) -> Result<(), LedgerError> {
+    if found != expected {
+        return Err(LedgerError::Differs {
+            what,
+            found,
+            expected,
+        });
+    }
+    Ok(())
+}
+
+/// Why a result is not the next one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// Repeated, or ahead of what is here.
+    #[error("result number {found}, expected {expected}")]
+    Sequence {
+        /// The result's number.
+        found: u64,
+        /// The next one.
+        expected: u64,
+    },
+    /// A digest that should be equal is not.
+    #[error("{what} is {found}, expected {expected}")]
+    Differs {
+        /// Which one.
+        what: &'static str,
+        /// The result's.
+        found: Digest,
+        /// Ours, or what follows from the result.
+        expected: Digest,
+    },
+    /// A round number that is not the manifest's, or not after the last one.
+    #[error("round {found:?} does not follow {last:?}, or is not the manifest's")]
+    Round {
+        /// The result's.
+        found: RoundId,
+        /// The last one committed.
+        last: Option<RoundId>,
+    },
+    /// A manifest that does not follow from its plan.
+    #[error("manifest: {0}")]
+    Manifest(&'static str),
+    /// Not the plan's next round.
+    #[error("step {found} of its plan, expected {expected}")]
+    Step {
+        /// The manifest's.
+        found: u32,
+        /// The next one.
+        expected: u32,
+    },
+    /// A survivor set that may not be opened.
+    #[error("survivors: {0}")]
+    Survivors(&'static str),
+    /// A sum of another length.
+    #[error("sum of {found} words, expected {expected}")]
+    Words {
+        /// Words found.
+        found: usize,
+        /// The manifest's.
+        expected: u64,
+    },
+    /// A sum that is nobody's.
+    #[error(transparent)]
+    Sum(#[from] SumError),
+    /// The model would leave the numbers.
+    #[error("parameter {index} would not be finite")]
+    NotFinite {
+        /// The first such parameter.
+        index: usize,
+    },
+}

@@ -1,0 +1,65 @@
+//! How the mean update becomes the next model: FedAvg (McMahan et al. 2017) or FedAdam (Reddi et
+//! al. 2021, algorithm 2). Additions, products, quotients and square roots in f64, one coordinate
+//! at a time, kept in f32: IEEE 754 fixes every bit, so all parties get the same model.
+
+use std::ops::Range;
+
+use crate::plan::ServerRule;
+
+/// The moments of a plan's optimiser; empty where the rule has none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Optimizer {
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Optimizer {
+    /// Moves the parameters in `ranges` by the mean update, whose values are theirs in order.
+    pub(super) fn step(
+        &mut self,
+        rule: &ServerRule,
+        mean: &[f32],
+        ranges: &[Range<usize>],
+        parameters: &mut [f32],
+    ) {
+        match *rule {
+            ServerRule::FedAvg { rate } => {
+                let steps = mean
+                    .iter()
+                    .map(|&update| f64::from(rate) * f64::from(update));
+                advance(ranges, parameters, steps);
+            }
+            ServerRule::FedAdam {
+                rate,
+                beta1,
+                beta2,
+                epsilon,
+            } => {
+                self.first.resize(mean.len(), 0.0);
+                self.second.resize(mean.len(), 0.0);
+                let moments = self.first.iter_mut().zip(&mut self.second);
+                let steps = mean.iter().zip(moments).map(|(&update, (first, second))| {
+                    let update = f64::from(update);
+                    *first = decay(*first, beta1, update);
+                    *second = decay(*second, beta2, update * update);
+                    let root = f64::from(*second).sqrt() + f64::from(epsilon);
+                    f64::from(rate) * f64::from(*first) / root
+                });
+                advance(ranges, parameters, steps);
+            }
+        }
+    }
+}
+
+fn advance(ranges: &[Range<usize>], parameters: &mut [f32], mut steps: impl Iterator<Item = f64>) {
+    for range in ranges {
+        for (parameter, step) in parameters[range.clone()].iter_mut().zip(&mut steps) {
+            *parameter = (f64::from(*parameter) + step) as f32;
+        }
+    }
+}
+
+fn decay(moment: f32, beta: f32, value: f64) -> f32 {
+    let beta = f64::from(beta);
+    (beta * f64::from(moment) + (1.0 - beta) * value) as f32
+}

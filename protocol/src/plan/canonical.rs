@@ -1,0 +1,160 @@
+//! The canonical encoding of a plan: what the operator signs and what names it. The order of the
+//! fields is the order of the type; an enum is its variant's number, then its fields.
+
+use crypto::{Canonical, Digest, ToCanonical};
+
+use super::{
+    CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
+    RiskTerms, ServerRule, TensorSpec, Training, Work,
+};
+use crate::signed::Signable;
+
+impl ToCanonical for Plan {
+    fn canonical(&self) -> Vec<u8> {
+        let mut to = Canonical::new(2);
+        to.bytes(self.name.as_bytes());
+        self.work.write(&mut to);
+        to.u32(self.rounds);
+        self.cohort.write(&mut to);
+        self.deadlines.write(&mut to);
+        match self.privacy {
+            Privacy::None => to.u8(0),
+        };
+        to.u64(self.nonce).u64(self.expires.0);
+        to.finish()
+    }
+}
+
+impl Signable for Plan {
+    const KIND: &'static str = "plan";
+}
+
+impl Layout {
+    /// The digest that a policy approves a layout by.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut to = Canonical::new(3);
+        self.write(&mut to);
+        to.hash("csa1/layout")
+    }
+
+    fn write(&self, to: &mut Canonical) {
+        to.list(self.0.len());
+        for tensor in &self.0 {
+            tensor.write(to);
+        }
+    }
+}
+
+impl ModelTerms {
+    /// The digest that names a model and all its successors: schema, layout and genesis seed.
+    #[must_use]
+    pub fn lineage(&self) -> Digest {
+        let mut to = Canonical::new(4);
+        self.write(&mut to);
+        to.hash("csa1/lineage")
+    }
+
+    fn write(&self, to: &mut Canonical) {
+        to.digest(&self.schema);
+        self.layout.write(to);
+        to.u64(self.genesis_seed);
+    }
+}
+
+impl TensorSpec {
+    fn write(&self, to: &mut Canonical) {
+        to.bytes(self.name.as_bytes());
+        to.list(self.shape.len());
+        for &size in &self.shape {
+            to.u32(size);
+        }
+        self.part.write(to);
+        match self.init {
+            Init::Zeros => to.u8(0),
+            Init::Constant(value) => to.u8(1).f32(value),
+            Init::Uniform(bound) => to.u8(2).f32(bound),
+            Init::Normal(deviation) => to.u8(3).f32(deviation),
+        };
+    }
+}
+
+impl Part {
+    fn write(self, to: &mut Canonical) {
+        to.u8(match self {
+            Self::Encoder => 0,
+            Self::Energy => 1,
+            Self::Head => 2,
+        });
+    }
+}
+
+impl Work {
+    fn write(&self, to: &mut Canonical) {
+        match self {
+            Self::Pretrain(training) => training.write(to.u8(0)),
+            Self::Finetune(training) => training.write(to.u8(1)),
+            Self::Risk(terms) => terms.write(to.u8(2)),
+            Self::Evaluate(terms) => terms.write(to.u8(3)),
+        }
+    }
+}
+
+impl Training {
+    fn write(&self, to: &mut Canonical) {
+        self.model.write(to);
+        to.list(self.parts.len());
+        for part in &self.parts {
+            part.write(to);
+        }
+        to.u32(self.from_day).u32(self.to_day);
+        to.u16(self.label_delay_days);
+        to.u32(self.steps).u32(self.batch);
+        to.f32(self.rate).f32(self.rate_encoder).f32(self.rate_end);
+        to.f32(self.proximal);
+        to.u64(self.examples_cap);
+        to.f32(self.clip_norm).f32(self.range);
+        to.u8(self.value_bits);
+        match self.server {
+            ServerRule::FedAvg { rate } => to.u8(0).f32(rate),
+            ServerRule::FedAdam { rate, beta1, beta2, epsilon } => {
+                to.u8(1).f32(rate).f32(beta1).f32(beta2).f32(epsilon)
+            }
+        };
+    }
+}
+
+impl RiskTerms {
+    fn write(&self, to: &mut Canonical) {
+        to.u32(self.buckets).digest(&self.salt);
+        to.u32(self.from_day).u16(self.days);
+        to.u16(self.label_delay_days).u16(self.banks_min);
+    }
+}
+
+impl EvaluateTerms {
+    fn write(&self, to: &mut Canonical) {
+        self.model.write(to);
+        to.u32(self.bins).u32(self.from_day).u32(self.to_day);
+        to.u16(self.label_delay_days);
+    }
+}
+
+impl CohortTerms {
+    fn write(&self, to: &mut Canonical) {
+        to.u16(self.members_min);
+        match self.colluders {
+            None => to.u8(0),
+            Some(colluders) => to.u8(1).u16(colluders),
+        };
+        to.u16(self.honest_min);
+    }
+}
+
+impl Deadlines {
+    fn write(&self, to: &mut Canonical) {
+        to.u64(self.selection.0).u64(self.agreement.0);
+        to.u64(self.escrow.0).u64(self.collection.0);
+        to.u64(self.acknowledgement.0).u64(self.reveal.0);
+    }
+}

@@ -1,0 +1,226 @@
+//! The arithmetic of a round's terms: threshold, bits, words, and whether a manifest follows from
+//! its plan. Both parties ask here, so they cannot differ. Whether a plan makes sense at all is
+//! `terms/plan.rs`; which plans an institution likes is `client/consent.rs`.
+
+use crate::graph;
+use crate::id::Seats;
+use crate::limits::{
+    FULL_GRAPH_MEMBERS_MAX, GUARD_BITS, HEADER_WORDS, HONEST_MIN, MEMBERS_MAX, MEMBERS_MIN,
+    PROTOCOL_VERSION, SPARSE_HONEST_MAX, WORD_BITS, WORDS_MAX,
+};
+use crate::message::Manifest;
+use crate::plan::{CohortTerms, Layout, Part, Plan, Work};
+
+mod plan;
+
+pub use plan::validate;
+
+/// The terms of a round for a cohort of known size (PROTOCOL.md §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Members of the cohort (n).
+    pub members: u16,
+    /// Banks assumed to collude with the coordinator (c).
+    pub colluders: u16,
+    /// Responders needed to open anything (t).
+    pub threshold: u16,
+    /// Honest banks that every opened sum must hold (m_min).
+    pub honest_min: u16,
+    /// Mask neighbours of each bank.
+    pub degree: u16,
+}
+
+impl Terms {
+    /// Whether a set of this size may be opened: enough to reconstruct, enough honest ones in it.
+    #[must_use]
+    pub fn suffice(&self, seats: &Seats) -> bool {
+        seats.len() >= usize::from(self.needed())
+    }
+
+    /// Members that an opened set must hold: `max(t, c + m_min)`.
+    #[must_use]
+    pub fn needed(&self) -> u16 {
+        self.threshold
+            .max(self.colluders.saturating_add(self.honest_min))
+    }
+}
+
+/// The colluders assumed where the plan names none: `floor((n-1)/3)`.
+#[must_use]
+pub fn default_colluders(members: u16) -> u16 {
+    members.saturating_sub(1) / 3
+}
+
+/// `t = floor((n+c)/2) + 1`, the least with `2t > n + c` (PROTOCOL.md §4).
+#[must_use]
+pub fn threshold(members: u16, colluders: u16) -> u16 {
+    let sum = u32::from(members) + u32::from(colluders);
+    u16::try_from(sum / 2 + 1).unwrap_or(u16::MAX)
+}
+
+/// Mask neighbours of each bank: all others, or the sparse graph's degree (PROTOCOL.md §10).
+#[must_use]
+pub fn degree(members: u16) -> u16 {
+    graph::sparse(members).map_or_else(|| members.saturating_sub(1), |row| row.degree)
+}
+
+/// The terms that a plan's cohort rules give for `members` banks.
+///
+/// # Errors
+/// Which rule such a cohort breaks.
+pub fn for_cohort(cohort: &CohortTerms, members: u16) -> Result<Terms, &'static str> {
+    if members < MEMBERS_MIN {
+        return Err("cohort has fewer than 3 members");
+    }
+    if usize::from(members) > MEMBERS_MAX {
+        return Err("cohort has more than 1000 members");
+    }
+    if members < cohort.members_min {
+        return Err("cohort is smaller than the plan's members_min");
+    }
+    if cohort.honest_min < HONEST_MIN {
+        return Err("honest_min is below 3");
+    }
+    let colluders = cohort
+        .colluders
+        .unwrap_or_else(|| default_colluders(members));
+    let Some(honest) = members.checked_sub(colluders) else {
+        return Err("more colluders than members");
+    };
+    if honest < cohort.honest_min {
+        return Err("fewer honest members than honest_min");
+    }
+    let threshold = threshold(members, colluders);
+    if threshold > members {
+        return Err("threshold exceeds the cohort: every member is assumed to collude");
+    }
+    if members > FULL_GRAPH_MEMBERS_MAX {
+        if u32::from(colluders) * 3 > u32::from(members) {
+            return Err("a sparse mask graph stands at most a third of colluders");
+        }
+        if cohort.honest_min > SPARSE_HONEST_MAX {
+            return Err("a sparse mask graph stands an honest_min of at most 10");
+        }
+    }
+    let (honest_min, degree) = (cohort.honest_min, degree(members));
+    Ok(Terms {
+        members,
+        colluders,
+        threshold,
+        honest_min,
+        degree,
+    })
+}
+
+/// The terms written in a manifest, as they are: [`check`] says whether they may be.
+#[must_use]
+pub fn of_manifest(manifest: &Manifest) -> Terms {
+    Terms {
+        members: u16::try_from(manifest.cohort.len()).unwrap_or(u16::MAX),
+        colluders: manifest.colluders,
+        threshold: manifest.threshold,
+        honest_min: manifest.honest_min,
+        degree: manifest.degree,
+    }
+}
+
+/// Every rule of a manifest that follows from it and its plan alone (PROTOCOL.md §4).
+///
+/// Not here, since they need more: signatures, roster, base, head, graph seed, round numbers, time.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check(manifest: &Manifest, plan: &Plan) -> Result<(), &'static str> {
+    if manifest.version != PROTOCOL_VERSION {
+        return Err("version is not ours");
+    }
+    if manifest.plan != plan.id() {
+        return Err("plan is not the one shown");
+    }
+    if manifest.step >= plan.rounds {
+        return Err("step is beyond the plan's rounds");
+    }
+    if !manifest.cohort.is_canonical() {
+        return Err("cohort is not ascending");
+    }
+    let members = u16::try_from(manifest.cohort.len()).map_err(|_| "cohort is too large")?;
+    let terms = for_cohort(&plan.cohort, members)?;
+    if manifest.colluders != terms.colluders {
+        return Err("colluders are not the plan's");
+    }
+    if manifest.threshold != terms.threshold {
+        return Err("threshold is not floor((n+c)/2)+1");
+    }
+    if manifest.honest_min != terms.honest_min {
+        return Err("honest_min is not the plan's");
+    }
+    if manifest.degree != terms.degree {
+        return Err("degree is not the mask graph's");
+    }
+    if manifest.word_bits != WORD_BITS {
+        return Err("word_bits is not 32");
+    }
+    if manifest.value_bits != value_bits(plan, members) {
+        return Err("value_bits is not what plan and cohort give");
+    }
+    if manifest.words != words(plan)? {
+        return Err("words is not what the plan gives");
+    }
+    let due = manifest.due;
+    if due.escrow > due.collection || due.collection > due.end {
+        return Err("due moments are out of order");
+    }
+    Ok(())
+}
+
+/// Words of the plan's vector, headers included.
+///
+/// # Errors
+/// If they exceed [`WORDS_MAX`].
+pub fn words(plan: &Plan) -> Result<u64, &'static str> {
+    let payload = match &plan.work {
+        Work::Pretrain(training) | Work::Finetune(training) => {
+            parameters(&training.model.layout, &training.parts)
+        }
+        Work::Risk(terms) => {
+            let cells = u64::from(terms.days) * u64::from(terms.buckets) * 2;
+            Some(cells + u64::from(terms.buckets))
+        }
+        Work::Evaluate(terms) => Some(2 * u64::from(terms.bins)),
+    };
+    payload
+        .and_then(|words| words.checked_add(HEADER_WORDS as u64))
+        .filter(|&words| words <= WORDS_MAX)
+        .ok_or("the vector exceeds 10 Mi words")
+}
+
+/// Parameters of these parts; none where their number does not fit.
+fn parameters(layout: &Layout, parts: &[Part]) -> Option<u64> {
+    let tensors = layout
+        .0
+        .iter()
+        .filter(|tensor| parts.contains(&tensor.part));
+    tensors
+        .map(|tensor| elements(&tensor.shape))
+        .try_fold(0_u64, |sum, size| sum.checked_add(size?))
+}
+
+/// Elements of a tensor of this shape; none where their number does not fit.
+fn elements(shape: &[u32]) -> Option<u64> {
+    shape
+        .iter()
+        .try_fold(1_u64, |product, &size| product.checked_mul(u64::from(size)))
+}
+
+/// Bits q of a value, sign included, with `q <= w - g - ceil(log2 n)`: `n` such values use at
+/// most a quarter of the ring. Training uses its plan's bits, counts all there are.
+#[must_use]
+pub fn value_bits(plan: &Plan, members: u16) -> u8 {
+    let sum_bits = 16 - members.saturating_sub(1).leading_zeros();
+    let sum_bits = u8::try_from(sum_bits).expect("a u16 has 16 bits");
+    let room = WORD_BITS - GUARD_BITS - sum_bits;
+    match &plan.work {
+        Work::Pretrain(training) | Work::Finetune(training) => training.value_bits.min(room),
+        Work::Risk(_) | Work::Evaluate(_) => room,
+    }
+}

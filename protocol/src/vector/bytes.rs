@@ -1,0 +1,67 @@
+//! Words as the bytes that travel: little-endian, and the digests over them. Sums on the ring
+//! wrap; what they mean is the parent's affair.
+
+use crypto::{Digest, merkle};
+
+use crate::message::Bulk;
+
+/// The words of a vector as little-endian bytes.
+#[must_use]
+pub fn to_bytes(words: &[u32]) -> Bulk {
+    Bulk(words.iter().flat_map(|word| word.to_le_bytes()).collect())
+}
+
+/// Adds a vector to the running sum, modulo 2^32.
+///
+/// # Errors
+/// [`LengthError`], and the sum is as it was.
+pub fn add(sum: &mut [u32], vector: &Bulk) -> Result<(), LengthError> {
+    combine(sum, vector, u32::wrapping_add)
+}
+
+/// Takes a vector out of the running sum, modulo 2^32.
+///
+/// # Errors
+/// [`LengthError`], and the sum is as it was.
+pub fn take(sum: &mut [u32], vector: &Bulk) -> Result<(), LengthError> {
+    combine(sum, vector, u32::wrapping_sub)
+}
+
+/// The Merkle root over the chunks of a sum's little-endian bytes.
+#[must_use]
+pub fn sum_root(sum: &[i32]) -> Digest {
+    let bytes = sum
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect::<Vec<_>>();
+    merkle::chunk_root(&bytes)
+}
+
+fn combine(
+    sum: &mut [u32],
+    vector: &Bulk,
+    operation: fn(u32, u32) -> u32,
+) -> Result<(), LengthError> {
+    let expected = sum.len() * 4;
+    if vector.0.len() != expected {
+        return Err(LengthError {
+            found: vector.0.len(),
+            expected,
+        });
+    }
+    let (words, _) = vector.0.as_chunks();
+    for (total, &word) in sum.iter_mut().zip(words) {
+        *total = operation(*total, u32::from_le_bytes(word));
+    }
+    Ok(())
+}
+
+/// A vector that is not the manifest's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("vector of {found} bytes, expected {expected}")]
+pub struct LengthError {
+    /// Bytes found.
+    pub found: usize,
+    /// Bytes of the manifest's words.
+    pub expected: usize,
+}
