@@ -1,4 +1,4 @@
-//! What the primitives cost on this machine: `cargo bench -p crypto`.
+//! What the primitives cost on this machine: `cargo bench -p crypto --bench cost`.
 //!
 //! A plain program. Each figure is the median of a few runs on one core; the plain addition beside
 //! the mask says what the memory alone would allow. No gate: gates belong where machines are known.
@@ -38,8 +38,8 @@ fn vectors() {
         );
     }
     let bytes = vec![3; 1 << 24];
-    let sealed = seconds(|| drop(black_box(seal::seal(&key, b"", &bytes))));
-    let hashed = seconds(|| drop(black_box(crypto::merkle::chunk_root(&bytes))));
+    let sealed = seconds(|| seal::seal(&key, b"", &bytes));
+    let hashed = seconds(|| crypto::merkle::chunk_root(&bytes));
     let size = bytes.len() as f64 / 1e9;
     println!(
         "seal {:.2} GB/s, chunk_root {:.2} GB/s",
@@ -54,11 +54,11 @@ fn sharing() {
     for (count, threshold) in [(10, 7), (100, 67), (300, 200)] {
         let members = (1..=threshold).collect::<Vec<u16>>();
         let shares = shamir::split(&secret, threshold, count, &seed);
-        let split = seconds(|| drop(black_box(shamir::split(&secret, threshold, count, &seed))));
-        let weights = seconds(|| drop(black_box(Lagrange::new(&members))));
+        let split = seconds(|| shamir::split(&secret, threshold, count, &seed));
+        let weights = seconds(|| Lagrange::new(&members));
         let lagrange = Lagrange::new(&members).expect("distinct");
         let held = &shares[..usize::from(threshold)];
-        let combined = seconds(|| drop(black_box(lagrange.combine(held))));
+        let combined = seconds(|| lagrange.combine(held));
         println!(
             "{threshold} of {count}: split {:.3} ms, weights {:.3} ms, combine {:.3} ms",
             split * 1e3,
@@ -74,27 +74,14 @@ fn pairs() {
     let seed = Seed::from_entropy([3; 32]);
     let salt = tagged("csa1/salt", &[]);
     let (ciphertext, secret) = lower.encapsulate(&up, &seed).expect("sound key");
-    let generate = seconds(|| drop(black_box(AgreementKey::generate(&seed))));
-    let encapsulate = seconds(|| drop(black_box(lower.encapsulate(&up, &seed))));
-    let decapsulate = seconds(|| drop(black_box(upper.decapsulate(&ciphertext))));
-    let derive = seconds(|| {
-        drop(black_box(lower.pair_key(
-            &low,
-            &up,
-            &up,
-            &ciphertext,
-            &secret,
-            &salt,
-        )))
-    });
+    let generate = seconds(|| AgreementKey::generate(&seed));
+    let encapsulate = seconds(|| lower.encapsulate(&up, &seed));
+    let decapsulate = seconds(|| upper.decapsulate(&ciphertext));
+    let derive = seconds(|| lower.pair_key(&low, &up, &up, &ciphertext, &secret, &salt));
     let pair = lower
         .pair_key(&low, &up, &up, &ciphertext, &secret, &salt)
         .expect("sound key");
-    let leap = seconds(|| {
-        drop(black_box(
-            Chain::start(&pair).at(10_000).map(Key::expose).is_ok(),
-        ))
-    });
+    let leap = seconds(|| Chain::start(&pair).at(10_000).map(Key::expose).is_ok());
     println!(
         "generate {:.0} us, encapsulate {:.0} us, decapsulate {:.0} us, pair key {:.0} us, \
          ratchet {:.2} us",
@@ -109,20 +96,16 @@ fn pairs() {
 fn signatures() {
     let key = SigningKey::from_seed([4; 32]);
     let signature = key.sign("kind", b"body");
-    let sign = seconds(|| drop(black_box(key.sign("kind", b"body"))));
-    let verify = seconds(|| {
-        drop(black_box(
-            key.verify_key().verify("kind", b"body", &signature),
-        ))
-    });
+    let sign = seconds(|| key.sign("kind", b"body"));
+    let verify = seconds(|| key.verify_key().verify("kind", b"body", &signature));
     println!("sign {:.0} us, verify {:.0} us", sign * 1e6, verify * 1e6);
 }
 
-fn seconds(mut work: impl FnMut()) -> f64 {
+fn seconds<T>(mut work: impl FnMut() -> T) -> f64 {
     let mut runs = [0.0; RUNS];
     for run in &mut runs {
         let start = Instant::now();
-        work();
+        black_box(work());
         *run = start.elapsed().as_secs_f64();
     }
     runs.sort_by(f64::total_cmp);
