@@ -1,0 +1,107 @@
+//! What each command does, as `cargo xtask help COMMAND` tells it, with an example each.
+//!
+//! Only texts live here; the commands are in the files of their names.
+
+use std::io::{self, Write};
+
+use crate::bench::BENCHES;
+use crate::workshop::Failure;
+
+/// Prints the help of `command` on standard output; of all commands for `help`.
+pub(crate) fn show(command: &str) -> Result<(), Failure> {
+    let text = match command {
+        "help" | "--help" | "-h" => OVERVIEW.to_owned(),
+        "setup" => SETUP.to_owned(),
+        "demo" => DEMO.to_owned(),
+        "test" => TEST.to_owned(),
+        "lint" => LINT.to_owned(),
+        "bench" => bench(),
+        unknown => {
+            return Err(Failure::Said(format!(
+                "no help for `{unknown}`: expected one of setup, demo, test, lint, bench"
+            )));
+        }
+    };
+    io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| Failure::Said(format!("could not print the help: {error}")))
+}
+
+fn bench() -> String {
+    let mut text = BENCH.to_owned();
+    for bench in BENCHES {
+        text.push_str(&format!("  {:<12} {}\n", bench.name, bench.measures));
+    }
+    text
+}
+
+const OVERVIEW: &str = "\
+The project's own commands.
+
+  cargo xtask setup           put libtorch where the build looks for it
+  cargo xtask demo [ARG]...   five banks on this machine, from data to scores
+  cargo xtask test            everything that must hold before a change is merged
+  cargo xtask lint            the quick part of it: format, clippy, tidy
+  cargo xtask bench [NAME]    measure
+  cargo xtask help COMMAND    more about one command
+
+Example: cargo xtask demo
+";
+
+const SETUP: &str = "\
+Usage: cargo xtask setup
+
+Puts the CPU part of libtorch under third_party/libtorch: downloads the wheels that
+ops/libtorch.lock pins by hash, unpacks what the build needs and removes the rest.
+Does nothing where that is already in place, and repairs it where a file is missing.
+
+A libtorch of your own is respected: with LIBTORCH (its folder) or LIBTORCH_USE_PYTORCH=1
+(the one of the installed Python package torch) nothing is downloaded.
+
+Needs python3 with pip, a C++ compiler, and 1.1 GB of disk while it works.
+The other commands run it first; run it alone to have the download behind you.
+
+Example: cargo xtask setup
+";
+
+const DEMO: &str = "\
+Usage: cargo xtask demo [ARG]...
+
+Runs setup, builds the programs and starts `phalanx demo`: a coordinator and its banks as
+real processes on this machine, from data to scores. The arguments are handed on.
+
+Example: cargo xtask demo
+What the demo itself can be told: cargo xtask demo -- --help
+";
+
+const TEST: &str = "\
+Usage: cargo xtask test
+
+Runs setup, then in this order: format, clippy, tests, doctests, simulation, documents.
+Stops at the first step that fails and says how to run that step alone. The tests run
+under cargo-nextest where it is installed, else under cargo test.
+
+A step whose tool is not installed (rustfmt, clippy) is skipped and says so; where the
+environment variable CI is set it fails instead.
+
+Example: cargo xtask test
+";
+
+const LINT: &str = "\
+Usage: cargo xtask lint
+
+Runs setup, then format, clippy and the rules about the code itself (tests/tidy.rs).
+
+Example: cargo xtask lint
+";
+
+const BENCH: &str = "\
+Usage: cargo xtask bench [NAME] [--json]
+
+Runs the named benchmark, or all of them, in the bench profile. --json is handed on: a
+benchmark that knows it prints its figures as JSON lines.
+
+Example: cargo xtask bench secagg
+
+Benchmarks:
+";

@@ -1,0 +1,61 @@
+//! `cargo xtask`: the project's own commands, which a fresh machine runs before anything is built.
+//!
+//! Here is what was asked and what is said in return; each command has its file. Nothing but
+//! the standard library is used, so that the first command starts in seconds. Read
+//! [`setup`] first: every other command begins with it.
+
+mod bench;
+mod check;
+mod demo;
+mod help;
+mod libtorch;
+mod progress;
+mod setup;
+mod workshop;
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::workshop::Failure;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .expect("this package lies two folders below the root of the project");
+    match obey(root, &words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Said(message)) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Status(status)) => ExitCode::from(status),
+    }
+}
+
+fn obey(root: &Path, words: &[String]) -> Result<(), Failure> {
+    let Some((command, rest)) = words.split_first() else {
+        return help::show("help");
+    };
+    let asks_for_help = rest
+        .first()
+        .is_some_and(|word| word == "--help" || word == "-h");
+    match command.as_str() {
+        "help" | "--help" | "-h" => help::show(rest.first().map_or("help", String::as_str)),
+        _ if asks_for_help => help::show(command),
+        "demo" => demo::run(root, rest),
+        "bench" => bench::run(root, rest),
+        "setup" | "test" | "lint" if !rest.is_empty() => Err(Failure::Said(format!(
+            "`{command}` takes no arguments, found `{}`; see cargo xtask {command} --help",
+            rest.join(" ")
+        ))),
+        "setup" => setup::run(root).map(|_| ()),
+        "test" => check::test(root),
+        "lint" => check::lint(root),
+        unknown => Err(Failure::Said(format!(
+            "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, help"
+        ))),
+    }
+}
