@@ -86,8 +86,8 @@ impl<P: Party> Outbox<P> {
         self.0.push_back(Output::Report(event));
     }
 
-    /// The oldest output.
-    pub fn next(&mut self) -> Option<Output<P>> {
+    /// Takes the oldest output out.
+    pub fn pop(&mut self) -> Option<Output<P>> {
         self.0.pop_front()
     }
 }

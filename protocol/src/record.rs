@@ -48,7 +48,7 @@ pub enum CoordinatorRecord {
     /// M7 of one member.
     Reveal(Signed<Reveal>),
     /// M8, at this moment.
-    Committed(Time, RoundResult),
+    Committed(Time, Box<RoundResult>),
     /// The attempt ended without a result, at this moment.
     Abandoned(Time, Abandoned),
 }
@@ -93,8 +93,9 @@ impl CoordinatorRecord {
 /// What a client remembers: monotone facts and public results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ClientRecord {
-    /// A key bundle was sent for this epoch: lower ones are refused. With the roster's members,
-    /// whose word the next roster needs.
+    /// Keys for this epoch are about to be sent, or were agreed: this number and lower ones are
+    /// refused from here on. With the members of the last roster that was agreed on, whose word
+    /// the next roster needs: none before the first agreement, and never those of a mere offer.
     EpochJoined(EpochId, Digest, Vec<ClientId>),
     /// An attempt was joined at this moment: equal and lower ones are refused.
     Joined(Time, RoundId, Attempt),
@@ -103,7 +104,7 @@ pub enum ClientRecord {
     /// Shares were revealed: this kind on this base is over. For risk counts, up to which day.
     Revealed(RoundId, Kind, Digest, Option<u32>),
     /// A result was applied.
-    Applied(RoundResult),
+    Applied(Box<RoundResult>),
     /// An attempt this client sat in ended without a result.
     Abandoned(RoundId, Attempt),
 }
