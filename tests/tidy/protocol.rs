@@ -113,7 +113,7 @@ fn wire_sources() -> Vec<Source> {
     found
 }
 
-/// The sections in `PROTOCOL.md §3, §4.1 and §5 to §7`, as they are written.
+/// The sections that a line cites in the manner of `PROTOCOL.md §n, §n and §n to §n`.
 fn cited(line: &str) -> Vec<&str> {
     let mut sections = Vec::new();
     for place in line.split("PROTOCOL.md ").skip(1) {
@@ -131,5 +131,6 @@ fn cited(line: &str) -> Vec<&str> {
                 .unwrap_or_default();
         }
     }
+    sections.retain(|section| !section.is_empty());
     sections
 }
