@@ -1,1 +1,16 @@
-//! Placeholder.
+//! A party's body: the real world, once, for both sides.
+//!
+//! The contract, implemented by [`drive`] alone: outputs are carried out in order, and a record is
+//! durable before the next output begins. Everything else here is one organ each: the network
+//! ([`quic`]), identities and enrolment ([`identity`]), the disk ([`disk`]), the clock, chance,
+//! configuration, telemetry and leaving. Nothing here decides anything about a round.
+
+pub mod clock;
+pub mod config;
+pub mod disk;
+pub mod drive;
+pub mod entropy;
+pub mod identity;
+pub mod quic;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,0 +1,105 @@
+//! `drive`: the one loop that gives a party a body. It keeps the contract of
+//! [`protocol::party::Output`] and decides nothing.
+
+use protocol::party::{Output, Party};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::shutdown::Shutdown;
+
+/// What comes to a party from outside.
+pub enum Input<P: Party> {
+    /// A message from a peer.
+    Message(P::Peer, P::Incoming),
+    /// The end of a task.
+    Outcome(P::Outcome),
+}
+
+/// What a process does for its party.
+pub trait Body<P: Party> {
+    /// Why it cannot go on: the disk.
+    type Error;
+
+    /// Appends a record. It need not be durable before `settle`.
+    ///
+    /// # Errors
+    /// Where the record cannot be kept; the process must leave.
+    fn persist(&mut self, record: P::Record) -> Result<(), Self::Error>;
+
+    /// Makes every appended record durable.
+    ///
+    /// # Errors
+    /// Where the records cannot be kept; the process must leave.
+    fn settle(&mut self) -> Result<(), Self::Error>;
+
+    /// Says a message to a peer; may drop it where the peer is gone or slow.
+    fn send(&mut self, to: P::Peer, message: P::Outgoing);
+
+    /// Begins a task; its outcome comes back as an [`Input::Outcome`].
+    fn perform(&mut self, task: P::Task);
+
+    /// Writes the log line and counts the metric of an event.
+    fn report(&mut self, event: P::Event);
+}
+
+/// Carries `party` until `shutdown` or until its last input is gone.
+///
+/// Records that follow each other are made durable together, before anything that comes after.
+///
+/// # Errors
+/// The body's, where a record could not be kept.
+pub async fn drive<P: Party, B: Body<P>>(
+    party: &mut P,
+    body: &mut B,
+    inputs: &mut mpsc::Receiver<Input<P>>,
+    clock: Clock,
+    shutdown: &Shutdown,
+) -> Result<(), B::Error> {
+    loop {
+        carry_out(party, body)?;
+        let timeout = party.next_timeout().map(|at| clock.instant(at));
+        let input = tokio::select! {
+            biased;
+            () = shutdown.triggered() => return Ok(()),
+            input = inputs.recv() => match input {
+                Some(input) => Some(input),
+                None => return Ok(()),
+            },
+            () = sleep_until(timeout) => None,
+        };
+        match input {
+            Some(Input::Message(from, message)) => {
+                party.handle_message(clock.now(), from, message);
+            }
+            Some(Input::Outcome(outcome)) => party.handle_outcome(clock.now(), outcome),
+            None => party.handle_timeout(clock.now()),
+        }
+    }
+}
+
+fn carry_out<P: Party, B: Body<P>>(party: &mut P, body: &mut B) -> Result<(), B::Error> {
+    let mut unsettled = false;
+    while let Some(output) = party.poll_output() {
+        if unsettled && !matches!(output, Output::Persist(_)) {
+            body.settle()?;
+            unsettled = false;
+        }
+        match output {
+            Output::Persist(record) => {
+                body.persist(record)?;
+                unsettled = true;
+            }
+            Output::Send { to, message } => body.send(to, message),
+            Output::Perform(task) => body.perform(task),
+            Output::Report(event) => body.report(event),
+        }
+    }
+    if unsettled { body.settle() } else { Ok(()) }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
