@@ -1,7 +1,7 @@
 //! The chain key of a pair: one step a round, forward only.
 //!
-//! `CK_0 = Expand(PRK, "csa1/chain")`, `CK_{r+1} = Expand(CK_r, "csa1/ratchet")`. A key that has been
-//! stepped over is wiped, so a machine taken tonight tells nothing of yesterday's rounds. Where
+//! `CK_0 = Expand(PRK, "csa1/chain")`, `CK_{r+1} = Expand(CK_r, "csa1/ratchet")`. A key that has
+//! been stepped over is wiped, so a machine taken tonight tells nothing of yesterday's rounds. Where
 //! the pair key comes from is [`crate::agreement`].
 
 use crate::kdf::Key;

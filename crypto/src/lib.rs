@@ -4,11 +4,10 @@
 //! these. Nothing here draws chance: a [`Seed`] is handed in, and everything follows from it.
 //! Begin with [`seed`] and [`kdf`]; [`agreement`], [`shamir`] and [`mask`] are the secure sum.
 //!
-//! | here | rests on | why that one |
-//! |---|---|---|
-//! | [`digest`], [`merkle`], [`kdf`], [`seal`], [`mask`], signing in [`sign`] | `ring` | widely reviewed assembly; also the TLS provider |
-//! | strictness in [`sign`], the field of [`shamir`] | `curve25519-dalek` | constant time, exposes the group |
-//! | [`agreement`] | `x25519-dalek`, `ml-kem` | ring's agreement keys serve one peer only, and it has no ML-KEM |
+//! What each rests on: digests, trees, keys, sealing, masks and signing on `ring`, which the
+//! transport uses too; strict verification and the field of [`shamir`] on `curve25519-dalek`, which
+//! gives the group out; [`agreement`] on `x25519-dalek` and `ml-kem`, because a key of ring's agrees
+//! with one peer only, and ring has no ML-KEM. These crates have no other address.
 //!
 //! Not here, on purpose: TLS (the transport's own), a random number generator (entropy is the
 //! host's), and a decoder for [`Canonical`], which exists to be hashed and signed and nothing else.

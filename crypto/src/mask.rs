@@ -1,6 +1,6 @@
 //! Masks: a key's keystream, added to or subtracted from a vector of 32-bit words.
 //!
-//! Tile T is 16 KiB: AES-256 over the counters `BE96(T) || BE32(2 + block)`, as little-endian words.
+//! Tile T is 16 KiB: AES-256 over `BE96(T) || BE32(2 + block)`, read as little-endian words.
 //! That is what AES-256-GCM makes of zeros under the nonce BE96(T), and what any AES-CTR makes from
 //! the counter 2; so every library can check every other, and tiles can be made in any order.
 //! A key masks one vector, ever. Which keys, and with which sign, is the protocol's affair.

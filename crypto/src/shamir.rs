@@ -133,7 +133,8 @@ impl Lagrange {
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(LagrangeError::Repeated { abscissa: pair[0] });
         }
-        // weight_j = prod_{m != j} x_m / (x_m - x_j) = (prod_m x_m) / (x_j prod_{m != j} (x_m - x_j))
+        // weight_j = prod_{m != j} x_m / (x_m - x_j)
+        //          = (prod_m x_m) / (x_j prod_{m != j} (x_m - x_j)), hence one batch inversion.
         let mut weights = abscissae
             .iter()
             .map(|&own| denominator(abscissae, own))

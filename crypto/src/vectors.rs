@@ -1,4 +1,4 @@
-//! Reads the vectors of `vectors/`, which `vectors/make.py` writes with other libraries. Tests only.
+//! Reads the vectors of `vectors/`, which `make.py` there writes with other libraries. Tests only.
 
 use serde_json::Value;
 
