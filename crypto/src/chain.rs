@@ -1,12 +1,12 @@
 //! The chain key of a pair: one step a round, forward only.
 //!
 //! `CK_0 = Expand(PRK, "csa1/chain")`, `CK_{r+1} = Expand(CK_r, "csa1/ratchet")`. A key that has
-//! been stepped over is wiped, so a machine taken tonight tells nothing of yesterday's rounds. Where
-//! the pair key comes from is [`crate::agreement`].
+//! been stepped over is wiped, so a machine taken tonight tells nothing of yesterday's rounds.
+//! Where the pair key comes from is [`crate::agreement`].
 
 use crate::kdf::Key;
 
-/// Most steps taken in one call: some 50 ms, and far more rounds than an epoch has.
+/// Most steps taken in one call: about a tenth of a second, and far more rounds than an epoch has.
 pub const STEPS_MAX: u64 = 100_000;
 
 /// A chain key and the round it belongs to.
