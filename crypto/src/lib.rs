@@ -5,9 +5,9 @@
 //! Begin with [`seed`] and [`kdf`]; [`agreement`], [`shamir`] and [`mask`] are the secure sum.
 //!
 //! What each rests on: digests, trees, keys, sealing, masks and signing on `ring`, which the
-//! transport uses too; strict verification and the field of [`shamir`] on `curve25519-dalek`, which
-//! gives its group out; [`agreement`] on `x25519-dalek` and `ml-kem`, because ring's keys agree with
-//! one peer only and ring has no ML-KEM. These crates have no other address.
+//! transport uses too; strict verification and the field of [`shamir`] on `curve25519-dalek`,
+//! which gives its group out; [`agreement`] on `x25519-dalek` and `ml-kem`, because ring's keys
+//! agree with one peer only and ring has no ML-KEM. These crates have no other address.
 //!
 //! Not here, on purpose: TLS (the transport's own), a random number generator (entropy is the
 //! host's), and a decoder for [`Canonical`], which exists to be hashed and signed and nothing else.
