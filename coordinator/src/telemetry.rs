@@ -1,0 +1,244 @@
+//! One table: every event of the coordinator party, the log line it becomes and the metric it
+//! counts. Names are documented in ops/dashboards; nothing else in this process logs a round.
+
+use std::sync::Arc;
+
+use host::telemetry::Telemetry;
+use host::telemetry::prometheus_client::encoding::EncodeLabelSet;
+use host::telemetry::prometheus_client::metrics::counter::Counter;
+use host::telemetry::prometheus_client::metrics::family::Family;
+use host::telemetry::prometheus_client::metrics::gauge::Gauge;
+use host::telemetry::prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use protocol::event::CoordinatorEvent as Event;
+
+/// What the coordinator counts; clones share the counters.
+#[derive(Clone)]
+pub struct Meters(Arc<Inner>);
+
+struct Inner {
+    members: Gauge,
+    opened: Counter,
+    committed: Family<KindLabel, Counter>,
+    abandoned: Family<CauseLabel, Counter>,
+    dropouts: Family<PhaseLabel, Counter>,
+    misbehaved: Counter,
+    declined: Counter,
+    malformed: Counter,
+    turned_away: Counter,
+    bytes: Counter,
+    update_bytes: Counter,
+    seconds: Histogram,
+    ledger: Gauge,
+    halted: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CauseLabel {
+    cause: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PhaseLabel {
+    phase: &'static str,
+}
+
+impl Meters {
+    /// Registers every metric.
+    #[must_use]
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let inner = Inner {
+            members: Gauge::default(),
+            opened: Counter::default(),
+            committed: Family::default(),
+            abandoned: Family::default(),
+            dropouts: Family::default(),
+            misbehaved: Counter::default(),
+            declined: Counter::default(),
+            malformed: Counter::default(),
+            turned_away: Counter::default(),
+            bytes: Counter::default(),
+            update_bytes: Counter::default(),
+            seconds: Histogram::new(exponential_buckets(0.05, 2.0, 16)),
+            ledger: Gauge::default(),
+            halted: Gauge::default(),
+        };
+        telemetry.register(|registry| {
+            let r = registry.sub_registry_with_prefix("phalanx_coordinator");
+            r.register(
+                "members_connected",
+                "Banks connected",
+                inner.members.clone(),
+            );
+            r.register("rounds_opened", "Rounds opened", inner.opened.clone());
+            r.register(
+                "rounds_committed",
+                "Rounds with a result",
+                inner.committed.clone(),
+            );
+            r.register(
+                "rounds_abandoned",
+                "Attempts without one",
+                inner.abandoned.clone(),
+            );
+            r.register(
+                "dropouts",
+                "Members absent from a phase",
+                inner.dropouts.clone(),
+            );
+            r.register(
+                "misbehaved",
+                "Messages refused as misbehaviour",
+                inner.misbehaved.clone(),
+            );
+            r.register("declined", "Refusals by banks", inner.declined.clone());
+            r.register(
+                "frames_malformed",
+                "Frames that do not decode",
+                inner.malformed.clone(),
+            );
+            r.register(
+                "connections_refused",
+                "Handshakes that failed",
+                inner.turned_away.clone(),
+            );
+            r.register(
+                "received_bytes",
+                "Bytes of frames received",
+                inner.bytes.clone(),
+            );
+            r.register(
+                "update_bytes",
+                "Bytes of masked updates",
+                inner.update_bytes.clone(),
+            );
+            r.register("round_seconds", "Opening to commit", inner.seconds.clone());
+            r.register(
+                "ledger_rounds",
+                "Committed rounds in the ledger",
+                inner.ledger.clone(),
+            );
+            r.register(
+                "halted",
+                "1 after too many burnt rounds",
+                inner.halted.clone(),
+            );
+        });
+        Self(Arc::new(inner))
+    }
+
+    /// A connection that did not get past the handshake.
+    pub fn turned_away(&self) {
+        self.0.turned_away.inc();
+    }
+
+    /// A frame of so many bytes.
+    pub fn received(&self, bytes: usize) {
+        self.0.bytes.inc_by(bytes as u64);
+    }
+
+    /// A frame that does not decode.
+    pub fn malformed(&self) {
+        self.0.malformed.inc();
+    }
+
+    /// The log line and the metric of an event.
+    pub fn report(&self, event: &Event) {
+        self.count(event);
+        line(event);
+    }
+
+    fn count(&self, event: &Event) {
+        let m = &self.0;
+        match event {
+            Event::ClientArrived(..) => {
+                m.members.inc();
+            }
+            Event::ClientLeft(_) => {
+                m.members.dec();
+            }
+            Event::RoundOpened(..) => {
+                m.halted.set(0);
+                m.opened.inc();
+            }
+            Event::Dropout(_, _, phase) => {
+                m.dropouts.get_or_create(&PhaseLabel { phase }).inc();
+            }
+            Event::RoundCommitted { kind, took, .. } => {
+                let kind = format!("{kind:?}").to_lowercase();
+                m.committed.get_or_create(&KindLabel { kind }).inc();
+                m.seconds.observe(took.0 as f64 / 1_000.0);
+                m.ledger.inc();
+            }
+            Event::RoundAbandoned(_, _, cause) => {
+                let cause = format!("{cause:?}").to_lowercase();
+                m.abandoned.get_or_create(&CauseLabel { cause }).inc();
+            }
+            Event::Halted(_) => {
+                m.halted.set(1);
+            }
+            Event::Declined(..) => {
+                m.declined.inc();
+            }
+            Event::Misbehaved(..) => {
+                m.misbehaved.inc();
+            }
+            Event::UpdateReceived(_, _, bytes) => {
+                m.update_bytes.inc_by(*bytes);
+            }
+            Event::PhaseEntered(_)
+            | Event::PlanAdopted(..)
+            | Event::PlanEnded(..)
+            | Event::EpochAgreed(..)
+            | Event::EpochAbandoned(_) => {}
+        }
+    }
+}
+
+fn line(event: &Event) {
+    match event {
+        Event::ClientArrived(id, name) => tracing::info!(client = %id.0, name, "bank arrived"),
+        Event::ClientLeft(id) => tracing::info!(client = %id.0, "bank left"),
+        Event::PhaseEntered(phase) => tracing::debug!(phase, "phase"),
+        Event::PlanAdopted(plan, kind) => tracing::info!(plan, ?kind, "plan adopted"),
+        Event::PlanEnded(plan, rounds) => tracing::info!(plan, rounds, "plan ended"),
+        Event::EpochAgreed(epoch, members) => {
+            tracing::info!(epoch = epoch.0, members, "keys agreed");
+        }
+        Event::EpochAbandoned(epoch) => tracing::warn!(epoch = epoch.0, "key agreement abandoned"),
+        Event::RoundOpened(round, attempt, cohort) => {
+            tracing::info!(round = round.0, attempt = attempt.0, cohort, "round opened");
+        }
+        Event::Dropout(round, seat, phase) => {
+            tracing::info!(round = round.0, seat = seat.0, phase, "dropout");
+        }
+        Event::RoundCommitted {
+            round,
+            kind,
+            survivors,
+            dropouts,
+            took,
+            head,
+        } => tracing::info!(
+            round = round.0, ?kind, survivors, dropouts, took_ms = took.0, %head, "round committed"
+        ),
+        Event::RoundAbandoned(round, attempt, cause) => {
+            tracing::warn!(
+                round = round.0,
+                attempt = attempt.0,
+                ?cause,
+                "round abandoned"
+            );
+        }
+        Event::Halted(burnt) => tracing::warn!(burnt, "halted: too many burnt rounds"),
+        Event::Declined(id, refusal) => tracing::warn!(client = %id.0, %refusal, "bank declined"),
+        Event::Misbehaved(id, sin) => tracing::warn!(client = %id.0, %sin, "misbehaviour"),
+        Event::UpdateReceived(round, seat, bytes) => {
+            tracing::debug!(round = round.0, seat = seat.0, bytes, "update received");
+        }
+    }
+}
