@@ -1,7 +1,7 @@
 //! Who somebody is: the consortium authority's signed word that a certificate belongs to a bank,
 //! the coordinator or the operator. Certificates themselves are the host's; here only their digest.
 
-use crypto::{BadSignature, Canonical, ToCanonical, VerifyKey};
+use crypto::{BadSignature, Canonical, Digest, SigningKey, ToCanonical, VerifyKey, tagged};
 use serde::{Deserialize, Serialize};
 
 use crate::id::ClientId;
@@ -64,6 +64,13 @@ impl Signable for Credential {
 pub struct Authority(pub VerifyKey);
 
 impl Authority {
+    /// The consortium's name in manifests and ledgers: nothing signed in one means anything in
+    /// another.
+    #[must_use]
+    pub fn session(&self) -> Digest {
+        tagged("csa1/session", &[&self.0.0])
+    }
+
     /// Checks a credential for `role` at `now`.
     ///
     /// # Errors
@@ -83,6 +90,17 @@ impl Authority {
         }
         Ok(verified)
     }
+}
+
+/// What a party needs to be somebody: its credential, the key behind it, and the consortium it is
+/// of. No `Debug`: it holds the signing key.
+pub struct Identity {
+    /// The authority's word about this party.
+    pub credential: Signed<Credential>,
+    /// Signs this party's messages; the credential names its public half.
+    pub key: SigningKey,
+    /// The consortium's authority.
+    pub authority: Authority,
 }
 
 /// Why a credential is not accepted.

@@ -1,0 +1,177 @@
+//! `Bank`: who this client is and what it knows and remembers, whatever phase it is in. Secrets of
+//! a round are not here but in the phases.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crypto::{Digest, Seed, VerifyKey};
+
+use crate::blame::{Misbehaviour, Refusal};
+use crate::client::consent::Policy;
+use crate::client::keyring::{Keyring, Seating};
+use crate::client::memory::Memory;
+use crate::client::{Client, Objection};
+use crate::credential::Identity;
+use crate::event::ClientEvent;
+use crate::id::{Attempt, ClientId, Context, EpochId, RoundId};
+use crate::ledger::Ledger;
+use crate::message::{Ack, CheckIn, Declined, RoundOutcome, ToCoordinator};
+use crate::party::Outbox;
+use crate::record::ClientRecord;
+
+/// Rosters kept for checking results: the running epoch's, and the one before it, whose last
+/// result may arrive after the next agreement.
+const SEATINGS_KEPT: usize = 2;
+
+/// Attempts whose late messages are told from another's: more than a round number may have.
+const CONTEXTS_KEPT: usize = 16;
+
+/// A client without its phase.
+pub(crate) struct Bank {
+    pub(crate) identity: Identity,
+    pub(crate) policy: Policy,
+    pub(crate) memory: Memory,
+    pub(crate) ledger: Ledger,
+    /// The key of the last coordinator whose credential was admitted.
+    pub(crate) coordinator: Option<VerifyKey>,
+    /// The last acknowledgement given since the start: what a result of its attempt must hold.
+    pub(crate) acked: Option<Ack>,
+    /// The last result applied: its place in the ledger is taken.
+    pub(crate) applied: Option<RoundOutcome>,
+    pub(crate) seed: Seed,
+    seatings: VecDeque<Arc<Seating>>,
+    contexts: VecDeque<Context>,
+    declined: Option<Declined>,
+    answered: Option<Context>,
+}
+
+impl Bank {
+    /// A bank that remembers `memory` and `ledger` and has met nobody since its start.
+    pub(crate) fn new(
+        identity: Identity,
+        policy: Policy,
+        memory: Memory,
+        ledger: Ledger,
+        seed: Seed,
+    ) -> Self {
+        Self {
+            identity,
+            policy,
+            memory,
+            ledger,
+            coordinator: None,
+            acked: None,
+            applied: None,
+            seed,
+            seatings: VecDeque::new(),
+            contexts: VecDeque::new(),
+            declined: None,
+            answered: None,
+        }
+    }
+
+    /// This bank's identity.
+    pub(crate) fn id(&self) -> ClientId {
+        self.identity.credential.unverified().id
+    }
+
+    /// Remembers a fact, durably before anything queued after it.
+    pub(crate) fn persist(&mut self, record: ClientRecord, out: &mut Outbox<Client>) {
+        self.memory.remember(&record);
+        out.persist(record);
+    }
+
+    /// Says where this client stands.
+    pub(crate) fn check_in(&self, keyring: Option<&Keyring>, out: &mut Outbox<Client>) {
+        let epoch = keyring.map(|keyring| (keyring.seating.epoch, keyring.seating.root));
+        let check_in = CheckIn {
+            credential: self.identity.credential.clone(),
+            epoch,
+            ledger: self.ledger.length(),
+            head: self.ledger.head(),
+        };
+        out.send((), ToCoordinator::CheckIn(Box::new(check_in)));
+    }
+
+    /// Answers what cannot be followed with where this client stands, once per attempt: a
+    /// coordinator that repeats itself must not be repeated to at the speed of the network.
+    pub(crate) fn check_in_once(
+        &mut self,
+        context: Context,
+        keyring: Option<&Keyring>,
+        out: &mut Outbox<Client>,
+    ) {
+        if self.answered != Some(context) {
+            self.answered = Some(context);
+            self.check_in(keyring, out);
+        }
+    }
+
+    /// Ends the handling of a roster or an offer that is not accepted.
+    pub(crate) fn object(
+        &mut self,
+        objection: Objection,
+        declined: (Option<(RoundId, Attempt)>, EpochId),
+        out: &mut Outbox<Client>,
+    ) {
+        match objection {
+            Objection::Theirs(misbehaviour) => blame(misbehaviour, out),
+            Objection::Ours(refusal) => {
+                let (round, epoch) = declined;
+                self.decline(
+                    Declined {
+                        round,
+                        epoch,
+                        refusal,
+                    },
+                    out,
+                );
+            }
+        }
+    }
+
+    /// Tells the coordinator what this client will not do; reports it the first time.
+    pub(crate) fn decline(&mut self, declined: Declined, out: &mut Outbox<Client>) {
+        if self.declined.as_ref() != Some(&declined) {
+            out.report(ClientEvent::Declined(declined.refusal.clone()));
+            self.declined = Some(declined.clone());
+        }
+        out.send((), ToCoordinator::Declined(declined));
+    }
+
+    /// Why this attempt was declined, if it was the last one declined.
+    pub(crate) fn refusal_of(&self, round: RoundId, attempt: Attempt) -> Option<Refusal> {
+        let declined = self.declined.as_ref()?;
+        (declined.round == Some((round, attempt))).then(|| declined.refusal.clone())
+    }
+
+    /// Knows a roster from here on.
+    pub(crate) fn keep_seating(&mut self, seating: Arc<Seating>) {
+        self.seatings.push_front(seating);
+        self.seatings.truncate(SEATINGS_KEPT);
+    }
+
+    /// The roster of this root, if this client sat in it since its start.
+    pub(crate) fn seating(&self, root: &Digest) -> Option<&Seating> {
+        self.seatings
+            .iter()
+            .map(AsRef::as_ref)
+            .find(|seating| seating.root == *root)
+    }
+
+    /// Knows the context of an attempt this client sits in.
+    pub(crate) fn keep_context(&mut self, context: Context) {
+        self.contexts.push_front(context);
+        self.contexts.truncate(CONTEXTS_KEPT);
+    }
+
+    /// Whether this client sat in the attempt: what arrives for it is late, not foreign.
+    pub(crate) fn knows_context(&self, context: Context) -> bool {
+        self.contexts.contains(&context)
+    }
+}
+
+/// Reports what a peer did wrong.
+pub(crate) fn blame(misbehaviour: Misbehaviour, out: &mut Outbox<Client>) {
+    out.report(ClientEvent::Misbehaved(misbehaviour));
+}
