@@ -8,6 +8,9 @@ use crypto::{Digest, Seed, Stream, merkle};
 
 use crate::plan::{Init, Layout, ModelTerms, Part, TensorSpec};
 
+#[cfg(test)]
+mod tests;
+
 /// The first parameters, flat. The same bytes on every machine: uniforms of 32 bits, and sums and
 /// products of them, no transcendental function.
 #[must_use]

@@ -7,6 +7,9 @@ use crypto::{Digest, Seed, Stream};
 use crate::id::{RoundId, Seat, Seats};
 use crate::limits::FULL_GRAPH_MEMBERS_MAX;
 
+#[cfg(test)]
+mod tests;
+
 /// Who shares a mask with whom.
 #[derive(Clone, Debug)]
 pub struct Graph {

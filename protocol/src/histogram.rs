@@ -4,6 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod tests;
+
 /// Logits beyond this fall into the outermost bins: probabilities below 7e-6 or above 1 - 7e-6.
 pub const LOGIT_MAX: f32 = 12.0;
 

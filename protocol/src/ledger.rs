@@ -17,6 +17,8 @@ use crate::terms;
 use crate::vector::{self, SumError};
 
 mod optimizer;
+#[cfg(test)]
+mod tests;
 
 use optimizer::Optimizer;
 

@@ -21,6 +21,8 @@ pub mod client;
 pub mod coordinator;
 pub mod credential;
 pub mod event;
+#[cfg(test)]
+mod fixture;
 pub mod genesis;
 pub mod graph;
 pub mod histogram;

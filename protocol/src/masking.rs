@@ -7,6 +7,9 @@ use crypto::{Canonical, Digest, Key, Scalar, Secret, merkle, seal};
 use crate::id::{Context, EpochId, Seat, Seats};
 use crate::message::ShareDigests;
 
+#[cfg(test)]
+mod tests;
+
 /// Which of a bank's two secrets of an attempt. Of one bank, only one is ever opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SecretKind {

@@ -12,6 +12,8 @@ use crate::message::Manifest;
 use crate::plan::{CohortTerms, Layout, Part, Plan, Work};
 
 mod plan;
+#[cfg(test)]
+mod tests;
 
 pub use plan::validate;
 

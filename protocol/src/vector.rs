@@ -14,6 +14,8 @@ use crate::limits::HEADER_WORDS;
 use crate::plan::{Kind, Training};
 
 mod bytes;
+#[cfg(test)]
+mod tests;
 
 pub use bytes::{LengthError, add, sum_root, take, to_bytes};
 

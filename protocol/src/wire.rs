@@ -13,6 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::limits::{CONTROL_BYTES_MAX, FRAME_BYTES_MAX};
 use crate::message::Bulk;
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes of a frame before its message.
 pub const HEADER_BYTES: usize = 4;
 
