@@ -1,0 +1,189 @@
+//! A column in units that people use: what was observed, and what is usual. Which columns to
+//! name, and the words around the figures, are the caller's affair.
+
+use serde::{Deserialize, Serialize};
+
+use crate::encoder::{FeatureEncoder, FeatureVector};
+use crate::schema::Slot;
+
+/// What a figure measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Major units of the currency.
+    Amount,
+    /// Hours.
+    Hours,
+    /// Hour of the day, 0 to 24.
+    HourOfDay,
+    /// A number of things.
+    Count,
+    /// A share from 0 to 1.
+    Share,
+    /// How many times the usual.
+    Times,
+    /// 1 for yes, 0 for no.
+    Flag,
+    /// A standard deviation of logarithms, or a number of standard deviations.
+    Deviations,
+}
+
+/// An observed and a usual figure for one column of one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What the figures measure.
+    pub measure: Measure,
+    /// The payment's own figure.
+    pub observed: f64,
+    /// The usual figure: the card's own where there is one (its median amount), else the bank's
+    /// trailing week or the schema's centre; nothing where no figure is usual.
+    pub usual: Option<f64>,
+}
+
+impl FeatureEncoder {
+    /// Explains `column` of a vector that this encoder gave on the day it encoded last. `None`
+    /// where the schema has no such column or the vector another length.
+    #[must_use]
+    pub fn explain(&self, column: usize, vector: &FeatureVector) -> Option<Explanation> {
+        if vector.0.len() != self.schema().len() {
+            return None;
+        }
+        let slot = self.slot_of(column)?;
+        let own = self.schema().columns.get(column)?;
+        let undo = |value: f32| f64::from((value + self.trend_of(column)) * own.scale + own.center);
+        let (observed, usual) = (undo(*vector.0.get(column)?), undo(0.0));
+        let measure = measure(slot);
+        let explanation = |observed: f64, usual: Option<f64>| {
+            Some(Explanation {
+                measure,
+                observed,
+                usual,
+            })
+        };
+        match slot {
+            Slot::AMOUNT => {
+                let median = self.natural_at(Slot::MEDIAN, vector);
+                explanation(observed.exp_m1(), median.map(f64::exp_m1))
+            }
+            Slot::HOUR_SIN | Slot::HOUR_COS => {
+                let sin = self.natural_at(Slot::HOUR_SIN, vector)?;
+                let cos = self.natural_at(Slot::HOUR_COS, vector)?;
+                let turn = sin.atan2(cos) / std::f64::consts::TAU;
+                explanation(turn.rem_euclid(1.0) * 24.0, None)
+            }
+            // Amounts over the card's own: differences of logarithms are ratios.
+            14..=16 => {
+                let scale = self.amount_scale();
+                explanation((f64::from(vector.0[column]) * scale).exp(), Some(1.0))
+            }
+            // Half-deviations become deviations.
+            17 => explanation(2.0 * f64::from(vector.0[column]), Some(0.0)),
+            _ => match measure {
+                Measure::Flag | Measure::Deviations | Measure::Times | Measure::HourOfDay => {
+                    explanation(observed, None)
+                }
+                Measure::Share => explanation(observed / 3.0, Some((usual / 3.0).max(0.0))),
+                Measure::Amount | Measure::Hours | Measure::Count => {
+                    explanation(observed.exp_m1().max(0.0), Some(usual.exp_m1().max(0.0)))
+                }
+            },
+        }
+    }
+
+    /// The natural value of the column at `slot`, where the schema has it.
+    fn natural_at(&self, slot: usize, vector: &FeatureVector) -> Option<f64> {
+        let at = (0..vector.0.len()).find(|&at| self.slot_of(at) == Some(slot))?;
+        let column = self.schema().columns.get(at)?;
+        Some(f64::from(
+            (vector.0[at] + self.trend_of(at)) * column.scale + column.center,
+        ))
+    }
+
+    fn amount_scale(&self) -> f64 {
+        let at = self.schema().position("amount");
+        let column = at.and_then(|at| self.schema().columns.get(at));
+        column.map_or(1.0, |column| f64::from(column.scale))
+    }
+}
+
+/// What the natural value at `slot` measures.
+fn measure(slot: usize) -> Measure {
+    match slot {
+        Slot::AMOUNT | 9 | 11..=13 => Measure::Amount,
+        Slot::GAP | Slot::VISIT_GAP => Measure::Hours,
+        Slot::HOUR_SIN | Slot::HOUR_COS => Measure::HourOfDay,
+        Slot::WEEKEND | Slot::NIGHT => Measure::Flag,
+        Slot::VISITS | Slot::HISTORY => Measure::Count,
+        Slot::LOG_SD | 17 => Measure::Deviations,
+        14..=16 => Measure::Times,
+        Slot::OWN_RISK..Slot::CATEGORY => match (slot - Slot::OWN_RISK) % 8 {
+            1 | 3 | 5 | 7 => Measure::Share,
+            _ => Measure::Count,
+        },
+        Slot::CATEGORY..Slot::CARD_WINDOWS => Measure::Flag,
+        Slot::CARD_WINDOWS..Slot::OUTLET_WINDOWS => match (slot - Slot::CARD_WINDOWS) % 5 {
+            0 | 4 => Measure::Count,
+            _ => Measure::Amount,
+        },
+        _ => match (slot - Slot::OUTLET_WINDOWS) % 3 {
+            1 => Measure::Amount,
+            _ => Measure::Count,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{FeatureSchema, RawTransaction, RiskSettings, Transaction};
+
+    fn payment(ts: i64, amount_minor: i64) -> Transaction {
+        let raw: RawTransaction = serde_json::from_value(json!({
+            "txn_id": "t", "ts": ts, "rail": "card", "amount_minor": amount_minor,
+            "currency": "EUR", "account_tok": "a", "terminal_tok": "o",
+        }))
+        .unwrap();
+        Transaction::try_from(raw).unwrap()
+    }
+
+    #[test]
+    fn figures_are_those_of_the_payment() {
+        let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
+        let hour = 3_600_000;
+        for back in 1..=9 {
+            encoder.encode(&payment(1_000 * hour - back * hour, 5_000));
+        }
+        let vector = encoder.encode(&payment(1_000 * hour, 40_000));
+        let explain = |name: &str| {
+            let at = encoder.schema().position(name).unwrap();
+            encoder.explain(at, &vector).unwrap()
+        };
+        let near = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-3);
+        let amount = explain("amount");
+        near(amount.observed, 400.0);
+        near(amount.usual.unwrap(), 50.0);
+        near(explain("hour_sin").observed, 16.0);
+        near(explain("gap").observed, 8.0_f64.mul_add(0.0, 1.0));
+        near(explain("visits").observed, 9.0);
+        near(explain("card_count_1d").observed, 9.0);
+        near(explain("card_sum_7d").observed, 450.0);
+        near(explain("amount_over_median").observed, 401.0 / 51.0);
+        near(explain("outlet_cards_30d").observed, 1.0);
+        assert_eq!(explain("shared_rate_7d").observed, 0.0);
+        assert_eq!(explain("category_unknown").observed, 1.0);
+    }
+
+    #[test]
+    fn every_column_has_an_explanation() {
+        let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
+        let vector = encoder.encode(&payment(0, 1));
+        for at in 0..vector.0.len() {
+            let explanation = encoder.explain(at, &vector).unwrap();
+            assert!(explanation.observed.is_finite());
+        }
+        assert_eq!(encoder.explain(vector.0.len(), &vector), None);
+        assert_eq!(encoder.explain(0, &FeatureVector(vec![0.0])), None);
+    }
+}

@@ -1,0 +1,36 @@
+//! Payment to numbers: feeds become transactions, transactions become vectors. One encoder
+//! serves training and scoring, so a vector learnt from is the vector scored: a replay of the
+//! same stream gives the same bits. No clock, no disk, no threads, no chance live here.
+//!
+//! Reading order: [`Transaction`] (`transaction.rs`) is what passes the door, [`FeedMap`]
+//! (`map.rs`) how a bank's own columns get there; [`FeatureSchema`] (`schema.rs`) lists the
+//! columns, [`FeatureEncoder`] (`encoder.rs`) fills them from `card.rs`, `outlet.rs`, `trend.rs`
+//! and `risk.rs`; [`Explanation`] (`explain.rs`) says a column in words' units.
+
+mod card;
+mod category;
+mod encoder;
+mod explain;
+mod map;
+mod outlet;
+mod pan;
+mod risk;
+mod schema;
+mod transaction;
+mod trend;
+mod windows;
+
+pub use category::Category;
+pub use encoder::{FeatureEncoder, FeatureVector, LabelOf, Limits};
+pub use explain::{Explanation, Measure};
+pub use map::{
+    CheckReport, Failure, FeedFormat, FeedMap, MapError, Reader, Row, RowError, RowErrorKind,
+    Source, TokenKey, TokenKeyError, check, read,
+};
+pub use pan::{is_pan_like, is_pan_number, is_sensitive_name, redact};
+pub use risk::{RiskCounts, RiskError, RiskSettings, RiskTable, RiskTerms};
+pub use schema::{Column, FeatureSchema, FieldGroup, Role, SchemaError};
+pub use transaction::{
+    AuthMethod, AuthResult, Channel, CounterpartyKind, Direction, EntryMode, ExtValue, FieldError,
+    FieldErrorKind, Label, PriorDecision, Rail, RawTransaction, Transaction, TxnType, VopResult,
+};

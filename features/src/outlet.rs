@@ -1,0 +1,161 @@
+//! What is remembered of one outlet (terminal, merchant or payee): stepped windows over its
+//! payments and the bank's own verdicts on them. A verdict counts from the moment it was known,
+//! and only for days older than the label delay.
+
+use serde::{Deserialize, Serialize};
+
+use crate::risk::{RISK_DAYS, RiskReading};
+use crate::transaction::{DAY_MS, HOUR_MS};
+use crate::windows::{Steps, Totals};
+
+/// The memory of one outlet: at most 16 + 28 + 45 steps of 40 bytes (with a label delay of 7
+/// days) and [`VERDICTS_MAX`] verdicts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Outlet {
+    minutes: Steps,
+    hours: Steps,
+    days: Steps,
+    /// In the order of transaction, then of the time when it was known.
+    verdicts: Vec<Verdict>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct Verdict {
+    transaction: u64,
+    known_at: i64,
+    day: i32,
+    is_fraud: bool,
+}
+
+impl Outlet {
+    pub(crate) fn new(label_delay_days: u16) -> Self {
+        Self {
+            minutes: Steps::new(5 * HOUR_MS / 60, 16),
+            hours: Steps::new(HOUR_MS, 28),
+            days: Steps::new(DAY_MS, 38 + u32::from(label_delay_days)),
+            verdicts: Vec::new(),
+        }
+    }
+
+    /// Windows of 1 h in steps of five minutes, 1 d in hours, 7 d and 30 d in days; each reaches
+    /// up to one step further back than its name says.
+    pub(crate) fn windows(&self, ts: i64) -> [Totals; 4] {
+        [
+            self.minutes.totals(ts, 12),
+            self.hours.totals(ts, 24),
+            self.days.totals(ts, 7),
+            self.days.totals(ts, 30),
+        ]
+    }
+
+    /// Payments and known frauds of the days up to `last_day`, as known at `ts`.
+    pub(crate) fn risk(&self, ts: i64, last_day: i32) -> RiskReading {
+        let mut reading = RiskReading::default();
+        let last = i64::from(last_day);
+        for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
+            cell.0 = self.days.count(last - i64::from(days) + 1, last);
+        }
+        for group in self
+            .verdicts
+            .chunk_by(|a, b| a.transaction == b.transaction)
+        {
+            let known = group.iter().rev().find(|verdict| verdict.known_at <= ts);
+            let Some(verdict) = known.filter(|verdict| verdict.is_fraud) else {
+                continue;
+            };
+            for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
+                let age = last - i64::from(verdict.day);
+                cell.1 += f64::from(u8::from((0..i64::from(days)).contains(&age)));
+            }
+        }
+        reading
+    }
+
+    pub(crate) fn remember(&mut self, ts: i64, card: u64, amount: f64) {
+        self.minutes.insert(ts, card, amount);
+        self.hours.insert(ts, card, amount);
+        self.days.insert(ts, card, amount);
+    }
+
+    /// Keeps a verdict. One of genuine matters only where fraud was said before: it withdraws.
+    pub(crate) fn judge(&mut self, transaction: u64, day: i32, known_at: i64, is_fraud: bool) {
+        let verdict = Verdict {
+            transaction,
+            known_at,
+            day,
+            is_fraud,
+        };
+        let start = self
+            .verdicts
+            .partition_point(|kept| kept.transaction < transaction);
+        let is_known = self
+            .verdicts
+            .get(start)
+            .is_some_and(|v| v.transaction == transaction);
+        if !is_fraud && !is_known {
+            return;
+        }
+        let at = self.verdicts.partition_point(|kept| kept <= &verdict);
+        if at > 0 && self.verdicts.get(at - 1) == Some(&verdict) {
+            return;
+        }
+        self.verdicts.insert(at, verdict);
+        if self.verdicts.len() > VERDICTS_MAX {
+            let oldest = self
+                .verdicts
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, kept)| kept.day);
+            if let Some(at) = oldest.map(|(at, _)| at) {
+                self.verdicts.remove(at);
+            }
+        }
+    }
+}
+
+/// Frauds remembered of one outlet. Beyond it the oldest day's goes: an outlet with 512 frauds
+/// in the last 30 days looks as bad as one with more.
+const VERDICTS_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frauds(outlet: &Outlet, ts: i64, last_day: i32) -> [f64; 4] {
+        outlet.risk(ts, last_day).windows.map(|(_, frauds)| frauds)
+    }
+
+    #[test]
+    fn a_verdict_counts_once_known_and_in_its_windows() {
+        let mut outlet = Outlet::new(7);
+        outlet.judge(5, 10, 1_000, true);
+        assert_eq!(frauds(&outlet, 999, 10), [0.0; 4]);
+        assert_eq!(frauds(&outlet, 1_000, 10), [1.0; 4]);
+        assert_eq!(frauds(&outlet, 1_000, 11), [0.0, 1.0, 1.0, 1.0]);
+        assert_eq!(frauds(&outlet, 1_000, 30), [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(frauds(&outlet, 1_000, 39), [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(frauds(&outlet, 1_000, 9), [0.0; 4]);
+    }
+
+    #[test]
+    fn two_reports_of_one_fraud_count_once_and_a_withdrawal_takes_it_back() {
+        let mut outlet = Outlet::new(7);
+        outlet.judge(5, 10, 1_000, true);
+        outlet.judge(5, 10, 2_000, true);
+        outlet.judge(5, 10, 3_000, false);
+        outlet.judge(6, 10, 1_000, false);
+        assert_eq!(frauds(&outlet, 2_500, 10)[0], 1.0);
+        assert_eq!(frauds(&outlet, 3_000, 10)[0], 0.0);
+        assert_eq!(outlet.verdicts.len(), 3);
+    }
+
+    #[test]
+    fn verdicts_are_bounded() {
+        let mut outlet = Outlet::new(7);
+        for transaction in 0..2_000 {
+            outlet.judge(transaction, i32::try_from(transaction).unwrap(), 0, true);
+        }
+        assert_eq!(outlet.verdicts.len(), VERDICTS_MAX);
+        assert_eq!(frauds(&outlet, 0, 1_999), [1.0, 7.0, 21.0, 30.0]);
+    }
+}

@@ -1,0 +1,173 @@
+//! Delayed-label risk of outlets: what one bank counts for a secure sum ([`RiskCounts`]), and
+//! what all banks read from the sums ([`RiskTable`], `risk/table.rs`). A day is read only when
+//! its labels have had the agreed delay to arrive, in live scoring and in a replay alike.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::transaction::{DAY_MS, Transaction};
+
+mod table;
+
+pub use table::{RiskError, RiskTable};
+
+/// How the encoder reads risk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskSettings {
+    /// A day's labels are used from `label_delay_days` whole days after it: on day D the newest
+    /// day read is `D - label_delay_days - 1`.
+    pub label_delay_days: u16,
+}
+
+impl Default for RiskSettings {
+    /// Seven days, the delay of the published protocol (baselines.md 2.1).
+    fn default() -> Self {
+        Self {
+            label_delay_days: 7,
+        }
+    }
+}
+
+/// The terms of one secure sum of risk counts; every bank of the cohort counts by them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskTerms {
+    /// Outlets are hashed into this many buckets; 1.6 times the outlets lose nothing.
+    pub buckets: u32,
+    /// Salt of the hash, drawn once for the federation.
+    pub salt: [u8; 32],
+    /// First day counted, days since 1970-01-01 UTC.
+    pub from_day: i32,
+    /// Days counted.
+    pub days: u16,
+    /// Whole days that labels are given to arrive after the last day.
+    pub label_delay_days: u16,
+    /// Buckets with payments of fewer banks are not released.
+    pub banks_min: u16,
+}
+
+impl RiskTerms {
+    /// Words of one bank's vector: two for every day and bucket, then one for every bucket.
+    #[must_use]
+    pub fn words(&self) -> u64 {
+        u64::from(self.buckets) * (2 * u64::from(self.days) + 1)
+    }
+
+    /// The bucket of an outlet: the first eight bytes of SHA-256(salt, outlet), little endian,
+    /// modulo the buckets.
+    #[must_use]
+    pub fn bucket(&self, outlet: &str) -> u32 {
+        bucket(&self.salt, self.buckets, outlet)
+    }
+
+    /// The day at whose start frauds are counted: labels known later are not in the sum.
+    #[must_use]
+    pub fn as_of_day(&self) -> i32 {
+        let after = i32::from(self.days).saturating_add(i32::from(self.label_delay_days));
+        self.from_day.saturating_add(after)
+    }
+}
+
+/// One bank's counts under some terms.
+#[derive(Clone, Debug)]
+pub struct RiskCounts {
+    terms: RiskTerms,
+    /// `[day][bucket](payments, frauds)`, then `[bucket]` whether there was any payment.
+    words: Vec<u32>,
+}
+
+impl RiskCounts {
+    /// No counts yet; holds `terms.words()` words of four bytes.
+    #[must_use]
+    pub fn new(terms: RiskTerms) -> Self {
+        let words = usize::try_from(terms.words()).unwrap_or(usize::MAX);
+        Self {
+            terms,
+            words: vec![0; words],
+        }
+    }
+
+    /// Counts one payment, as a fraud where it was known for one by the start of
+    /// [`RiskTerms::as_of_day`]. Payments of other days or without an outlet count nowhere.
+    pub fn add(&mut self, transaction: &Transaction, fraud_known_at: Option<i64>) {
+        let Some(outlet) = transaction.outlet() else {
+            return;
+        };
+        let offset = i64::from(transaction.day()) - i64::from(self.terms.from_day);
+        let Some(day) = usize::try_from(offset)
+            .ok()
+            .filter(|d| *d < self.terms.days.into())
+        else {
+            return;
+        };
+        let as_of = i64::from(self.terms.as_of_day()) * DAY_MS;
+        let buckets = self.terms.buckets as usize;
+        let bucket = self.terms.bucket(outlet) as usize;
+        let cell = 2 * (day * buckets + bucket);
+        let is_fraud = fraud_known_at.is_some_and(|known_at| known_at <= as_of);
+        self.raise(cell);
+        if is_fraud {
+            self.raise(cell + 1);
+        }
+        let presence = 2 * usize::from(self.terms.days) * buckets + bucket;
+        if let Some(word) = self.words.get_mut(presence) {
+            *word = 1;
+        }
+    }
+
+    /// The vector that goes into the secure sum.
+    #[must_use]
+    pub fn into_words(self) -> Vec<u32> {
+        self.words
+    }
+
+    fn raise(&mut self, at: usize) {
+        if let Some(word) = self.words.get_mut(at) {
+            *word = word.saturating_add(1);
+        }
+    }
+}
+
+/// Payments and frauds of the windows of [`RISK_DAYS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct RiskReading {
+    pub(crate) windows: [(f64, f64); 4],
+}
+
+impl RiskReading {
+    /// The eight natural values r of learning.md §6: for 1, 7 and 30 days ln(1 + payments) and
+    /// 3 x fraud rate; for 21 days ln(1 + frauds) and 3 x (frauds + 0.01) / (payments + 1).
+    pub(crate) fn values(&self) -> [f64; 8] {
+        let [day, week, three_weeks, month] = self.windows;
+        let count = |(payments, _): (f64, f64)| payments.ln_1p();
+        let rate = |(payments, frauds): (f64, f64)| 3.0 * frauds / payments.max(1.0);
+        let (payments, frauds) = three_weeks;
+        [
+            count(day),
+            rate(day),
+            count(week),
+            rate(week),
+            count(month),
+            rate(month),
+            frauds.ln_1p(),
+            3.0 * (frauds + 0.01) / (payments + 1.0),
+        ]
+    }
+}
+
+pub(crate) fn bucket(salt: &[u8; 32], buckets: u32, outlet: &str) -> u32 {
+    let digest: [u8; 32] = Sha256::new()
+        .chain_update(salt)
+        .chain_update(outlet.as_bytes())
+        .finalize()
+        .into();
+    let mut head = [0; 8];
+    head.copy_from_slice(&digest[..8]);
+    let place = u64::from_le_bytes(head) % u64::from(buckets.max(1));
+    u32::try_from(place).expect("a remainder by a u32 is a u32")
+}
+
+/// Days of the windows, all ending on the newest day that may be read.
+pub(crate) const RISK_DAYS: [i32; 4] = [1, 7, 21, 30];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+//! The federation's table: payments and frauds by day and bucket, summed over banks. Every
+//! range was released at its own day, and a reader of an earlier day must not see it.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use super::{RISK_DAYS, RiskReading, RiskTerms, bucket};
+
+/// All released days of the federation, at most [`DAYS_MAX`] of them; the oldest go first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct RiskTable {
+    buckets: u32,
+    salt: [u8; 32],
+    /// First day of the table, days since 1970-01-01 UTC.
+    first_day: i32,
+    /// For each day from `first_day` the day its range was counted as of; `None` where the day
+    /// was not released.
+    as_of: Vec<Option<i32>>,
+    /// `[bucket][day](payments, frauds)`, `as_of.len()` days a bucket.
+    cells: Vec<(u32, u32)>,
+}
+
+/// Why a sum was not taken up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RiskError {
+    /// The terms are of another table.
+    #[error("found other buckets or another salt, expected those of the table")]
+    OtherTable,
+    /// The sum has another length.
+    #[error("found {found} words, expected {expected}")]
+    Length {
+        /// Words of the sum.
+        found: u64,
+        /// Words by the terms.
+        expected: u64,
+    },
+    /// A word that no sum of counts can be.
+    #[error("word {at}: found {found}, expected {expected}")]
+    Impossible {
+        /// Place in the sum.
+        at: u64,
+        /// The word.
+        found: i64,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// A day that was released before.
+    #[error("day {0}: found it released before, expected each day once")]
+    Overlap(i32),
+    /// Days that would make the table longer than it may be.
+    #[error("found days from {from_day} on, expected days within {max} of the table's others")]
+    TooFar {
+        /// First day of the sum.
+        from_day: i32,
+        /// Days a table may span.
+        max: usize,
+    },
+    /// A stored table that contradicts itself.
+    #[error("found a stored table whose lengths differ, expected one cell a bucket and day")]
+    Damaged,
+}
+
+impl RiskTable {
+    /// An empty table of `buckets` under `salt`.
+    #[must_use]
+    pub fn new(buckets: u32, salt: [u8; 32]) -> Self {
+        Self {
+            buckets,
+            salt,
+            first_day: 0,
+            as_of: Vec::new(),
+            cells: Vec::new(),
+        }
+    }
+
+    /// Takes up the sum of all banks' [`super::RiskCounts`] under `terms`. In buckets where
+    /// fewer than `banks_min` banks had a payment every day of the range is dropped, and reads
+    /// as no payment.
+    ///
+    /// # Errors
+    /// [`RiskError`] where the sum is none of counts under these terms; the table is unchanged.
+    pub fn absorb(&mut self, terms: &RiskTerms, sum: &[i64]) -> Result<(), RiskError> {
+        self.judge(terms, sum)?;
+        self.make_room(terms)?;
+        let (days, buckets) = (usize::from(terms.days), self.buckets as usize);
+        let start = usize::try_from(i64::from(terms.from_day) - i64::from(self.first_day))
+            .expect("room was made from the sum's first day on");
+        let width = self.as_of.len();
+        for bucket in 0..buckets {
+            if sum[2 * days * buckets + bucket] < i64::from(terms.banks_min) {
+                continue;
+            }
+            for day in 0..days {
+                let at = 2 * (day * buckets + bucket);
+                let word = |at: usize| u32::try_from(sum[at]).expect("judged to fit");
+                self.cells[bucket * width + start + day] = (word(at), word(at + 1));
+            }
+        }
+        self.as_of[start..start + days].fill(Some(terms.as_of_day()));
+        self.trim();
+        Ok(())
+    }
+
+    /// Payments and frauds at `outlet` in the `days` days up to `last_day`, or nothing where no
+    /// day of them was released. Whoever reads for a past day uses the encoder, which also holds
+    /// back what was released after it.
+    #[must_use]
+    pub fn window(&self, outlet: &str, last_day: i32, days: u16) -> Option<(u64, u64)> {
+        let first = last_day.saturating_sub(i32::from(days).saturating_sub(1));
+        let released = self.released(first..=last_day, i32::MAX);
+        let cells = self.row(bucket(&self.salt, self.buckets, outlet));
+        let mut totals = None;
+        for at in released {
+            let (payments, frauds) = totals.get_or_insert((0, 0));
+            let cell = cells.get(at).copied().unwrap_or_default();
+            *payments += u64::from(cell.0);
+            *frauds += u64::from(cell.1);
+        }
+        totals
+    }
+
+    /// The newest released day.
+    #[must_use]
+    pub fn newest_day(&self) -> Option<i32> {
+        let at = self.as_of.iter().rposition(Option::is_some)?;
+        i32::try_from(at)
+            .ok()
+            .and_then(|at| self.first_day.checked_add(at))
+    }
+
+    /// Buckets of the table.
+    #[must_use]
+    pub fn buckets(&self) -> u32 {
+        self.buckets
+    }
+
+    /// Windows of [`RISK_DAYS`] up to `last_day`, from ranges counted as of `today` or before.
+    pub(crate) fn read(&self, outlet: &str, last_day: i32, today: i32) -> RiskReading {
+        let mut reading = RiskReading::default();
+        if self.as_of.is_empty() {
+            return reading;
+        }
+        let cells = self.row(bucket(&self.salt, self.buckets, outlet));
+        let first = last_day.saturating_sub(RISK_DAYS[3] - 1);
+        for at in self.released(first..=last_day, today) {
+            let (payments, frauds) = cells.get(at).copied().unwrap_or_default();
+            let day = i64::from(self.first_day) + at as i64;
+            for (days, window) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
+                if i64::from(last_day) - day < i64::from(days) {
+                    window.0 += f64::from(payments);
+                    window.1 += f64::from(frauds);
+                }
+            }
+        }
+        reading
+    }
+
+    /// Places of the released days among `days` that were counted as of `today` or before.
+    fn released(&self, days: RangeInclusive<i32>, today: i32) -> impl Iterator<Item = usize> {
+        let place = |day: i32| i64::from(day) - i64::from(self.first_day);
+        let len = self.as_of.len() as i64;
+        let first = place(*days.start()).clamp(0, len) as usize;
+        let end = (place(*days.end()) + 1).clamp(first as i64, len) as usize;
+        (first..end).filter(move |&at| self.as_of[at].is_some_and(|as_of| as_of <= today))
+    }
+
+    fn row(&self, bucket: u32) -> &[(u32, u32)] {
+        let width = self.as_of.len();
+        let start = bucket as usize * width;
+        self.cells.get(start..start + width).unwrap_or(&[])
+    }
+
+    fn judge(&self, terms: &RiskTerms, sum: &[i64]) -> Result<(), RiskError> {
+        if terms.buckets != self.buckets || terms.salt != self.salt {
+            return Err(RiskError::OtherTable);
+        }
+        if sum.len() as u64 != terms.words() {
+            let (found, expected) = (sum.len() as u64, terms.words());
+            return Err(RiskError::Length { found, expected });
+        }
+        for at in 0..i32::from(terms.days) {
+            let day = terms.from_day.saturating_add(at);
+            if self.released(day..=day, i32::MAX).next().is_some() {
+                return Err(RiskError::Overlap(day));
+            }
+        }
+        let counts = 2 * usize::from(terms.days) * self.buckets as usize;
+        for (at, &found) in sum.iter().enumerate() {
+            let is_fraud = at < counts && at % 2 == 1;
+            let expected = match u32::try_from(found) {
+                Err(_) => "a count from 0 to 2^32 - 1",
+                Ok(_) if is_fraud && found > sum[at - 1] => "no more frauds than payments",
+                Ok(_) => continue,
+            };
+            return Err(RiskError::Impossible {
+                at: at as u64,
+                found,
+                expected,
+            });
+        }
+        Ok(())
+    }
+
+    /// Widens the table to the days of `terms`.
+    fn make_room(&mut self, terms: &RiskTerms) -> Result<(), RiskError> {
+        let from = i64::from(terms.from_day);
+        let end = from + i64::from(terms.days);
+        let (first, old_end) = match self.as_of.is_empty() {
+            true => (from, from),
+            false => {
+                let first = i64::from(self.first_day);
+                (first.min(from), first + self.as_of.len() as i64)
+            }
+        };
+        let shift = if self.as_of.is_empty() {
+            0
+        } else {
+            i64::from(self.first_day) - first
+        };
+        let width = end.max(old_end) - first;
+        if width > 2 * DAYS_MAX as i64 {
+            return Err(RiskError::TooFar {
+                from_day: terms.from_day,
+                max: DAYS_MAX,
+            });
+        }
+        let (shift, width) = (shift as usize, width as usize);
+        let old = self.as_of.len();
+        let mut cells = vec![(0, 0); width * self.buckets as usize];
+        let mut as_of = vec![None; width];
+        as_of[shift..shift + old].copy_from_slice(&self.as_of);
+        for bucket in 0..self.buckets as usize {
+            let row = &self.cells[bucket * old..(bucket + 1) * old];
+            cells[bucket * width + shift..][..old].copy_from_slice(row);
+        }
+        self.first_day = i32::try_from(first).expect("the smaller of two days");
+        self.cells = cells;
+        self.as_of = as_of;
+        Ok(())
+    }
+
+    /// Drops the oldest days above [`DAYS_MAX`].
+    fn trim(&mut self) {
+        let width = self.as_of.len();
+        let excess = width.saturating_sub(DAYS_MAX);
+        if excess == 0 {
+            return;
+        }
+        let kept = self
+            .cells
+            .chunks(width)
+            .flat_map(|row| row[excess..].iter().copied());
+        self.cells = kept.collect();
+        self.as_of.drain(..excess);
+        self.first_day += i32::try_from(excess).expect("a few hundred days");
+    }
+}
+
+/// The stored form, checked when it is read back.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    buckets: u32,
+    salt: [u8; 32],
+    first_day: i32,
+    as_of: Vec<Option<i32>>,
+    cells: Vec<(u32, u32)>,
+}
+
+impl From<RiskTable> for Stored {
+    fn from(table: RiskTable) -> Self {
+        let RiskTable {
+            buckets,
+            salt,
+            first_day,
+            as_of,
+            cells,
+        } = table;
+        Self {
+            buckets,
+            salt,
+            first_day,
+            as_of,
+            cells,
+        }
+    }
+}
+
+impl TryFrom<Stored> for RiskTable {
+    type Error = RiskError;
+
+    fn try_from(stored: Stored) -> Result<Self, RiskError> {
+        let Stored {
+            buckets,
+            salt,
+            first_day,
+            as_of,
+            cells,
+        } = stored;
+        let fits = as_of.len().checked_mul(buckets as usize) == Some(cells.len())
+            && as_of.len() <= DAYS_MAX
+            && cells.iter().all(|(payments, frauds)| frauds <= payments)
+            && first_day.checked_add(DAYS_MAX as i32).is_some();
+        if !fits {
+            return Err(RiskError::Damaged);
+        }
+        Ok(Self {
+            buckets,
+            salt,
+            first_day,
+            as_of,
+            cells,
+        })
+    }
+}
+
+/// Days a table keeps: a year of training, and the windows before it. With 16,384 buckets and
+/// 8 bytes a cell that is 56 MB.
+const DAYS_MAX: usize = 430;

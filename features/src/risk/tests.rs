@@ -1,0 +1,219 @@
+//! Sums over banks against direct counting, suppression, the delay, and damaged input.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn terms(from_day: i32, days: u16, banks_min: u16) -> RiskTerms {
+    RiskTerms {
+        buckets: 64,
+        salt: [7; 32],
+        from_day,
+        days,
+        label_delay_days: 7,
+        banks_min,
+    }
+}
+
+fn payment(outlet: u8, day: i32) -> Transaction {
+    let raw = serde_json::from_value(json!({
+        "txn_id": "t", "ts": i64::from(day) * DAY_MS + 5, "rail": "card", "amount_minor": 100,
+        "currency": "EUR", "account_tok": "a", "terminal_tok": format!("outlet{outlet}"),
+    }));
+    Transaction::try_from(crate::RawTransaction::clone(&raw.unwrap())).unwrap()
+}
+
+fn sum(banks: Vec<RiskCounts>) -> Vec<i64> {
+    let vectors: Vec<_> = banks.into_iter().map(RiskCounts::into_words).collect();
+    let add = |at: usize| vectors.iter().map(|words| i64::from(words[at])).sum();
+    (0..vectors[0].len()).map(add).collect()
+}
+
+proptest! {
+    #[test]
+    fn summed_counts_equal_direct_counting(
+        events in prop::collection::vec(
+            (0_usize..4, 0_u8..40, 18_000_i32..18_040, prop::option::of(0_i64..30)), 0..300),
+        banks_min in 1_u16..4,
+        last_day in 17_990_i32..18_050,
+        days in 1_u16..40,
+    ) {
+        let mut table = RiskTable::new(64, [7; 32]);
+        let mut direct: BTreeMap<(u32, i32), (u64, u64)> = BTreeMap::new();
+        let mut present: BTreeSet<(i32, u32, usize)> = BTreeSet::new();
+        // Four ranges of ten days each.
+        for from_day in (18_000..18_040).step_by(10) {
+            let terms = terms(from_day, 10, banks_min);
+            let mut banks = vec![RiskCounts::new(terms.clone()); 4];
+            for &(bank, outlet, day, known) in &events {
+                let transaction = payment(outlet, day);
+                let known_at = known.map(|after| transaction.ts + after * DAY_MS);
+                banks[bank].add(&transaction, known_at);
+                if (from_day..from_day + 10).contains(&day) {
+                    let bucket = terms.bucket(&format!("outlet{outlet}"));
+                    let cell = direct.entry((bucket, day)).or_default();
+                    cell.0 += 1;
+                    let as_of = i64::from(from_day + 17) * DAY_MS;
+                    cell.1 += u64::from(known_at.is_some_and(|at| at <= as_of));
+                    present.insert((from_day, bucket, bank));
+                }
+            }
+            table.absorb(&terms, &sum(banks)).unwrap();
+        }
+        for outlet in 0..40 {
+            let name = format!("outlet{outlet}");
+            let bucket = terms(0, 1, 1).bucket(&name);
+            let first = last_day - i32::from(days) + 1;
+            let mut expected = None;
+            for day in (first..=last_day).filter(|day| (18_000..18_040).contains(day)) {
+                let cell = expected.get_or_insert((0_u64, 0_u64));
+                let range = day - (day - 18_000).rem_euclid(10);
+                let banks = (0..4).filter(|bank| present.contains(&(range, bucket, *bank)));
+                if banks.count() >= usize::from(banks_min) {
+                    let found = direct.get(&(bucket, day)).copied().unwrap_or_default();
+                    *cell = (cell.0 + found.0, cell.1 + found.1);
+                }
+            }
+            prop_assert_eq!(table.window(&name, last_day, days), expected);
+        }
+    }
+}
+
+#[test]
+fn buckets_of_too_few_banks_are_not_released() {
+    let terms = terms(18_000, 2, 2);
+    let mut alone = RiskCounts::new(terms.clone());
+    alone.add(&payment(1, 18_000), Some(0));
+    alone.add(&payment(2, 18_000), Some(0));
+    let mut other = RiskCounts::new(terms.clone());
+    other.add(&payment(2, 18_001), None);
+    let mut table = RiskTable::new(64, [7; 32]);
+    table.absorb(&terms, &sum(vec![alone, other])).unwrap();
+    assert_ne!(terms.bucket("outlet1"), terms.bucket("outlet2"));
+    assert_eq!(table.window("outlet1", 18_001, 2), Some((0, 0)));
+    assert_eq!(table.window("outlet2", 18_001, 2), Some((2, 1)));
+    assert_eq!(table.window("outlet2", 18_010, 2), None);
+    assert_eq!(table.newest_day(), Some(18_001));
+}
+
+#[test]
+fn a_range_is_held_back_from_days_before_its_release() {
+    let terms = terms(18_000, 5, 1);
+    let mut bank = RiskCounts::new(terms.clone());
+    bank.add(&payment(1, 18_000), Some(0));
+    let mut table = RiskTable::new(64, [7; 32]);
+    table.absorb(&terms, &sum(vec![bank])).unwrap();
+    assert_eq!(terms.as_of_day(), 18_012);
+    assert_eq!(
+        table.read("outlet1", 18_003, 18_011),
+        RiskReading::default()
+    );
+    assert_eq!(table.read("outlet1", 18_004, 18_012).windows[1], (1.0, 1.0));
+    // Day 18,000 is the fifth before: outside of one day, inside of seven.
+    assert_eq!(table.read("outlet1", 18_004, 18_012).windows[0], (0.0, 0.0));
+}
+
+#[test]
+fn impossible_sums_leave_the_table_as_it_was() {
+    let terms = terms(18_000, 1, 1);
+    let mut table = RiskTable::new(64, [7; 32]);
+    let good = vec![0_i64; 64 * 3];
+    table.absorb(&terms, &good).unwrap();
+    let before = table.clone();
+    assert_eq!(table.absorb(&terms, &good), Err(RiskError::Overlap(18_000)));
+    let next = RiskTerms {
+        from_day: 18_001,
+        ..terms.clone()
+    };
+    let fault = |at: usize, word: i64| {
+        let mut sum = good.clone();
+        sum[at] = word;
+        sum
+    };
+    for sum in [
+        fault(4, -1),
+        fault(5, 1),
+        fault(4, 1 << 32),
+        fault(130, -7),
+        vec![0; 3],
+    ] {
+        assert!(table.absorb(&next, &sum).is_err());
+    }
+    let other = RiskTerms {
+        salt: [8; 32],
+        ..next.clone()
+    };
+    assert_eq!(table.absorb(&other, &good), Err(RiskError::OtherTable));
+    let far = RiskTerms {
+        from_day: 90_000,
+        ..next.clone()
+    };
+    assert!(matches!(
+        table.absorb(&far, &good),
+        Err(RiskError::TooFar { .. })
+    ));
+    assert_eq!(table, before);
+    table
+        .absorb(
+            &RiskTerms {
+                from_day: 17_990,
+                ..next
+            },
+            &good,
+        )
+        .unwrap();
+    assert_eq!(table.newest_day(), Some(18_000));
+}
+
+#[test]
+fn a_stored_table_reads_back_and_a_damaged_one_does_not() {
+    let terms = terms(18_000, 1, 1);
+    let mut table = RiskTable::new(64, [7; 32]);
+    let mut bank = RiskCounts::new(terms.clone());
+    bank.add(&payment(1, 18_000), Some(0));
+    table.absorb(&terms, &sum(vec![bank])).unwrap();
+    let text = serde_json::to_string(&table).unwrap();
+    assert_eq!(serde_json::from_str::<RiskTable>(&text).unwrap(), table);
+    let damaged = text.replace("\"buckets\":64", "\"buckets\":65");
+    assert!(serde_json::from_str::<RiskTable>(&damaged).is_err());
+}
+
+#[test]
+fn a_long_table_drops_its_oldest_days() {
+    let mut table = RiskTable::new(4, [7; 32]);
+    for day in 18_000..18_500 {
+        let terms = RiskTerms {
+            buckets: 4,
+            ..terms(day, 1, 0)
+        };
+        table.absorb(&terms, &[1; 12]).unwrap();
+    }
+    assert_eq!(table.newest_day(), Some(18_499));
+    assert_eq!(table.window("x", 18_499, 500), Some((430, 430)));
+    assert_eq!(table.window("x", 18_060, 1), None);
+}
+
+// learning.md §6 by hand: 3 x rate, ln(1 + n), and the smoothed rate of 21 days.
+#[test]
+fn values_follow_the_recipe() {
+    let reading = RiskReading {
+        windows: [(0.0, 0.0), (4.0, 1.0), (9.0, 2.0), (12.0, 3.0)],
+    };
+    let values = reading.values();
+    let expected = [
+        0.0,
+        0.0,
+        5.0_f64.ln(),
+        0.75,
+        13.0_f64.ln(),
+        0.75,
+        3.0_f64.ln(),
+        3.0 * 2.01 / 10.0,
+    ];
+    for (value, expected) in values.into_iter().zip(expected) {
+        assert!((value - expected).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,377 @@
+//! The canonical transaction (schema `txn.v1`), the raw form it is made from, and its label.
+//! The only type that holds a payment. The checks of the door are in `transaction/door.rs`, the
+//! closed vocabularies in `transaction/vocabulary.rs`; feeds become raw transactions in `map`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+mod door;
+mod vocabulary;
+
+pub use vocabulary::{
+    AuthMethod, AuthResult, Channel, CounterpartyKind, Direction, EntryMode, PriorDecision, Rail,
+    TxnType, VopResult,
+};
+
+pub(crate) use door::CANONICAL;
+
+/// One validated payment. Every optional field is missing where the bank has none: nothing is
+/// filled in. The encoder reads the fields up to `mcc`; the rest is kept for the bank's own use.
+#[derive(Clone, PartialEq, Serialize)]
+pub struct Transaction {
+    /// Bank-unique id, at most 64 bytes; the idempotency key.
+    pub txn_id: String,
+    /// Event time (authorisation), milliseconds since 1970-01-01 UTC.
+    pub ts: i64,
+    /// What carries the money.
+    pub rail: Rail,
+    /// Debit unless told otherwise.
+    pub direction: Direction,
+    /// Unsigned amount in minor units of `currency`.
+    pub amount_minor: i64,
+    /// ISO 4217 alphabetic code.
+    pub currency: String,
+    /// Amount in minor units of the bank's reference currency.
+    pub amount_ref_minor: Option<i64>,
+    /// Token of the payer's account.
+    pub account_tok: String,
+    /// Token of the card.
+    pub card_tok: Option<String>,
+    /// Token of the merchant.
+    pub merchant_tok: Option<String>,
+    /// Token of the terminal.
+    pub terminal_tok: Option<String>,
+    /// Token of the payee or merchant account.
+    pub counterparty_tok: Option<String>,
+    /// Merchant category code, ISO 18245.
+    pub mcc: Option<u16>,
+    /// What the payment is for.
+    pub txn_type: Option<TxnType>,
+    /// Where the payer acted.
+    pub channel: Option<Channel>,
+    /// Hour of day at the payer, 0 to 23; the UTC hour of `ts` stands in where missing.
+    pub local_hour: Option<u8>,
+    /// Whether the day is a holiday at the payer.
+    pub is_holiday: Option<bool>,
+    /// Day the account was opened, days since 1970-01-01.
+    pub account_opened: Option<i32>,
+    /// Token of the customer.
+    pub customer_tok: Option<String>,
+    /// The bank's segment of the customer.
+    pub customer_segment: Option<String>,
+    /// Product of the card.
+    pub card_product: Option<String>,
+    /// Brand of the card.
+    pub card_brand: Option<String>,
+    /// Country of the issuer, ISO 3166 alpha-2.
+    pub issuer_country: Option<String>,
+    /// First eight digits of the card number.
+    pub bin8: Option<String>,
+    /// Whether the card was there.
+    pub card_present: Option<bool>,
+    /// How the card was read.
+    pub entry_mode: Option<EntryMode>,
+    /// How the payer was authenticated.
+    pub auth_method: Option<AuthMethod>,
+    /// How the authentication ended.
+    pub auth_result: Option<AuthResult>,
+    /// Who is on the other side.
+    pub counterparty_kind: Option<CounterpartyKind>,
+    /// BIC or institution id of the other side.
+    pub counterparty_bank: Option<String>,
+    /// Country of the other side, ISO 3166 alpha-2.
+    pub counterparty_country: Option<String>,
+    /// Whether the payer meets this counterparty for the first time.
+    pub counterparty_first_seen: Option<bool>,
+    /// Verification of payee.
+    pub vop_result: Option<VopResult>,
+    /// Token of the merchant's name.
+    pub merchant_name_hash: Option<String>,
+    /// Country of the merchant, ISO 3166 alpha-2.
+    pub merchant_country: Option<String>,
+    /// Token of the remittance text; the text itself is never accepted.
+    pub remittance_hash: Option<String>,
+    /// Token of the device.
+    pub device_tok: Option<String>,
+    /// Days since the device was first seen.
+    pub device_age_days: Option<u32>,
+    /// Operating system family.
+    pub os_family: Option<String>,
+    /// Version of the bank's app.
+    pub app_version: Option<String>,
+    /// Whether the device is rooted.
+    pub rooted: Option<bool>,
+    /// Whether the device is emulated.
+    pub emulator: Option<bool>,
+    /// Whether the connection comes through a VPN.
+    pub vpn: Option<bool>,
+    /// Token of the /24 or /48 prefix.
+    pub ip_prefix_tok: Option<String>,
+    /// Country of the address, ISO 3166 alpha-2.
+    pub ip_country: Option<String>,
+    /// Autonomous system number.
+    pub asn: Option<u32>,
+    /// Latitude, rounded to 0.1 degree at the door.
+    pub geo_lat: Option<f32>,
+    /// Longitude, rounded to 0.1 degree at the door.
+    pub geo_lon: Option<f32>,
+    /// Token of the session.
+    pub session_tok: Option<String>,
+    /// Age of the session in seconds.
+    pub session_age_s: Option<u32>,
+    /// Failed logins in the last hour.
+    pub login_failures_1h: Option<u32>,
+    /// Seconds since the payee was added.
+    pub beneficiary_added_age_s: Option<u32>,
+    /// Balance before the payment, minor units; may be negative.
+    pub balance_before_minor: Option<i64>,
+    /// Limit left, minor units; may be negative.
+    pub available_limit_minor: Option<i64>,
+    /// What was decided upstream.
+    pub prior_decision: Option<PriorDecision>,
+    /// The bank's extras, at most 32, for its own head alone.
+    pub ext: BTreeMap<String, ExtValue>,
+}
+
+/// A value of `ext`.
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum ExtValue {
+    /// A finite number.
+    Number(f64),
+    /// At most 128 bytes of text.
+    Text(String),
+}
+
+impl Transaction {
+    /// Whose habits the windows follow: the card, or the account where there is no card.
+    #[must_use]
+    pub fn card(&self) -> &str {
+        self.card_tok.as_deref().unwrap_or(&self.account_tok)
+    }
+
+    /// Where the money goes: the terminal, else the merchant, else the counterparty.
+    #[must_use]
+    pub fn outlet(&self) -> Option<&str> {
+        let outlet = self.terminal_tok.as_ref().or(self.merchant_tok.as_ref());
+        outlet
+            .or(self.counterparty_tok.as_ref())
+            .map(String::as_str)
+    }
+
+    /// Days since 1970-01-01 UTC.
+    #[must_use]
+    pub fn day(&self) -> i32 {
+        day_of(self.ts)
+    }
+
+    /// The amount in major units: of the reference currency where it is given, else of the
+    /// transaction's own, with the decimals of ISO 4217.
+    #[must_use]
+    pub fn amount_major(&self) -> f64 {
+        match self.amount_ref_minor {
+            Some(amount) => amount as f64 / 100.0,
+            None => self.amount_minor as f64 / minor_per_major(&self.currency),
+        }
+    }
+}
+
+impl TryFrom<RawTransaction> for Transaction {
+    type Error = FieldError;
+
+    fn try_from(raw: RawTransaction) -> Result<Self, FieldError> {
+        door::validate(raw)
+    }
+}
+
+/// Shows neither token, amount nor extra: a payment is never logged.
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Transaction");
+        shown
+            .field("ts", &self.ts)
+            .field("rail", &self.rail)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows the kind, never the value.
+impl fmt::Debug for ExtValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Number(_) => "Number",
+            Self::Text(_) => "Text",
+        })
+    }
+}
+
+/// What arrives at the door: named values that nobody checked. `Debug` shows names alone.
+#[derive(Clone, Default, PartialEq)]
+pub struct RawTransaction {
+    fields: BTreeMap<String, Value>,
+}
+
+impl RawTransaction {
+    /// Reads one JSON object. Unlike an error of the JSON reader, the error repeats no input.
+    ///
+    /// # Errors
+    /// [`FieldErrorKind::Schema`] where the bytes are no JSON object.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, FieldError> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            let found = json_fault(&error);
+            FieldError::new(
+                "transaction",
+                FieldErrorKind::Schema,
+                &found,
+                "a JSON object",
+            )
+        })
+    }
+
+    /// Sets one field; a JSON null unsets it.
+    pub fn insert(&mut self, field: impl Into<String>, value: Value) {
+        self.fields.insert(field.into(), value);
+    }
+
+    /// Fields that `txn.v1` does not know, in order; they are ignored by the door.
+    pub fn unknown_fields(&self) -> impl Iterator<Item = &str> {
+        self.fields
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !CANONICAL.contains(name))
+    }
+
+    /// Names of the fields that hold a value.
+    pub fn present_fields(&self) -> impl Iterator<Item = &str> {
+        self.fields
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for RawTransaction {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Object(map) => Ok(Self {
+                fields: map.into_iter().collect(),
+            }),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_) => Err(serde::de::Error::custom("expected a JSON object")),
+        }
+    }
+}
+
+impl fmt::Debug for RawTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.fields.keys().map(|name| crate::pan::redact(name)))
+            .finish()
+    }
+}
+
+/// What a transaction turned out to be, and since when that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// The labelled transaction.
+    pub txn_id: String,
+    /// Fraud, or genuine.
+    pub fraud: bool,
+    /// When it became known, milliseconds since 1970-01-01 UTC; nothing reads the label before.
+    pub known_at: i64,
+    /// Who says so, for instance `chargeback` or `analyst`.
+    pub source: Option<String>,
+}
+
+/// Why the door refused a field. The message repeats no digit of what may be a card number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("field {field}: found {found}, expected {expected}")]
+pub struct FieldError {
+    /// The canonical field.
+    pub field: String,
+    /// What is wrong with it.
+    pub kind: FieldErrorKind,
+    /// What was found, redacted.
+    pub found: String,
+    /// What was expected.
+    pub expected: String,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldErrorKind {
+    /// A required field has no value.
+    Missing,
+    /// The value has the wrong form or is out of range.
+    Schema,
+    /// The value passes for a card number.
+    PanDetected,
+    /// The name says that the field carries a card number, verification value, track or PIN.
+    Forbidden,
+}
+
+impl FieldError {
+    pub(crate) fn new(field: &str, kind: FieldErrorKind, found: &str, expected: &str) -> Self {
+        let field = crate::pan::redact(field);
+        Self {
+            field,
+            kind,
+            found: crate::pan::redact(found),
+            expected: expected.to_owned(),
+        }
+    }
+
+    pub(crate) fn pan(field: &str) -> Self {
+        Self::new(
+            field,
+            FieldErrorKind::PanDetected,
+            "a card-like number (13 to 19 digits that pass the Luhn check)",
+            "a token: map the column with `tokenise`",
+        )
+    }
+
+    /// The refusal without the field's name, as one sentence.
+    #[must_use]
+    pub fn message(&self) -> String {
+        format!("found {}, expected {}", self.found, self.expected)
+    }
+}
+
+/// Days since 1970-01-01 UTC of a time in milliseconds.
+pub(crate) fn day_of(ts: i64) -> i32 {
+    i32::try_from(ts.div_euclid(DAY_MS)).unwrap_or(if ts < 0 { i32::MIN } else { i32::MAX })
+}
+
+/// A JSON reader's complaint as a place and a class: its own text may repeat the input.
+pub(crate) fn json_fault(error: &serde_json::Error) -> String {
+    let class = match error.classify() {
+        serde_json::error::Category::Io => "an unreadable stream",
+        serde_json::error::Category::Syntax => "malformed JSON",
+        serde_json::error::Category::Data => "JSON of another shape",
+        serde_json::error::Category::Eof => "JSON that ends early",
+    };
+    format!("{class} at character {}", error.column())
+}
+
+/// Minor units in one major unit, ISO 4217; two decimals unless listed.
+fn minor_per_major(currency: &str) -> f64 {
+    match currency {
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
+        | "UYI" | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 1.0,
+        "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 1_000.0,
+        _ => 100.0,
+    }
+}
+
+pub(crate) const HOUR_MS: i64 = 3_600_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
+
+#[cfg(test)]
+mod tests;

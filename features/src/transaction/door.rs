@@ -1,0 +1,435 @@
+//! The door: turns a raw transaction into a checked one, field by field, or says which field was
+//! refused, what was found and what was expected. Nothing past this file checks a payment again.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::vocabulary::Vocabulary;
+use super::{Direction, ExtValue, FieldError, FieldErrorKind, RawTransaction, Transaction};
+use crate::map::time::{self, TIME_EXPECTED, TS_END_MS};
+use crate::pan;
+
+/// Checks every field of `raw`; the first refusal ends it.
+pub(super) fn validate(raw: RawTransaction) -> Result<Transaction, FieldError> {
+    let door = Door {
+        fields: &raw.fields,
+    };
+    door.refuse_sensitive_names()?;
+    Ok(Transaction {
+        txn_id: door.required("txn_id", door.text("txn_id", 64)?)?,
+        ts: door.required("ts", door.time("ts")?)?,
+        rail: door.required("rail", door.word("rail")?)?,
+        direction: door.word("direction")?.unwrap_or(Direction::Debit),
+        amount_minor: door.required("amount_minor", door.amount("amount_minor", 0)?)?,
+        currency: door.required("currency", door.letters("currency", 3)?)?,
+        amount_ref_minor: door.amount("amount_ref_minor", 0)?,
+        account_tok: door.required("account_tok", door.text("account_tok", TOKEN_MAX)?)?,
+        card_tok: door.text("card_tok", TOKEN_MAX)?,
+        merchant_tok: door.text("merchant_tok", TOKEN_MAX)?,
+        terminal_tok: door.text("terminal_tok", TOKEN_MAX)?,
+        counterparty_tok: door.text("counterparty_tok", TOKEN_MAX)?,
+        mcc: door.mcc()?,
+        txn_type: door.word("txn_type")?,
+        channel: door.word("channel")?,
+        local_hour: door.whole("local_hour", 0, 23)?,
+        is_holiday: door.flag("is_holiday")?,
+        account_opened: door.date("account_opened")?,
+        customer_tok: door.text("customer_tok", TOKEN_MAX)?,
+        customer_segment: door.text("customer_segment", 64)?,
+        card_product: door.text("card_product", 64)?,
+        card_brand: door.text("card_brand", 64)?,
+        issuer_country: door.letters("issuer_country", 2)?,
+        bin8: door.text("bin8", 8)?,
+        card_present: door.flag("card_present")?,
+        entry_mode: door.word("entry_mode")?,
+        auth_method: door.word("auth_method")?,
+        auth_result: door.word("auth_result")?,
+        counterparty_kind: door.word("counterparty_kind")?,
+        counterparty_bank: door.text("counterparty_bank", 64)?,
+        counterparty_country: door.letters("counterparty_country", 2)?,
+        counterparty_first_seen: door.flag("counterparty_first_seen")?,
+        vop_result: door.word("vop_result")?,
+        merchant_name_hash: door.text("merchant_name_hash", TOKEN_MAX)?,
+        merchant_country: door.letters("merchant_country", 2)?,
+        remittance_hash: door.text("remittance_hash", TOKEN_MAX)?,
+        device_tok: door.text("device_tok", TOKEN_MAX)?,
+        device_age_days: door.whole("device_age_days", 0, AGE_MAX)?,
+        os_family: door.text("os_family", 64)?,
+        app_version: door.text("app_version", 64)?,
+        rooted: door.flag("rooted")?,
+        emulator: door.flag("emulator")?,
+        vpn: door.flag("vpn")?,
+        ip_prefix_tok: door.text("ip_prefix_tok", TOKEN_MAX)?,
+        ip_country: door.letters("ip_country", 2)?,
+        asn: door.whole("asn", 0, i64::from(u32::MAX))?,
+        geo_lat: door.degrees("geo_lat", 90.0)?,
+        geo_lon: door.degrees("geo_lon", 180.0)?,
+        session_tok: door.text("session_tok", TOKEN_MAX)?,
+        session_age_s: door.whole("session_age_s", 0, AGE_MAX)?,
+        login_failures_1h: door.whole("login_failures_1h", 0, AGE_MAX)?,
+        beneficiary_added_age_s: door.whole("beneficiary_added_age_s", 0, AGE_MAX)?,
+        balance_before_minor: door.amount("balance_before_minor", -AMOUNT_MAX)?,
+        available_limit_minor: door.amount("available_limit_minor", -AMOUNT_MAX)?,
+        prior_decision: door.word("prior_decision")?,
+        ext: door.ext()?,
+    })
+}
+
+/// Reads of a raw transaction's fields; each is `None` where the field is missing or null.
+struct Door<'a> {
+    fields: &'a BTreeMap<String, Value>,
+}
+
+impl Door<'_> {
+    fn value(&self, field: &str) -> Option<&Value> {
+        self.fields.get(field).filter(|value| !value.is_null())
+    }
+
+    fn required<T>(&self, field: &str, value: Option<T>) -> Result<T, FieldError> {
+        value.ok_or_else(|| FieldError::new(field, FieldErrorKind::Missing, "nothing", "a value"))
+    }
+
+    /// Names are judged at the top level; those of `ext` where `ext` is read.
+    fn refuse_sensitive_names(&self) -> Result<(), FieldError> {
+        self.fields
+            .keys()
+            .try_for_each(|name| refuse_sensitive(name))
+    }
+
+    fn text(&self, field: &str, bytes_max: usize) -> Result<Option<String>, FieldError> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        let text = text_of(value).ok_or_else(|| mistyped(field, value, "text"))?;
+        if pan::is_pan_like(&text) {
+            return Err(FieldError::pan(field));
+        }
+        let is_fit =
+            !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control);
+        if !is_fit {
+            let expected = format!("1 to {bytes_max} bytes of text without control characters");
+            return Err(FieldError::new(
+                field,
+                FieldErrorKind::Schema,
+                &text,
+                &expected,
+            ));
+        }
+        Ok(Some(text))
+    }
+
+    /// An alphabetic code of `length` letters, in capitals.
+    fn letters(&self, field: &str, length: usize) -> Result<Option<String>, FieldError> {
+        let Some(text) = self.text(field, TOKEN_MAX)? else {
+            return Ok(None);
+        };
+        if text.len() != length || !text.bytes().all(|b| b.is_ascii_alphabetic()) {
+            let expected = format!("{length} letters");
+            return Err(FieldError::new(
+                field,
+                FieldErrorKind::Schema,
+                &text,
+                &expected,
+            ));
+        }
+        Ok(Some(text.to_ascii_uppercase()))
+    }
+
+    fn word<E: Vocabulary>(&self, field: &str) -> Result<Option<E>, FieldError> {
+        let Some(text) = self.text(field, 64)? else {
+            return Ok(None);
+        };
+        E::from_word(&text.to_ascii_lowercase())
+            .map(Some)
+            .ok_or_else(|| {
+                let expected = format!("one of {}", E::WORDS.join(", "));
+                FieldError::new(field, FieldErrorKind::Schema, &text, &expected)
+            })
+    }
+
+    fn flag(&self, field: &str) -> Result<Option<bool>, FieldError> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        if let Value::Bool(flag) = value {
+            return Ok(Some(*flag));
+        }
+        let text = text_of(value).map(|text| text.to_ascii_lowercase());
+        match text.as_deref() {
+            Some("true" | "1" | "y" | "yes") => Ok(Some(true)),
+            Some("false" | "0" | "n" | "no") => Ok(Some(false)),
+            _ => Err(mistyped(field, value, "true or false")),
+        }
+    }
+
+    fn whole<T: TryFrom<i64>>(
+        &self,
+        field: &str,
+        min: i64,
+        max: i64,
+    ) -> Result<Option<T>, FieldError> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        let expected = || format!("a whole number from {min} to {max}");
+        let Some(number) = whole_of(value) else {
+            return Err(mistyped(field, value, &expected()));
+        };
+        if pan::is_pan_number(number) {
+            return Err(FieldError::pan(field));
+        }
+        let fit = (min..=max)
+            .contains(&number)
+            .then(|| T::try_from(number).ok())
+            .flatten();
+        match fit {
+            Some(number) => Ok(Some(number)),
+            None => Err(mistyped(field, value, &expected())),
+        }
+    }
+
+    fn amount(&self, field: &str, min: i64) -> Result<Option<i64>, FieldError> {
+        self.whole(field, min, AMOUNT_MAX)
+    }
+
+    /// Four digits; text keeps its leading zeros, so both forms are read.
+    fn mcc(&self) -> Result<Option<u16>, FieldError> {
+        self.whole("mcc", 0, 9_999)
+    }
+
+    /// RFC 3339 text or epoch milliseconds. A 13-digit time is no card number: the range ends
+    /// in 2096, below every number the schemes issue with 13 digits.
+    fn time(&self, field: &str) -> Result<Option<i64>, FieldError> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        let ms = match value {
+            Value::String(text) => time::rfc3339_ms(text).or_else(|| text.parse().ok()),
+            Value::Number(number) => number.as_i64(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        };
+        match ms.filter(|ms| (0..TS_END_MS).contains(ms)) {
+            Some(ms) => Ok(Some(ms)),
+            None => Err(mistyped(field, value, TIME_EXPECTED)),
+        }
+    }
+
+    /// `YYYY-MM-DD`, or days since 1970-01-01.
+    fn date(&self, field: &str) -> Result<Option<i32>, FieldError> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        let day = match value {
+            Value::String(text) => time::date_day(text),
+            Value::Number(_) => whole_of(value).and_then(|day| i32::try_from(day).ok()),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        };
+        match day.filter(|day| (-50_000..50_000).contains(day)) {
+            Some(day) => Ok(Some(day)),
+            None => Err(mistyped(field, value, "a date as YYYY-MM-DD")),
+        }
+    }
+
+    fn degrees(&self, field: &str, max: f64) -> Result<Option<f32>, FieldError> {
+        let Some(value) = self.value(field) else {
+            return Ok(None);
+        };
+        match real_of(value).filter(|degrees| degrees.abs() <= max) {
+            Some(degrees) => Ok(Some(((degrees * 10.0).round() / 10.0) as f32)),
+            None => Err(mistyped(
+                field,
+                value,
+                &format!("degrees from -{max} to {max}"),
+            )),
+        }
+    }
+
+    fn ext(&self) -> Result<BTreeMap<String, ExtValue>, FieldError> {
+        let Some(value) = self.value("ext") else {
+            return Ok(BTreeMap::new());
+        };
+        let Value::Object(map) = value else {
+            return Err(mistyped("ext", value, "an object of numbers and texts"));
+        };
+        if map.len() > EXT_MAX {
+            let (found, expected) = (
+                format!("{} keys", map.len()),
+                format!("at most {EXT_MAX} keys"),
+            );
+            return Err(FieldError::new(
+                "ext",
+                FieldErrorKind::Schema,
+                &found,
+                &expected,
+            ));
+        }
+        let present = map.iter().filter(|(_, value)| !value.is_null());
+        present
+            .map(|(name, value)| Ok((name.clone(), ext_value(name, value)?)))
+            .collect()
+    }
+}
+
+fn ext_value(name: &str, value: &Value) -> Result<ExtValue, FieldError> {
+    let field = format!("ext.{name}");
+    refuse_sensitive(name)?;
+    if pan::is_pan_like(name) {
+        return Err(FieldError::pan("ext"));
+    }
+    if let Some(number) = value.as_f64().filter(|number| number.is_finite()) {
+        let whole = whole_of(value).is_some_and(pan::is_pan_number);
+        let fraction = value.is_f64() && pan::is_pan_like(&format!("{}", number.trunc()));
+        return match whole || fraction {
+            true => Err(FieldError::pan(&field)),
+            false => Ok(ExtValue::Number(number)),
+        };
+    }
+    let Value::String(text) = value else {
+        return Err(mistyped(&field, value, "a number or a text"));
+    };
+    if pan::is_pan_like(text) {
+        return Err(FieldError::pan(&field));
+    }
+    if text.len() > TOKEN_MAX || name.len() > 64 || text.chars().any(char::is_control) {
+        let expected = format!("a name up to 64 and a text up to {TOKEN_MAX} bytes");
+        return Err(FieldError::new(
+            &field,
+            FieldErrorKind::Schema,
+            text,
+            &expected,
+        ));
+    }
+    Ok(ExtValue::Text(text.clone()))
+}
+
+fn refuse_sensitive(name: &str) -> Result<(), FieldError> {
+    if !pan::is_sensitive_name(name) {
+        return Ok(());
+    }
+    let found = "a name that stands for a card number, verification value, track or PIN";
+    let expected = "no such field: send `card_tok`, or map the column with `tokenise = \"pan\"`";
+    Err(FieldError::new(
+        name,
+        FieldErrorKind::Forbidden,
+        found,
+        expected,
+    ))
+}
+
+/// A refusal that names what was found; a card-like number is called so, without its digits.
+fn mistyped(field: &str, value: &Value, expected: &str) -> FieldError {
+    let found = match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    };
+    match pan::is_pan_like(&found) {
+        true => FieldError::pan(field),
+        false => FieldError::new(field, FieldErrorKind::Schema, &found, expected),
+    }
+}
+
+/// Text, or a whole number as text; a fraction is no name of anything.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
+    }
+}
+
+/// A whole number, also as text or as a fraction that has none.
+fn whole_of(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_i64().or_else(|| {
+            let real = number
+                .as_f64()
+                .filter(|r| r.fract() == 0.0 && r.abs() < 9e18)?;
+            Some(real as i64)
+        }),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn real_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_f64(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+    .filter(|real: &f64| real.is_finite())
+}
+
+const TOKEN_MAX: usize = 128;
+const EXT_MAX: usize = 32;
+const AGE_MAX: i64 = i32::MAX as i64;
+/// Amounts end below 16 digits. Those of 13 and more that happen to pass Luhn are refused like
+/// any other number that does: a misplaced card number costs more than a resubmitted payment.
+const AMOUNT_MAX: i64 = 999_999_999_999_999;
+
+/// Every field of `txn.v1`.
+pub(crate) const CANONICAL: &[&str] = &[
+    "txn_id",
+    "ts",
+    "rail",
+    "direction",
+    "amount_minor",
+    "currency",
+    "amount_ref_minor",
+    "account_tok",
+    "card_tok",
+    "merchant_tok",
+    "terminal_tok",
+    "counterparty_tok",
+    "mcc",
+    "txn_type",
+    "channel",
+    "local_hour",
+    "is_holiday",
+    "account_opened",
+    "customer_tok",
+    "customer_segment",
+    "card_product",
+    "card_brand",
+    "issuer_country",
+    "bin8",
+    "card_present",
+    "entry_mode",
+    "auth_method",
+    "auth_result",
+    "counterparty_kind",
+    "counterparty_bank",
+    "counterparty_country",
+    "counterparty_first_seen",
+    "vop_result",
+    "merchant_name_hash",
+    "merchant_country",
+    "remittance_hash",
+    "device_tok",
+    "device_age_days",
+    "os_family",
+    "app_version",
+    "rooted",
+    "emulator",
+    "vpn",
+    "ip_prefix_tok",
+    "ip_country",
+    "asn",
+    "geo_lat",
+    "geo_lon",
+    "session_tok",
+    "session_age_s",
+    "login_failures_1h",
+    "beneficiary_added_age_s",
+    "balance_before_minor",
+    "available_limit_minor",
+    "prior_decision",
+    "ext",
+];

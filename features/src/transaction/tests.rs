@@ -1,0 +1,172 @@
+//! What the door lets in and what it refuses, and that no refusal repeats a card number.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn raw(extra: Value) -> RawTransaction {
+    let mut value = json!({
+        "txn_id": "t1", "ts": "2026-11-23T09:14:05.120Z", "rail": "sct_inst",
+        "amount_minor": 184_000, "currency": "eur", "account_tok": "acc_9f2",
+        "counterparty_tok": "cp_71c", "terminal_tok": null,
+    });
+    for (name, field) in extra.as_object().expect("tests pass objects") {
+        value[name] = field.clone();
+    }
+    serde_json::from_value(value).unwrap()
+}
+
+fn refusal(extra: Value) -> FieldError {
+    Transaction::try_from(raw(extra)).expect_err("the door refuses this")
+}
+
+#[test]
+fn a_plain_payment_passes() {
+    let t = Transaction::try_from(raw(json!({"mcc": "0742", "geo_lat": 48.8566}))).unwrap();
+    assert_eq!(
+        (t.ts, t.currency.as_str(), t.mcc),
+        (1_795_425_245_120, "EUR", Some(742))
+    );
+    assert_eq!(t.outlet(), Some("cp_71c"));
+    assert_eq!(t.card(), "acc_9f2");
+    assert_eq!(t.geo_lat, Some(48.9));
+    assert_eq!(t.day(), 20_780);
+    assert!((t.amount_major() - 1_840.0).abs() < 1e-9);
+}
+
+#[test]
+fn refusals_name_field_found_and_expected() {
+    let error = refusal(json!({"amount_minor": "12.5"}));
+    assert_eq!(
+        (error.field.as_str(), error.kind),
+        ("amount_minor", FieldErrorKind::Schema)
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("found 12.5, expected a whole number"),
+        "{error}"
+    );
+    assert_eq!(
+        refusal(json!({"account_tok": null})).kind,
+        FieldErrorKind::Missing
+    );
+    assert_eq!(
+        refusal(json!({"direction": "sideways"})).kind,
+        FieldErrorKind::Schema
+    );
+    assert_eq!(
+        refusal(json!({"ts": "yesterday"})).kind,
+        FieldErrorKind::Schema
+    );
+    assert_eq!(
+        refusal(json!({"ts": 4_000_000_000_000_i64})).kind,
+        FieldErrorKind::Schema
+    );
+    assert_eq!(refusal(json!({"currency": ["EUR"]})).found, "an array");
+    assert_eq!(
+        refusal(json!({"amount_minor": -1})).kind,
+        FieldErrorKind::Schema
+    );
+}
+
+#[test]
+fn an_unlisted_word_becomes_other() {
+    let t = Transaction::try_from(raw(json!({"rail": "pigeon", "channel": "fax"}))).unwrap();
+    assert_eq!((t.rail, t.channel), (Rail::Other, Some(Channel::Other)));
+}
+
+#[test]
+fn card_numbers_are_refused_wherever_they_are() {
+    for (field, value) in [
+        ("account_tok", json!("4111111111111111")),
+        ("account_tok", json!(4_111_111_111_111_111_u64)),
+        ("txn_id", json!("4111-1111-1111-1111")),
+        ("amount_minor", json!(4_222_222_222_222_i64)),
+        ("currency", json!("4111 1111 1111 1111")),
+        ("rail", json!("4111111111111111")),
+        ("ts", json!(4_111_111_111_111_111_u64)),
+        ("geo_lat", json!(4_111_111_111_111_111.0)),
+        ("vpn", json!("4111111111111111")),
+        ("ext", json!({"note": "paid with 4111 1111 1111 1111"})),
+        ("ext", json!({"note": 4_111_111_111_111_111_u64})),
+        ("ext", json!({"note": 4_111_111_111_111_111.0})),
+        ("ext", json!({"4111111111111111": 1})),
+    ] {
+        let error = refusal(json!({field: value}));
+        assert_eq!(error.kind, FieldErrorKind::PanDetected, "{field}: {error}");
+        assert!(!format!("{error} {error:?}").contains("1111"), "{field}");
+        assert!(!format!("{error}").contains("2222"), "{field}");
+    }
+}
+
+#[test]
+fn sensitive_names_are_refused() {
+    for name in ["pan", "cvv", "cardTrack2", "pin_block"] {
+        assert_eq!(
+            refusal(json!({name: "x"})).kind,
+            FieldErrorKind::Forbidden,
+            "{name}"
+        );
+        assert_eq!(
+            refusal(json!({"ext": {name: "x"}})).kind,
+            FieldErrorKind::Forbidden
+        );
+    }
+}
+
+#[test]
+fn unknown_fields_are_reported_and_ignored() {
+    let raw = raw(json!({"colour": "red"}));
+    assert_eq!(raw.unknown_fields().collect::<Vec<_>>(), ["colour"]);
+    assert!(Transaction::try_from(raw).is_ok());
+}
+
+#[test]
+fn debug_output_shows_no_value() {
+    let raw = raw(json!({"account_tok": "4111111111111111", "ext": {"a": "secret"}}));
+    let shown = format!("{raw:?}");
+    assert!(!shown.contains("1111") && !shown.contains("secret"));
+    let t = Transaction::try_from(raw_with_secret()).unwrap();
+    assert!(!format!("{t:?}").contains("acc_9f2"));
+}
+
+fn raw_with_secret() -> RawTransaction {
+    raw(json!({"ext": {"a": "secret"}}))
+}
+
+#[test]
+fn json_faults_repeat_no_input() {
+    for text in [
+        "\"4111111111111111\"",
+        "{\"a\":4111111111111111",
+        "[4111111111111111]",
+        "{]",
+    ] {
+        let error = RawTransaction::from_json(text.as_bytes()).expect_err("no object");
+        assert!(!error.to_string().contains("4111"), "{error}");
+    }
+    let deep = "[".repeat(100_000);
+    assert!(RawTransaction::from_json(deep.as_bytes()).is_err());
+}
+
+#[test]
+fn currencies_keep_their_decimals() {
+    let yen = json!({"currency": "JPY"});
+    assert!((Transaction::try_from(raw(yen)).unwrap().amount_major() - 184_000.0).abs() < 1e-9);
+    let dinar = json!({"currency": "KWD"});
+    assert!((Transaction::try_from(raw(dinar)).unwrap().amount_major() - 184.0).abs() < 1e-9);
+}
+
+proptest! {
+    #[test]
+    fn any_json_is_answered_without_panic(text in "\\PC{0,60}", number: f64, int: i64) {
+        for value in [json!(text), json!(number), json!(int), json!([text]), json!({"a": int})] {
+            for field in CANONICAL {
+                let _ = Transaction::try_from(raw(json!({*field: value.clone()})));
+            }
+        }
+        let _ = RawTransaction::from_json(text.as_bytes());
+    }
+}
