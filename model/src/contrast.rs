@@ -1,0 +1,159 @@
+//! The task learnt without labels, "contextual field contrast": which of several versions of a
+//! transaction is the true one, judged per field group. The versions of a batch are made here,
+//! in plain Rust; the loss over their energies is in `loss`.
+//!
+//! Versions, in order: the true rows; the same with another card's context; then, per field
+//! group, three copies with that group's fields replaced. Derived columns follow each change.
+
+use features::FieldGroup;
+
+use crate::chance::Chance;
+use crate::examples::Examples;
+use crate::roles::Roles;
+
+/// Perturbed copies per field group.
+pub(crate) const COPIES: usize = 3;
+/// Versions before the perturbed ones: the true row and the swapped context.
+pub(crate) const PLAIN: usize = 2;
+
+/// Share of amounts that are shifted by noise rather than replaced by another row's.
+const SHIFT_SHARE: f32 = 0.6;
+/// Standard deviation of that noise, in standardised units.
+const SHIFT_SD: f32 = 1.5;
+
+/// How many versions of each row [`versions`] makes.
+pub(crate) fn version_count(roles: &Roles) -> usize {
+    PLAIN + COPIES * roles.groups.len()
+}
+
+/// Encoder inputs `[version_count, batch, inputs]`, row-major.
+pub(crate) fn versions(
+    roles: &Roles,
+    examples: &Examples,
+    batch: &[usize],
+    chance: &mut Chance,
+) -> Vec<f32> {
+    let capacity = version_count(roles) * batch.len() * roles.inputs.len();
+    let mut made = Vec::with_capacity(capacity);
+    for &row in batch {
+        Roles::gather(&roles.inputs, examples.row(row), &mut made);
+    }
+    for &row in batch {
+        let other = examples.row(other_card(examples, batch, row, chance));
+        let mut version = examples.row(row).to_vec();
+        replace(&mut version, other, &roles.context);
+        finish(roles, version, &mut made);
+    }
+    for (group, fields) in &roles.groups {
+        for _ in 0..COPIES {
+            for &row in batch {
+                let mut version = examples.row(row).to_vec();
+                perturb(&mut version, *group, fields, examples, batch, chance);
+                finish(roles, version, &mut made);
+            }
+        }
+    }
+    debug_assert_eq!(made.len(), capacity);
+    made
+}
+
+/// Changes one field group of a row: an amount is shifted or replaced, all else replaced.
+fn perturb(
+    version: &mut [f32],
+    group: FieldGroup,
+    fields: &[usize],
+    examples: &Examples,
+    batch: &[usize],
+    chance: &mut Chance,
+) {
+    if group == FieldGroup::Amount && chance.uniform() < SHIFT_SHARE {
+        version[fields[0]] += SHIFT_SD * chance.normal();
+    } else {
+        let other = examples.row(batch[chance.below(batch.len())]);
+        replace(version, other, fields);
+    }
+}
+
+fn finish(roles: &Roles, mut version: Vec<f32>, made: &mut Vec<f32>) {
+    roles.derive(&mut version);
+    Roles::gather(&roles.inputs, &version, made);
+}
+
+fn replace(version: &mut [f32], other: &[f32], columns: &[usize]) {
+    for &column in columns {
+        version[column] = other[column];
+    }
+}
+
+/// A random row of the batch from another card; any row where the batch has one card only.
+fn other_card(examples: &Examples, batch: &[usize], row: usize, chance: &mut Chance) -> usize {
+    let start = chance.below(batch.len());
+    (0..batch.len())
+        .map(|step| batch[(start + step) % batch.len()])
+        .find(|&other| examples.card[other] != examples.card[row])
+        .unwrap_or(batch[start])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic;
+
+    #[test]
+    fn each_version_changes_only_its_own_fields_and_what_follows_from_them() {
+        let roles = Roles::new(&synthetic::schema()).unwrap();
+        let examples = synthetic::population(40, 5, 1);
+        let batch: Vec<usize> = (0..32).collect();
+        let made = versions(&roles, &examples, &batch, &mut Chance::new(1, 0));
+        let width = roles.inputs.len();
+        let events: usize = roles.groups.iter().map(|(_, fields)| fields.len()).sum();
+        let at = |version: usize, i: usize| {
+            let start = (version * batch.len() + i) * width;
+            &made[start..start + width]
+        };
+        let moved = |version: usize| {
+            let differs = |p: &usize| (0..batch.len()).any(|i| at(0, i)[*p] != at(version, i)[*p]);
+            (0..width)
+                .filter(differs)
+                .map(|p| roles.inputs[p])
+                .collect::<Vec<_>>()
+        };
+        let derived = &roles.head[..roles.inputs.len() - events - roles.context.len()];
+        for column in moved(1) {
+            let follows = derived.contains(&column);
+            assert!(
+                follows || roles.context.contains(&column),
+                "column {column}"
+            );
+        }
+        for (g, (_, fields)) in roles.groups.iter().enumerate() {
+            let changed = moved(PLAIN + COPIES * g);
+            assert!(!changed.is_empty());
+            for column in changed {
+                let follows = g == 0 && derived.contains(&column);
+                assert!(
+                    follows || fields.contains(&column),
+                    "group {g}, column {column}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_swapped_context_is_never_the_cards_own() {
+        let examples = synthetic::population(4, 10, 2);
+        let batch: Vec<usize> = (0..40).collect();
+        let mut chance = Chance::new(9, 0);
+        for &row in &batch {
+            let other = other_card(&examples, &batch, row, &mut chance);
+            assert_ne!(examples.card[row], examples.card[other]);
+        }
+    }
+
+    #[test]
+    fn a_lone_card_still_finds_a_row() {
+        let examples = synthetic::population(1, 5, 2);
+        let other = other_card(&examples, &[0, 1, 2], 1, &mut Chance::new(1, 0));
+        assert!(other < 3);
+    }
+}

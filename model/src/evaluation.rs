@@ -1,0 +1,193 @@
+//! How good a ranking is: area under the ROC curve, average precision, and the Handbook's card
+//! precision. Whether probabilities are honest is measured in `calibration`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Probability that a fraud outranks a genuine transaction, ties counting half (midranks).
+/// `None` where one of the two is missing or the lengths differ.
+pub fn auc(scores: &[f32], labels: &[bool]) -> Option<f64> {
+    let order = descending(scores, labels)?;
+    let frauds = labels.iter().filter(|fraud| **fraud).count();
+    let genuine = labels.len() - frauds;
+    if frauds == 0 || genuine == 0 {
+        return None;
+    }
+    let mut won = 0.0;
+    let mut frauds_above = 0.0;
+    for tie in ties(&order, scores) {
+        let here = tie.iter().filter(|&&i| labels[i]).count() as f64;
+        won += (tie.len() as f64 - here) * (frauds_above + here / 2.0);
+        frauds_above += here;
+    }
+    Some(won / (frauds as f64 * genuine as f64))
+}
+
+/// Sum over thresholds of (recall gained) x precision, no interpolation: scikit-learn's
+/// `average_precision_score`. `None` where there is no fraud or the lengths differ.
+pub fn average_precision(scores: &[f32], labels: &[bool]) -> Option<f64> {
+    let order = descending(scores, labels)?;
+    let frauds = labels.iter().filter(|fraud| **fraud).count();
+    if frauds == 0 {
+        return None;
+    }
+    let (mut seen, mut caught, mut area) = (0.0, 0.0, 0.0);
+    for tie in ties(&order, scores) {
+        let here = tie.iter().filter(|&&i| labels[i]).count() as f64;
+        seen += tie.len() as f64;
+        caught += here;
+        area += here * caught / seen;
+    }
+    Some(area / frauds as f64)
+}
+
+/// One scored transaction of a day, for [`card_precision_at`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CardScore {
+    /// Day of the transaction; only order and equality matter.
+    pub day: i32,
+    /// Its card.
+    pub card: u32,
+    /// Its score, higher is more suspicious.
+    pub score: f32,
+    /// Whether it was fraud.
+    pub fraud: bool,
+}
+
+/// Card precision at `k`, as the Fraud Detection Handbook computes it (`card_precision_top_k`):
+/// each day the cards are ranked by their highest score; the share of the first `k` that had a
+/// fraud that day counts, and those cards are left out of later days; the mean of all days.
+/// Cards with equal scores rank by number. `None` without rows or with `k` = 0.
+pub fn card_precision_at(k: usize, rows: &[CardScore]) -> Option<f64> {
+    let mut days: BTreeMap<i32, BTreeMap<u32, (f32, bool)>> = BTreeMap::new();
+    for row in rows {
+        let card = days.entry(row.day).or_default().entry(row.card);
+        let best = card.or_insert((f32::NEG_INFINITY, false));
+        *best = (best.0.max(row.score), best.1 || row.fraud);
+    }
+    if days.is_empty() || k == 0 {
+        return None;
+    }
+    let mut detected = BTreeSet::new();
+    let mut total = 0.0;
+    for cards in days.values() {
+        let mut ranked: Vec<(u32, f32, bool)> = cards
+            .iter()
+            .filter(|(card, _)| !detected.contains(*card))
+            .map(|(&card, &(score, fraud))| (card, score, fraud))
+            .collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let caught: Vec<u32> = ranked
+            .iter()
+            .take(k)
+            .filter(|card| card.2)
+            .map(|card| card.0)
+            .collect();
+        total += caught.len() as f64 / k as f64;
+        detected.extend(caught);
+    }
+    Some(total / days.len() as f64)
+}
+
+/// Row numbers by falling score; `None` where scores and labels are not equally many.
+fn descending(scores: &[f32], labels: &[bool]) -> Option<Vec<usize>> {
+    (scores.len() == labels.len()).then(|| {
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        order
+    })
+}
+
+/// Runs of equal scores.
+fn ties<'a>(order: &'a [usize], scores: &'a [f32]) -> impl Iterator<Item = &'a [usize]> {
+    order.chunk_by(|&a, &b| scores[a] == scores[b])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Fixture {
+        name: String,
+        scores: Vec<f32>,
+        labels: Vec<bool>,
+        auc: f64,
+        average_precision: f64,
+    }
+
+    #[derive(Deserialize)]
+    struct CardFixture {
+        name: String,
+        k: usize,
+        days: Vec<i32>,
+        cards: Vec<u32>,
+        scores: Vec<f32>,
+        frauds: Vec<bool>,
+        card_precision: f64,
+    }
+
+    // Printed by tests-data/evaluation.py with scikit-learn and pandas.
+    #[test]
+    fn auc_and_average_precision_equal_scikit_learn() {
+        let fixtures: Vec<Fixture> =
+            serde_json::from_str(include_str!("../tests-data/ranking.json")).unwrap();
+        assert!(fixtures.len() >= 4);
+        for f in fixtures {
+            let (a, p) = (
+                auc(&f.scores, &f.labels),
+                average_precision(&f.scores, &f.labels),
+            );
+            assert!(
+                (a.unwrap() - f.auc).abs() < 1e-9,
+                "{}: {a:?} {}",
+                f.name,
+                f.auc
+            );
+            assert!(
+                (p.unwrap() - f.average_precision).abs() < 1e-9,
+                "{}: {p:?}",
+                f.name
+            );
+        }
+    }
+
+    #[test]
+    fn card_precision_equals_the_handbook() {
+        let fixtures: Vec<CardFixture> =
+            serde_json::from_str(include_str!("../tests-data/cards.json")).unwrap();
+        assert!(fixtures.len() >= 2);
+        for f in fixtures {
+            let rows: Vec<CardScore> = (0..f.days.len())
+                .map(|i| CardScore {
+                    day: f.days[i],
+                    card: f.cards[i],
+                    score: f.scores[i],
+                    fraud: f.frauds[i],
+                })
+                .collect();
+            let found = card_precision_at(f.k, &rows).unwrap();
+            assert!(
+                (found - f.card_precision).abs() < 1e-9,
+                "{}: {found}",
+                f.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_class_that_is_missing_gives_no_figure() {
+        assert_eq!(auc(&[0.1, 0.2], &[true, true]), None);
+        assert_eq!(average_precision(&[0.1], &[false]), None);
+        assert_eq!(auc(&[0.1], &[true, false]), None);
+        assert_eq!(card_precision_at(100, &[]), None);
+    }
+
+    #[test]
+    fn all_scores_equal_is_chance() {
+        let labels = [true, false, false, false];
+        assert_eq!(auc(&[0.5; 4], &labels), Some(0.5));
+        assert_eq!(average_precision(&[0.5; 4], &labels), Some(0.25));
+    }
+}

@@ -1,0 +1,244 @@
+//! The network in libtorch, for training: one flat leaf tensor, of which every layer is a view,
+//! so that one backward pass leaves one flat gradient. The same arithmetic without libtorch is
+//! in `kernel`; a test there holds the two together.
+
+use tch::Tensor;
+
+use crate::error::ModelError;
+use crate::network::TensorSpec;
+use crate::roles::Roles;
+
+/// The layers of a network, as views of one flat tensor.
+pub(crate) struct Network {
+    periodic_inputs: Option<Tensor>,
+    frequencies: Tensor,
+    periodic: Linear,
+    hidden: Linear,
+    out: Linear,
+    energy: Linear,
+    first: Linear,
+    second: Linear,
+    last: Linear,
+}
+
+struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    fn forward(&self, input: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(input.f_linear(&self.weight, Some(&self.bias))?)
+    }
+}
+
+/// Inverted dropout for the head's two layers: 0 or 1/(1-p), `[batch, head]` each.
+pub(crate) struct Dropout {
+    pub(crate) first: Tensor,
+    pub(crate) second: Tensor,
+}
+
+impl Network {
+    /// Views of `flat`, whose length was checked against `layout`.
+    pub(crate) fn new(
+        layout: &[TensorSpec],
+        roles: &Roles,
+        flat: &Tensor,
+    ) -> Result<Self, ModelError> {
+        let mut start = 0;
+        let mut views = Vec::with_capacity(layout.len());
+        for spec in layout {
+            let shape: Vec<i64> = spec.shape.iter().map(|&n| i64::from(n)).collect();
+            let count = spec.count() as i64;
+            views.push(flat.f_narrow(0, start, count)?.f_view(shape.as_slice())?);
+            start += count;
+        }
+        let mut views = views.into_iter();
+        let mut take = || {
+            views
+                .next()
+                .expect("the layout lists every tensor in this order")
+        };
+        let frequencies = take();
+        let mut linear = || Linear {
+            weight: take(),
+            bias: take(),
+        };
+        let all = roles.periodic.len() == roles.inputs.len();
+        let positions: Vec<i64> = roles.periodic.iter().map(|&p| p as i64).collect();
+        Ok(Self {
+            periodic_inputs: if all {
+                None
+            } else {
+                Some(Tensor::f_from_slice(&positions)?)
+            },
+            frequencies,
+            periodic: linear(),
+            hidden: linear(),
+            out: linear(),
+            energy: linear(),
+            first: linear(),
+            second: linear(),
+            last: linear(),
+        })
+    }
+
+    /// z of inputs `[rows, inputs]`: `[rows, width]`.
+    pub(crate) fn encode(&self, inputs: &Tensor) -> Result<Tensor, ModelError> {
+        let waves = match &self.periodic_inputs {
+            Some(positions) => inputs.f_index_select(1, positions)?,
+            None => inputs.shallow_clone(),
+        };
+        let angles = waves.f_unsqueeze(-1)?.f_mul(&self.frequencies)? * std::f64::consts::TAU;
+        let waves = Tensor::f_cat(&[angles.sin(), angles.cos()], -1)?;
+        let embedded = self.periodic.forward(&waves)?.relu().f_flatten(1, -1)?;
+        let wide = Tensor::f_cat(&[inputs, &embedded], 1)?;
+        Ok(self
+            .out
+            .forward(&self.hidden.forward(&wide)?.relu())?
+            .relu())
+    }
+
+    /// Energies of z, `[rows, groups]`: the higher, the better the field group fits its card.
+    pub(crate) fn energies(&self, z: &Tensor) -> Result<Tensor, ModelError> {
+        self.energy.forward(z)
+    }
+
+    /// Fraud logits `[rows]` of z and the head's columns `[rows, head columns]`.
+    pub(crate) fn logits(
+        &self,
+        z: &Tensor,
+        beside: &Tensor,
+        dropout: Option<&Dropout>,
+    ) -> Result<Tensor, ModelError> {
+        let mut hidden = self.first.forward(&Tensor::f_cat(&[z, beside], 1)?)?.relu();
+        if let Some(dropout) = dropout {
+            hidden = hidden.f_mul(&dropout.first)?;
+        }
+        hidden = self.second.forward(&hidden)?.relu();
+        if let Some(dropout) = dropout {
+            hidden = hidden.f_mul(&dropout.second)?;
+        }
+        Ok(self.last.forward(&hidden)?.f_squeeze_dim(1)?)
+    }
+}
+
+/// A row-major table as a tensor `[rows, columns]`.
+pub(crate) fn table(values: &[f32], columns: usize) -> Result<Tensor, ModelError> {
+    Ok(Tensor::f_from_slice(values)?.f_view([(values.len() / columns) as i64, columns as i64])?)
+}
+
+/// Value and flat gradient of a loss at flat parameters.
+pub(crate) fn gradient(
+    layout: &[TensorSpec],
+    roles: &Roles,
+    flat: &[f32],
+    loss: impl FnOnce(&Network) -> Result<Tensor, ModelError>,
+) -> Result<(f32, Vec<f32>), ModelError> {
+    let leaf = Tensor::f_from_slice(flat)?.f_set_requires_grad(true)?;
+    let loss = loss(&Network::new(layout, roles, &leaf)?)?;
+    loss.f_backward()?;
+    Ok((
+        loss.f_double_value(&[])? as f32,
+        Vec::<f32>::try_from(leaf.f_grad()?)?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use features::{Column, FieldGroup, Role};
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::network::{NetworkSize, genesis, layout};
+    use crate::synthetic;
+
+    #[derive(Deserialize)]
+    struct Fixture {
+        v: Vec<f32>,
+        flat: Vec<f32>,
+        z: Vec<f32>,
+    }
+
+    // Printed by tests-data/periodic.py with numpy: four inputs, of which one is one-hot.
+    #[test]
+    fn periodic_embedding_and_encoder_equal_numpy() {
+        crate::threads(1);
+        let fixture: Fixture =
+            serde_json::from_str(include_str!("../tests-data/periodic.json")).unwrap();
+        let groups = [
+            FieldGroup::Amount,
+            FieldGroup::Gap,
+            FieldGroup::Category,
+            FieldGroup::Time,
+        ];
+        let column = |group| Column {
+            name: format!("{group:?}"),
+            role: Role::Event(group),
+            center: 0.0,
+            scale: 1.0,
+            detrend: false,
+        };
+        let mut schema = synthetic::schema();
+        schema.columns = groups.into_iter().map(column).collect();
+        let layout = layout(
+            &schema,
+            NetworkSize {
+                width: 5,
+                frequencies: 2,
+                head: 4,
+            },
+        );
+        let mut flat = genesis(&layout, 0);
+        flat[..fixture.flat.len()].copy_from_slice(&fixture.flat);
+        let roles = Roles::new(&schema).unwrap();
+        let network = Network::new(&layout, &roles, &Tensor::from_slice(&flat)).unwrap();
+        let z = network.encode(&table(&fixture.v, 4).unwrap()).unwrap();
+        let z = Vec::<f32>::try_from(z.flatten(0, -1)).unwrap();
+        assert!(z.iter().any(|value| *value > 0.0) && z.len() == fixture.z.len());
+        for (found, expected) in z.iter().zip(&fixture.z) {
+            assert!((found - expected).abs() < 1e-4, "{z:?} {:?}", fixture.z);
+        }
+    }
+
+    // The slope of a loss by differences, (f(p+h) - f(p-h)) / 2h, for a parameter of each layer.
+    #[test]
+    fn flat_gradient_equals_differences() {
+        crate::threads(1);
+        let schema = synthetic::schema();
+        let layout = layout(&schema, NetworkSize::default());
+        let roles = Roles::new(&schema).unwrap();
+        let flat = genesis(&layout, 1);
+        let rows = synthetic::population(8, 1, 3);
+        let (mut inputs, mut beside) = (Vec::new(), Vec::new());
+        for index in 0..rows.len() {
+            Roles::gather(&roles.inputs, rows.row(index), &mut inputs);
+            Roles::gather(&roles.head, rows.row(index), &mut beside);
+        }
+        let inputs = table(&inputs, roles.inputs.len()).unwrap();
+        let beside = table(&beside, roles.head.len()).unwrap();
+        let loss = |network: &Network| {
+            let z = network.encode(&inputs)?;
+            let logits = network.logits(&z, &beside, None)?;
+            Ok(logits.square().mean(tch::Kind::Float) + network.energies(&z)?.square().sum(None))
+        };
+        let (_, slope) = gradient(&layout, &roles, &flat, loss).unwrap();
+        let mut start = 0;
+        for spec in &layout {
+            let moved = |h: f32| {
+                let mut flat = flat.clone();
+                flat[start] += h;
+                f64::from(gradient(&layout, &roles, &flat, loss).unwrap().0)
+            };
+            let difference = (moved(5e-3) - moved(-5e-3)) / 1e-2;
+            let found = f64::from(slope[start]);
+            let error = (found - difference).abs();
+            assert!(
+                error < 0.02 * (1.0 + found.abs()),
+                "{}: {found} {difference}",
+                spec.name
+            );
+            start += spec.count();
+        }
+    }
+}

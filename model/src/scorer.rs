@@ -1,0 +1,261 @@
+//! Scoring: immutable parameters, forward only, no libtorch, shared between threads. What a
+//! score leads to is decided in the agent; thresholds and reasons in words live there.
+
+use features::{FeatureSchema, FieldGroup, Role};
+
+use crate::calibration::Calibration;
+use crate::error::ModelError;
+use crate::examples::check_finite;
+use crate::kernel::{Kernel, Scratch};
+use crate::network::{NetworkSize, layout};
+use crate::parameters;
+use crate::roles::Roles;
+
+/// One transaction's score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// The network's logit, before calibration.
+    pub logit: f32,
+    /// Calibrated probability of fraud.
+    pub probability: f32,
+}
+
+/// A model that scores.
+pub struct Scorer {
+    kernel: Kernel,
+    calibration: Calibration,
+    groups: Vec<ColumnGroup>,
+}
+
+/// Columns that a reason names together.
+struct ColumnGroup {
+    name: &'static str,
+    columns: Vec<usize>,
+    /// Whether derived columns follow the neutral values, or are neutral themselves.
+    derived: DerivedAfter,
+}
+
+enum DerivedAfter {
+    Follow,
+    Neutral,
+}
+
+impl Scorer {
+    /// A scorer of these parameters.
+    ///
+    /// # Errors
+    /// If the schema has no event column, or the parameters do not fit its layout.
+    pub fn new(
+        schema: &FeatureSchema,
+        size: NetworkSize,
+        flat: &[f32],
+        calibration: Calibration,
+    ) -> Result<Self, ModelError> {
+        let layout = layout(schema, size);
+        parameters::check(&layout, flat)?;
+        let roles = Roles::new(schema)?;
+        let groups = column_groups(schema);
+        Ok(Self {
+            kernel: Kernel::new(&layout, roles, flat),
+            calibration,
+            groups,
+        })
+    }
+
+    /// Scores of whole rows, `k * columns` values.
+    ///
+    /// # Errors
+    /// If the values do not divide into rows, or one is not finite: by row and column name.
+    pub fn score(&self, rows: &[f32]) -> Result<Vec<Score>, ModelError> {
+        self.check(rows)?;
+        let mut scratch = Scratch::default();
+        let score = |row| {
+            let logit = self.kernel.logit(row, &mut scratch);
+            Score {
+                logit,
+                probability: self.calibration.probability(logit),
+            }
+        };
+        Ok(rows
+            .chunks_exact(self.kernel.roles.columns())
+            .map(score)
+            .collect())
+    }
+
+    /// How well each field group of a row fits its card, learnt without labels: the lower, the
+    /// more surprising. Compare with the trailing median of the same group, never with a constant.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`], and if there is not exactly one row.
+    pub fn energies(&self, row: &[f32]) -> Result<Vec<(FieldGroup, f32)>, ModelError> {
+        self.check_one(row)?;
+        let mut scratch = Scratch::default();
+        let energies = self.kernel.energies(row, &mut scratch);
+        let groups = self.kernel.roles.groups.iter().map(|(group, _)| *group);
+        Ok(groups.zip(energies.iter().copied()).collect())
+    }
+
+    /// What each named group of columns adds to a row's logit: the drop when the group is set to
+    /// its neutral value, 0, the centre of the schema. With the amount neutral, the columns
+    /// derived from it are neutral too; with the card's history neutral, they are recomputed
+    /// against the average card.
+    ///
+    /// # Errors
+    /// As [`Scorer::energies`].
+    pub fn contributions(&self, row: &[f32]) -> Result<Vec<(String, f32)>, ModelError> {
+        self.check_one(row)?;
+        let mut scratch = Scratch::default();
+        let whole = self.kernel.logit(row, &mut scratch);
+        let drop = |group: &ColumnGroup| {
+            let mut occluded = row.to_vec();
+            group
+                .columns
+                .iter()
+                .for_each(|&column| occluded[column] = 0.0);
+            match group.derived {
+                DerivedAfter::Follow => self.kernel.roles.derive(&mut occluded),
+                DerivedAfter::Neutral => {}
+            }
+            (
+                group.name.to_owned(),
+                whole - self.kernel.logit(&occluded, &mut scratch),
+            )
+        };
+        Ok(self.groups.iter().map(drop).collect())
+    }
+
+    fn check(&self, rows: &[f32]) -> Result<(), ModelError> {
+        let columns = self.kernel.roles.columns();
+        if !rows.len().is_multiple_of(columns) {
+            return Err(ModelError::RowLength {
+                found: rows.len(),
+                columns,
+            });
+        }
+        check_finite(rows, &self.kernel.roles.names)
+    }
+
+    fn check_one(&self, row: &[f32]) -> Result<(), ModelError> {
+        let columns = self.kernel.roles.columns();
+        if row.len() != columns {
+            return Err(ModelError::RowLength {
+                found: row.len(),
+                columns,
+            });
+        }
+        self.check(row)
+    }
+}
+
+/// The named groups that a schema has columns for.
+fn column_groups(schema: &FeatureSchema) -> Vec<ColumnGroup> {
+    let event =
+        |group: FieldGroup| move |role: &Role| matches!(role, Role::Event(g) if *g == group);
+    let amounts = of(schema, event(FieldGroup::Amount));
+    let from_amount = |role: &Role| match role {
+        Role::Derived { minuend, .. } => amounts.contains(&usize::from(*minuend)),
+        Role::Event(_) | Role::Context | Role::Window | Role::OwnRisk | Role::SharedRisk => false,
+    };
+    let plain = |name, columns| ColumnGroup {
+        name,
+        columns,
+        derived: DerivedAfter::Neutral,
+    };
+    let history = ColumnGroup {
+        name: "card history",
+        columns: of(schema, |role| matches!(role, Role::Context)),
+        derived: DerivedAfter::Follow,
+    };
+    let groups = [
+        plain(
+            "amount",
+            [amounts.clone(), of(schema, from_amount)].concat(),
+        ),
+        plain("gap", of(schema, event(FieldGroup::Gap))),
+        plain("time", of(schema, event(FieldGroup::Time))),
+        plain("visits", of(schema, event(FieldGroup::Visit))),
+        plain("category", of(schema, event(FieldGroup::Category))),
+        history,
+        plain("windows", of(schema, |role| matches!(role, Role::Window))),
+        plain("own risk", of(schema, |role| matches!(role, Role::OwnRisk))),
+        plain(
+            "shared risk",
+            of(schema, |role| matches!(role, Role::SharedRisk)),
+        ),
+    ];
+    groups
+        .into_iter()
+        .filter(|group| !group.columns.is_empty())
+        .collect()
+}
+
+fn of(schema: &FeatureSchema, test: impl Fn(&Role) -> bool) -> Vec<usize> {
+    (0..schema.columns.len())
+        .filter(|&column| test(&schema.columns[column].role))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::genesis;
+    use crate::synthetic;
+
+    fn scorer() -> Scorer {
+        let schema = synthetic::schema();
+        let flat = genesis(&layout(&schema, NetworkSize::default()), 4);
+        let calibration = Calibration { a: 2.0, b: 0.5 };
+        Scorer::new(&schema, NetworkSize::default(), &flat, calibration).unwrap()
+    }
+
+    fn is_shareable<T: Send + Sync>(_: &T) {}
+
+    #[test]
+    fn a_batch_scores_as_its_rows_do_alone() {
+        let scorer = scorer();
+        is_shareable(&scorer);
+        let rows = synthetic::population(3, 4, 1);
+        let together = scorer.score(&rows.values).unwrap();
+        for (index, score) in together.iter().enumerate() {
+            assert_eq!(scorer.score(rows.row(index)).unwrap(), [*score]);
+            let expected = 1.0 / (1.0 + (-(2.0 * score.logit + 0.5)).exp());
+            assert!((score.probability - expected).abs() < 1e-6);
+        }
+        assert_eq!(scorer.score(&[]).unwrap(), []);
+    }
+
+    #[test]
+    fn a_row_that_is_no_number_is_refused() {
+        let scorer = scorer();
+        let mut rows = synthetic::population(1, 2, 1).values;
+        let columns = rows.len() / 2;
+        rows[columns + 2] = f32::NAN;
+        let error = scorer.score(&rows).unwrap_err();
+        assert!(
+            matches!(error, ModelError::NotFinite { row: 1, .. }),
+            "{error}"
+        );
+        assert!(matches!(
+            scorer.score(&[0.0]),
+            Err(ModelError::RowLength { .. })
+        ));
+        assert!(scorer.energies(&rows[..1]).is_err());
+    }
+
+    #[test]
+    fn neutral_columns_contribute_nothing() {
+        let scorer = scorer();
+        let mut row = synthetic::population(1, 2, 1).row(0).to_vec();
+        let group = scorer
+            .groups
+            .iter()
+            .find(|group| group.name == "windows")
+            .unwrap();
+        group.columns.iter().for_each(|&column| row[column] = 0.0);
+        let found = scorer.contributions(&row).unwrap();
+        let of = |name: &str| found.iter().find(|(group, _)| group == name).unwrap().1;
+        assert_eq!(of("windows"), 0.0);
+        assert_ne!(of("amount"), 0.0);
+        assert_ne!(of("card history"), 0.0);
+    }
+}

@@ -1,0 +1,207 @@
+//! Pretraining: the contrast of `contrast`, its held-out slice, and when to stop.
+
+use std::collections::BTreeMap;
+
+use super::{Learner, PretrainReport, PretrainTerms, check_step, recent_mean, term};
+use crate::adam::cosine;
+use crate::chance::{Batches, Chance};
+use crate::collapse::{Collapse, collapse};
+use crate::contrast::{version_count, versions};
+use crate::error::ModelError;
+use crate::examples::Examples;
+use crate::forward::{Network, gradient, table};
+use crate::loss;
+use crate::network::Part;
+use crate::parameters::ranges;
+use crate::progress::Progress;
+
+const ROWS_MIN: usize = 20;
+/// Share of the rows, the last in time, that is held out: one in ten.
+const HELD_OUT_PART: usize = 10;
+/// Cards measured on at most, with two rows each: enough to rank models, cheap in a round.
+const HELD_OUT_CARDS: usize = 256;
+const EVALUATE_EVERY: u32 = 25;
+const TRAINING: u64 = 1;
+const HOLDING_OUT: u64 = 2;
+
+/// The held-out slice: versions made once, so that the loss compares between calls.
+struct HeldOut {
+    versions: Vec<f32>,
+    rows: usize,
+    pairs: Vec<(usize, usize)>,
+}
+
+/// The best parameters so far, where training may stop early.
+struct Best {
+    held_out: f32,
+    parameters: Vec<f32>,
+    waited: u32,
+}
+
+pub(super) fn run(
+    learner: &mut Learner,
+    examples: &Examples,
+    terms: &PretrainTerms,
+    progress: &mut dyn Progress,
+) -> Result<PretrainReport, ModelError> {
+    check(terms)?;
+    let (seen, held) = split(examples)?;
+    let held = HeldOut::new(learner, examples, held);
+    let mut chance = Chance::new(terms.seed, TRAINING);
+    let mut batches = Batches::new(seen);
+    let mut best = Best {
+        held_out: f32::INFINITY,
+        parameters: Vec::new(),
+        waited: 0,
+    };
+    let mut losses = Vec::new();
+    for step in 0..terms.steps {
+        let batch = batches.draw(terms.batch as usize, &mut chance);
+        let made = versions(&learner.roles, examples, &batch, &mut chance);
+        let rate = cosine(terms.rate, terms.rate_end, step, terms.steps);
+        losses.push(descend(learner, &made, rate, step)?);
+        let done = step + 1;
+        let mut note = String::new();
+        if let Some(patience) = terms.patience
+            && (done.is_multiple_of(EVALUATE_EVERY) || done == terms.steps)
+        {
+            let (held_out, measures) = held.measure(learner)?;
+            note = describe(held_out, &measures);
+            if best.is_stale(held_out, &learner.parameters, patience) {
+                progress.step(done, done, recent_mean(&losses), &note);
+                break;
+            }
+        }
+        progress.step(done, terms.steps, losses[losses.len() - 1], &note);
+    }
+    if !best.parameters.is_empty() {
+        learner.parameters = best.parameters;
+    }
+    let (held_out, measures) = held.measure(learner)?;
+    Ok(PretrainReport {
+        loss: recent_mean(&losses),
+        held_out,
+        alignment: measures.alignment,
+        uniformity: measures.uniformity,
+        effective_rank: measures.effective_rank,
+        steps: losses.len() as u32,
+    })
+}
+
+/// One step of Adam on encoder and energies; the training loss before it.
+fn descend(learner: &mut Learner, made: &[f32], rate: f32, step: u32) -> Result<f32, ModelError> {
+    let (roles, layout) = (&learner.roles, &learner.layout);
+    let (loss, slope) = gradient(layout, roles, &learner.parameters, |network| {
+        contrast_loss(learner, network, made).map(|(loss, _)| loss)
+    })?;
+    check_step(step, loss, &slope)?;
+    let stretches: Vec<_> = ranges(layout, &[Part::Encoder, Part::Energy])
+        .into_iter()
+        .map(|range| (range, rate))
+        .collect();
+    learner
+        .pretrain
+        .step(&mut learner.parameters, &slope, &stretches, 0.0);
+    Ok(loss)
+}
+
+/// Contrast loss of versions, and z of all of them.
+fn contrast_loss(
+    learner: &Learner,
+    network: &Network,
+    made: &[f32],
+) -> Result<(tch::Tensor, tch::Tensor), ModelError> {
+    let inputs = table(made, learner.roles.inputs.len())?;
+    let z = network.encode(&inputs)?;
+    let groups = learner.roles.groups.len() as i64;
+    let energies = network.energies(&z)?;
+    let energies = energies.f_view([version_count(&learner.roles) as i64, -1, groups])?;
+    Ok((loss::contrast(&energies)?, z))
+}
+
+impl HeldOut {
+    /// Up to two payments in a row of up to [`HELD_OUT_CARDS`] cards among `rows`.
+    fn new(learner: &Learner, examples: &Examples, rows: Vec<usize>) -> Self {
+        let mut chance = Chance::new(0, HOLDING_OUT);
+        let mut cards: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for row in rows {
+            cards.entry(examples.card[row]).or_default().push(row);
+        }
+        let cards: Vec<Vec<usize>> = cards.into_values().collect();
+        let mut order: Vec<usize> = (0..cards.len()).collect();
+        chance.shuffle(&mut order);
+        let (mut chosen, mut pairs) = (Vec::new(), Vec::new());
+        for card in order.into_iter().take(HELD_OUT_CARDS) {
+            let payments = &cards[card];
+            if payments.len() > 1 {
+                pairs.push((chosen.len(), chosen.len() + 1));
+            }
+            chosen.extend(payments.iter().take(2));
+        }
+        let versions = versions(&learner.roles, examples, &chosen, &mut chance);
+        Self {
+            versions,
+            rows: chosen.len(),
+            pairs,
+        }
+    }
+
+    /// Loss and collapse measures of the learner's parameters on this slice.
+    fn measure(&self, learner: &Learner) -> Result<(f32, Collapse), ModelError> {
+        let _guard = tch::no_grad_guard();
+        let flat = tch::Tensor::f_from_slice(&learner.parameters)?;
+        let network = Network::new(&learner.layout, &learner.roles, &flat)?;
+        let (loss, z) = contrast_loss(learner, &network, &self.versions)?;
+        let width = usize::from(learner.size.width);
+        let z = z.f_narrow(0, 0, self.rows as i64)?.f_flatten(0, -1)?;
+        let measures = collapse(&Vec::<f32>::try_from(z)?, width, &self.pairs)?;
+        Ok((loss.f_double_value(&[])? as f32, measures))
+    }
+}
+
+impl Best {
+    /// Takes note of an evaluation; whether `patience` of them have passed without a better one.
+    fn is_stale(&mut self, held_out: f32, parameters: &[f32], patience: u32) -> bool {
+        if held_out < self.held_out {
+            self.held_out = held_out;
+            self.parameters = parameters.to_vec();
+            self.waited = 0;
+        } else {
+            self.waited += 1;
+        }
+        self.waited > patience
+    }
+}
+
+/// Rows to train on and the last tenth in time, each in order of time.
+fn split(examples: &Examples) -> Result<(Vec<usize>, Vec<usize>), ModelError> {
+    if examples.len() < ROWS_MIN {
+        return Err(ModelError::TooFew {
+            found: examples.len(),
+            expected: ROWS_MIN,
+        });
+    }
+    let mut rows: Vec<usize> = (0..examples.len()).collect();
+    rows.sort_by_key(|&row| examples.ts[row]);
+    let held = rows.split_off(rows.len() - rows.len() / HELD_OUT_PART);
+    Ok((rows, held))
+}
+
+fn check(terms: &PretrainTerms) -> Result<(), ModelError> {
+    term("steps", terms.steps as f32, 1.0..1e6, "1 to a million")?;
+    term("batch", terms.batch as f32, 2.0..65_537.0, "2 to 65,536")?;
+    term("rate", terms.rate, 0.0..1.0, "0 to below 1")?;
+    term("rate_end", terms.rate_end, 0.0..1.0, "0 to below 1")
+}
+
+fn describe(held_out: f32, measures: &Collapse) -> String {
+    let Collapse {
+        alignment,
+        uniformity,
+        effective_rank,
+    } = measures;
+    format!(
+        "held-out {held_out:.4} alignment {alignment:.3} uniformity {uniformity:.3} \
+         rank {effective_rank:.1}"
+    )
+}
