@@ -16,9 +16,6 @@ const POINTS_MAX: usize = 128;
 /// Probability groups of the calibration error (Guo et al. 2017).
 const GROUPS: usize = 15;
 
-/// Steps in which a bin's frauds are taken, spread evenly among its genuine transactions.
-const SUBSTEPS_MAX: u64 = 16;
-
 /// The bin of a logit, below `bins`. NaN falls into bin 0: a scorer refuses it before.
 #[must_use]
 pub fn bin(logit: f32, bins: u32) -> u32 {
@@ -101,19 +98,15 @@ fn auc(genuine: &[u64], frauds: &[u64]) -> f64 {
 }
 
 /// The mean over the frauds of the precision at their scores. Within a bin, frauds stand evenly
-/// among the genuine.
+/// among the genuine, so that the one in the middle has half of both above it.
 fn average_precision(genuine: &[u64], frauds: &[u64]) -> f64 {
     let (mut frauds_above, mut genuine_above, mut sum) = (0.0, 0.0, 0.0);
     for (&genuine, &frauds) in genuine.iter().zip(frauds).rev() {
-        let steps = frauds.min(SUBSTEPS_MAX);
-        for step in 0..steps {
-            let share = (step as f64 + 0.5) / steps as f64;
-            let hits = frauds_above + share * frauds as f64 + 0.5;
-            let alarms = hits + genuine_above + share * genuine as f64;
-            sum += frauds as f64 / steps as f64 * hits / alarms;
-        }
-        frauds_above += frauds as f64;
-        genuine_above += genuine as f64;
+        let (genuine, frauds) = (genuine as f64, frauds as f64);
+        let hits = frauds_above + (frauds + 1.0) / 2.0;
+        sum += frauds * hits / (hits + genuine_above + genuine / 2.0);
+        frauds_above += frauds;
+        genuine_above += genuine;
     }
     if frauds_above > 0.0 {
         sum / frauds_above

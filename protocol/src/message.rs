@@ -488,4 +488,3 @@ pub struct OperatorMessage {
     /// What for.
     pub command: Command,
 }
-

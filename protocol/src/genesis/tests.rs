@@ -15,7 +15,7 @@ fn first_parameters_are_a_function_of_schema_layout_and_seed() {
 }
 
 /// Another compiler or processor must draw the same bits, or its bank is alone in its model.
-/// The value was printed by this code on x86-64; it may change only with the version.
+/// The root was printed by `vectors/genesis.py`, which knows the specification and not this code.
 #[test]
 fn first_parameters_have_these_bits_everywhere() {
     let flat = parameters(&fixture::model());

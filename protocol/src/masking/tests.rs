@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::fixture::seats;
 use crate::graph::Graph;
+use crate::plan::Kind;
 use crate::{terms, vector};
 
 fn context() -> Context {
@@ -125,14 +126,16 @@ proptest! {
             .map(|seat| (seat, member(seat, count, threshold, &graph, &seed)))
             .collect::<BTreeMap<_, _>>();
         let nonces = members.iter().map(|(&seat, own)| (seat, own.nonce)).collect();
-        let payload = |seat: Seat| (0..5_000).map(|word| word * 7 + u32::from(seat.0)).collect::<Vec<u32>>();
+        let payload = |seat: Seat| {
+            (0..5_000).map(|word| word * 7 + u32::from(seat.0)).collect::<Vec<u32>>()
+        };
         let words = 5_000 + crate::limits::HEADER_WORDS;
         let mut sum = vec![0_u32; words];
         for seat in survivors.iter() {
             let update = masked(&payload(seat), seat, &members[&seat], &graph, &nonces);
             vector::add(&mut sum, &vector::to_bytes(&update)).unwrap();
         }
-        let closed = vector::decode_sum(&sum, survivors.len(), 26, crate::plan::Kind::Risk);
+        let closed = vector::decode_sum(&sum, survivors.len(), 26, Kind::Risk);
         let is_closed = matches!(closed, Err(vector::SumError::Canary { .. }));
         prop_assert!(is_closed);
 
@@ -160,7 +163,7 @@ proptest! {
                 }
             }
         }
-        let opened = vector::decode_sum(&sum, survivors.len(), 26, crate::plan::Kind::Risk).unwrap();
+        let opened = vector::decode_sum(&sum, survivors.len(), 26, Kind::Risk).unwrap();
         let plain = (0..5_000).map(|word: usize| {
             survivors.iter().map(|seat| payload(seat)[word].cast_signed()).sum::<i32>()
         });

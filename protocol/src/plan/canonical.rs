@@ -117,9 +117,12 @@ impl Training {
         to.u8(self.value_bits);
         match self.server {
             ServerRule::FedAvg { rate } => to.u8(0).f32(rate),
-            ServerRule::FedAdam { rate, beta1, beta2, epsilon } => {
-                to.u8(1).f32(rate).f32(beta1).f32(beta2).f32(epsilon)
-            }
+            ServerRule::FedAdam {
+                rate,
+                beta1,
+                beta2,
+                epsilon,
+            } => to.u8(1).f32(rate).f32(beta1).f32(beta2).f32(epsilon),
         };
     }
 }

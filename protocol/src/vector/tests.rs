@@ -41,7 +41,8 @@ proptest! {
         let vectors = counts.iter().map(|counts| encode_counts(counts, 26).unwrap());
         let sum = total(&vectors.collect::<Vec<_>>());
         let decoded = decode_sum(&sum, counts.len(), 26, Kind::Risk).unwrap();
-        let plain = (0..40).map(|k| counts.iter().map(|counts| counts[k].cast_signed()).sum::<i32>());
+        let plain =
+            (0..40).map(|k| counts.iter().map(|counts| counts[k].cast_signed()).sum::<i32>());
         prop_assert_eq!(payload(&decoded), plain.collect::<Vec<_>>());
         prop_assert_eq!(banks(&decoded) as usize, counts.len());
     }
@@ -56,16 +57,19 @@ proptest! {
         let vectors = updates.iter().zip(&examples).zip(0..).map(|((update, &examples), number)| {
             encode_update(update, examples, &training, 20, &seed(number)).unwrap()
         });
-        let sum = decode_sum(&total(&vectors.collect::<Vec<_>>()), updates.len(), 20, Kind::Finetune);
-        let mean = mean_update(&sum.unwrap(), &training);
+        let sum = total(&vectors.collect::<Vec<_>>());
+        let sum = decode_sum(&sum, updates.len(), 20, Kind::Finetune).unwrap();
+        let mean = mean_update(&sum, &training);
         let most = f64::from(value_max(20));
-        let weights = examples.iter().map(|&n| (n.min(1_000) as f64 / 1_000.0 * most).round() / most);
-        let weights = weights.take(updates.len()).collect::<Vec<_>>();
+        let share = |&n: &u64| (n.min(1_000) as f64 / 1_000.0 * most).round() / most;
+        let weights = examples.iter().map(share).take(updates.len()).collect::<Vec<_>>();
         let whole = weights.iter().sum::<f64>();
         let step = f64::from(training.range) / most * updates.len() as f64 / whole;
         for k in 0..20 {
-            let exact = updates.iter().zip(&weights).map(|(u, w)| w * f64::from(u[k])).sum::<f64>() / whole;
-            prop_assert!((f64::from(mean[k]) - exact).abs() <= step + 1e-7, "{} {}", mean[k], exact);
+            let terms = updates.iter().zip(&weights).map(|(u, w)| w * f64::from(u[k]));
+            let exact = terms.sum::<f64>() / whole;
+            let error = (f64::from(mean[k]) - exact).abs();
+            prop_assert!(error <= step + 1e-7, "{} {}", mean[k], exact);
         }
     }
 }

@@ -171,3 +171,19 @@ fn is_one_encoding<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), 
     }
     Ok(())
 }
+
+/// The specification says which types it describes: a change of one is a change of the other.
+#[test]
+fn specification_names_these_wire_types() {
+    let parts: [&[u8]; 3] = [
+        include_bytes!("../message.rs"),
+        include_bytes!("../record.rs"),
+        include_bytes!("../plan.rs"),
+    ];
+    let line = format!("wire-types-sha256: {}", crypto::sha256(&parts).to_hex());
+    let is_named = include_str!("../../PROTOCOL.md").contains(&line);
+    assert!(
+        is_named,
+        "PROTOCOL.md should say, after it was read again: {line}"
+    );
+}
