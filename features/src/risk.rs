@@ -39,7 +39,7 @@ pub struct RiskTerms {
     pub from_day: i32,
     /// Days counted.
     pub days: u16,
-    /// Whole days that labels are given to arrive after the last day.
+    /// Whole days that labels are given to arrive after each counted day.
     pub label_delay_days: u16,
     /// Buckets with payments of fewer banks are not released.
     pub banks_min: u16,
@@ -59,11 +59,12 @@ impl RiskTerms {
         bucket(&self.salt, self.buckets, outlet)
     }
 
-    /// The day at whose start frauds are counted: labels known later are not in the sum.
+    /// The day by whose start the frauds of `day` must be known to be counted. Each day has its
+    /// own, so that a range of days counts what as many ranges of one day would: a replay that
+    /// reads a past day sees nothing that was not known by then.
     #[must_use]
-    pub fn as_of_day(&self) -> i32 {
-        let after = i32::from(self.days).saturating_add(i32::from(self.label_delay_days));
-        self.from_day.saturating_add(after)
+    pub fn as_of_day(&self, day: i32) -> i32 {
+        day.saturating_add(1).saturating_add(i32::from(self.label_delay_days))
     }
 }
 
@@ -86,7 +87,7 @@ impl RiskCounts {
         }
     }
 
-    /// Counts one payment, as a fraud where it was known for one by the start of
+    /// Counts one payment, as a fraud where it was known for one by the start of its day's
     /// [`RiskTerms::as_of_day`]. Payments of other days or without an outlet count nowhere.
     pub fn add(&mut self, transaction: &Transaction, fraud_known_at: Option<i64>) {
         let Some(outlet) = transaction.outlet() else {
@@ -99,7 +100,7 @@ impl RiskCounts {
         else {
             return;
         };
-        let as_of = i64::from(self.terms.as_of_day()) * DAY_MS;
+        let as_of = i64::from(self.terms.as_of_day(transaction.day())) * DAY_MS;
         let buckets = self.terms.buckets as usize;
         let bucket = self.terms.bucket(outlet) as usize;
         let cell = 2 * (day * buckets + bucket);

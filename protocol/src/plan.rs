@@ -184,7 +184,8 @@ pub struct RiskTerms {
     pub from_day: u32,
     /// Days counted.
     pub days: u16,
-    /// Frauds count where they were known before `from_day + days + label_delay_days`.
+    /// Frauds count where they were known before their own day plus `1 + label_delay_days`: a
+    /// range of days counts what as many single days would.
     pub label_delay_days: u16,
     /// Buckets with fewer contributing banks are dropped by every bank before use.
     pub banks_min: u16,

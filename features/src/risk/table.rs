@@ -1,5 +1,5 @@
-//! The federation's table: payments and frauds by day and bucket, summed over banks. Every
-//! range was released at its own day, and a reader of an earlier day must not see it.
+//! The federation's table: payments and frauds by day and bucket, summed over banks. Every day
+//! was counted as of a day of its own, and a reader of an earlier day must not see it.
 
 use std::ops::RangeInclusive;
 
@@ -15,8 +15,8 @@ pub struct RiskTable {
     salt: [u8; 32],
     /// First day of the table, days since 1970-01-01 UTC.
     first_day: i32,
-    /// For each day from `first_day` the day its range was counted as of; `None` where the day
-    /// was not released.
+    /// For each day from `first_day` the day it was counted as of; `None` where the day was not
+    /// released.
     as_of: Vec<Option<i32>>,
     /// `[bucket][day](payments, frauds)`, `as_of.len()` days a bucket.
     cells: Vec<(u32, u32)>,
@@ -98,7 +98,9 @@ impl RiskTable {
                 self.cells[bucket * width + start + day] = (word(at), word(at + 1));
             }
         }
-        self.as_of[start..start + days].fill(Some(terms.as_of_day()));
+        for (as_of, day) in self.as_of[start..start + days].iter_mut().zip(terms.from_day..) {
+            *as_of = Some(terms.as_of_day(day));
+        }
         self.trim();
         Ok(())
     }

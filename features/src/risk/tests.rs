@@ -56,7 +56,7 @@ proptest! {
                     let bucket = terms.bucket(&format!("outlet{outlet}"));
                     let cell = direct.entry((bucket, day)).or_default();
                     cell.0 += 1;
-                    let as_of = i64::from(from_day + 17) * DAY_MS;
+                    let as_of = i64::from(day + 8) * DAY_MS;
                     cell.1 += u64::from(known_at.is_some_and(|at| at <= as_of));
                     present.insert((from_day, bucket, bank));
                 }
@@ -100,20 +100,40 @@ fn buckets_of_too_few_banks_are_not_released() {
 }
 
 #[test]
-fn a_range_is_held_back_from_days_before_its_release() {
+fn a_day_is_held_back_from_readers_before_its_labels_were_due() {
     let terms = terms(18_000, 5, 1);
     let mut bank = RiskCounts::new(terms.clone());
     bank.add(&payment(1, 18_000), Some(0));
+    bank.add(&payment(1, 18_003), Some(0));
     let mut table = RiskTable::new(64, [7; 32]);
     table.absorb(&terms, &sum(vec![bank])).unwrap();
-    assert_eq!(terms.as_of_day(), 18_012);
-    assert_eq!(
-        table.read("outlet1", 18_003, 18_011),
-        RiskReading::default()
-    );
-    assert_eq!(table.read("outlet1", 18_004, 18_012).windows[1], (1.0, 1.0));
-    // Day 18,000 is the fifth before: outside of one day, inside of seven.
-    assert_eq!(table.read("outlet1", 18_004, 18_012).windows[0], (0.0, 0.0));
+    assert_eq!((terms.as_of_day(18_000), terms.as_of_day(18_003)), (18_008, 18_011));
+    assert_eq!(table.read("outlet1", 18_003, 18_007), RiskReading::default());
+    assert_eq!(table.read("outlet1", 18_003, 18_010).windows[1], (1.0, 1.0));
+    assert_eq!(table.read("outlet1", 18_003, 18_011).windows[1], (2.0, 2.0));
+    assert_eq!(table.read("outlet1", 18_003, 18_011).windows[0], (1.0, 1.0));
+}
+
+#[test]
+fn a_range_counts_what_as_many_single_days_would() {
+    let late = |day: i32| Some(i64::from(day + 9) * DAY_MS);
+    let whole = terms(18_000, 3, 1);
+    let mut range = RiskTable::new(64, [7; 32]);
+    let mut single = range.clone();
+    let count = |terms: RiskTerms, table: &mut RiskTable| {
+        let mut bank = RiskCounts::new(terms.clone());
+        for day in 18_000..18_003 {
+            bank.add(&payment(1, day), Some(0));
+            bank.add(&payment(1, day), late(day));
+        }
+        table.absorb(&terms, &sum(vec![bank])).unwrap();
+    };
+    count(whole, &mut range);
+    for day in 18_000..18_003 {
+        count(terms(day, 1, 1), &mut single);
+    }
+    assert_eq!(range, single);
+    assert_eq!(range.window("outlet1", 18_002, 3), Some((6, 3)));
 }
 
 #[test]
