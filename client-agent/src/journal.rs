@@ -1,0 +1,260 @@
+//! Every decision that was answered: the payment, its vector and the answer, in order of arrival.
+//! It makes retries idempotent and rebuilds the windows after a restart. When an entry must be
+//! durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
+
+use features::{FieldError, RawTransaction, Transaction};
+use host::disk::{DiskError, Store, Table};
+use protocol::wire;
+use serde::{Deserialize, Serialize};
+
+/// An append-only journal in one store. One writer at a time.
+#[derive(Debug)]
+pub struct Journal {
+    store: Store,
+    /// Sequence number, eight bytes big endian, to an entry.
+    entries: Table,
+    /// `txn_id` to the sequence number of its entry.
+    ids: Table,
+    next: u64,
+    unsettled: Unsettled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unsettled {
+    Nothing,
+    Entries,
+}
+
+/// One decision as it was answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) txn_id: String,
+    /// Digest of the canonical payment: a retry has the same one.
+    pub(crate) digest: [u8; 32],
+    /// The payment, canonical JSON.
+    pub(crate) transaction: String,
+    /// The answer, JSON.
+    pub(crate) answer: String,
+    /// The vector that was scored.
+    pub(crate) vector: Vec<f32>,
+}
+
+impl Journal {
+    /// Opens the journal of `store`, and reads through it once to find its end.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be read, or holds something else.
+    pub fn open(store: &Store) -> Result<Self, JournalError> {
+        let (entries, ids) = (store.table("journal/entries")?, store.table("journal/ids")?);
+        let mut next = 0;
+        for entry in entries.entries() {
+            let (key, _) = entry?;
+            next = sequence_of(&key)? + 1;
+        }
+        let store = store.clone();
+        Ok(Self {
+            store,
+            entries,
+            ids,
+            next,
+            unsettled: Unsettled::Nothing,
+        })
+    }
+
+    /// Every journaled payment in order of arrival.
+    ///
+    /// # Errors
+    /// Each item is an error where the store cannot be read or an entry is damaged.
+    pub fn transactions(&self) -> impl Iterator<Item = Result<Transaction, JournalError>> + '_ {
+        self.entries.entries().map(|found| {
+            let (key, value) = found?;
+            let sequence = sequence_of(&key)?;
+            let entry = decode(sequence, &value)?;
+            let raw = RawTransaction::from_json(entry.transaction.as_bytes());
+            let transaction = raw.and_then(Transaction::try_from);
+            transaction.map_err(|error| JournalError::Payment { sequence, error })
+        })
+    }
+
+    /// Entries ever appended; also the sequence number of the next one.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether nothing was journaled yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.next == 0
+    }
+
+    /// The entry of a payment.
+    pub(crate) fn find(&self, txn_id: &str) -> Result<Option<Entry>, JournalError> {
+        let Some(key) = self.ids.get(txn_id.as_bytes())? else {
+            return Ok(None);
+        };
+        let Some(value) = self.entries.get(&key)? else {
+            return Ok(None);
+        };
+        let entry = decode(sequence_of(&key)?, &value)?;
+        // A crash between the two writes leaves an id whose number went to another payment.
+        Ok((entry.txn_id == txn_id).then_some(entry))
+    }
+
+    /// Appends an entry; durable after [`Self::settle`]. The id is written first, so that an
+    /// entry that survives a crash is always found.
+    pub(crate) fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let key = self.next.to_be_bytes();
+        let mut value = vec![VERSION];
+        value.extend(wire::encode(entry));
+        self.unsettled = Unsettled::Entries;
+        self.ids.put(entry.txn_id.as_bytes(), &key)?;
+        self.entries.put(&key, &value)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Makes every appended entry durable.
+    pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
+        if self.unsettled == Unsettled::Entries {
+            self.store.flush()?;
+            self.unsettled = Unsettled::Nothing;
+        }
+        Ok(())
+    }
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// An entry does not decode.
+    #[error("journal entry {sequence} is damaged: restore a backup")]
+    Damaged {
+        /// Its number.
+        sequence: u64,
+    },
+    /// A key that is no number.
+    #[error("found a journal key of {found} bytes, expected 8: restore a backup")]
+    Key {
+        /// Length of the key.
+        found: usize,
+    },
+    /// An entry of another format.
+    #[error("journal entry {sequence} has format {found}, expected {VERSION}")]
+    Version {
+        /// Its number.
+        sequence: u64,
+        /// The format found.
+        found: u8,
+    },
+    /// A payment that no longer passes the door.
+    #[error("journal entry {sequence}: {error}")]
+    Payment {
+        /// Its number.
+        sequence: u64,
+        /// What the door says.
+        error: FieldError,
+    },
+}
+
+fn sequence_of(key: &[u8]) -> Result<u64, JournalError> {
+    let bytes = key.try_into().map_err(|_| JournalError::Key { found: key.len() })?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn decode(sequence: u64, value: &[u8]) -> Result<Entry, JournalError> {
+    match value.split_first() {
+        Some((&VERSION, bytes)) => {
+            wire::decode(bytes).map_err(|_| JournalError::Damaged { sequence })
+        }
+        Some((&found, _)) => Err(JournalError::Version { sequence, found }),
+        None => Err(JournalError::Damaged { sequence }),
+    }
+}
+
+/// Format of an entry, its first byte. A change to [`Entry`] is a change of this number.
+const VERSION: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn payment(txn_id: &str) -> Transaction {
+        let raw: RawTransaction = serde_json::from_value(json!({
+            "txn_id": txn_id, "ts": "2026-03-01T10:00:00.5Z", "rail": "card",
+            "amount_minor": 1250, "currency": "eur", "account_tok": 77, "card_tok": "c",
+            "terminal_tok": "o", "mcc": "0742", "account_opened": "2019-02-03",
+            "geo_lat": 48.8566, "geo_lon": -2.3522, "rooted": "no", "local_hour": 23,
+            "balance_before_minor": -5, "direction": "credit", "channel": "pos",
+            "ext": {"segment_score": 0.1, "note": "a b", "one": 1},
+        }))
+        .unwrap();
+        Transaction::try_from(raw).unwrap()
+    }
+
+    fn entry(txn_id: &str) -> Entry {
+        Entry {
+            txn_id: txn_id.to_owned(),
+            digest: [3; 32],
+            transaction: serde_json::to_string(&payment(txn_id)).unwrap(),
+            answer: "{}".to_owned(),
+            vector: vec![1.5, -0.25],
+        }
+    }
+
+    #[test]
+    fn a_payment_comes_back_whole_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        {
+            let store = Store::open(folder.path()).unwrap();
+            let mut journal = Journal::open(&store).unwrap();
+            assert!(journal.is_empty());
+            for id in ["z", "a", "m"] {
+                journal.append(&entry(id)).unwrap();
+            }
+            journal.settle().unwrap();
+        }
+        let store = Store::open(folder.path()).unwrap();
+        let journal = Journal::open(&store).unwrap();
+        let back: Vec<_> = journal.transactions().map(Result::unwrap).collect();
+        assert!(back == ["z", "a", "m"].map(payment), "a field did not survive the journal");
+        assert_eq!(journal.len(), 3);
+        assert_eq!(journal.find("a").unwrap(), Some(entry("a")));
+        assert_eq!(journal.find("b").unwrap(), None);
+    }
+
+    #[test]
+    fn an_id_whose_entry_was_lost_in_a_crash_is_unseen() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&store).unwrap();
+        journal.append(&entry("kept")).unwrap();
+        journal.ids.put(b"lost", &1_u64.to_be_bytes()).unwrap();
+        assert_eq!(journal.find("lost").unwrap(), None);
+        journal.append(&entry("next")).unwrap();
+        assert_eq!(journal.find("lost").unwrap(), None);
+        journal.append(&entry("lost")).unwrap();
+        assert_eq!(journal.find("lost").unwrap(), Some(entry("lost")));
+    }
+
+    #[test]
+    fn damage_and_a_foreign_format_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&store).unwrap();
+        journal.append(&entry("a")).unwrap();
+        let said = |value: &[u8]| {
+            journal.entries.put(&[0; 8], value).unwrap();
+            journal.transactions().next().unwrap().unwrap_err().to_string()
+        };
+        assert!(said(&[VERSION, 1, 2]).contains("entry 0 is damaged"));
+        assert!(said(&[9]).contains("format 9, expected 1"));
+        journal.entries.put(b"key", b"").unwrap();
+        assert!(Journal::open(&store).is_err());
+    }
+}

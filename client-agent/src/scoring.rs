@@ -1,0 +1,295 @@
+//! Live scoring: one worker owns encoder, models and journal; this handle puts requests, models
+//! and tables into its one queue. No step waits for the coordinator.
+//!
+//! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door,
+//! `http.rs` the socket's side of it, `decision.rs` and `reasons.rs` what a score leads to,
+//! `problem.rs` every refusal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crypto::Digest;
+use features::{FeatureEncoder, FeatureSchema, RiskTable};
+use host::clock::Clock;
+use host::telemetry::Telemetry;
+use model::{Calibration, ModelError, NetworkSize, Scorer};
+use tokio::sync::oneshot;
+
+use crate::journal::{Journal, JournalError};
+use meters::Meters;
+use request::Request;
+use worker::{Installed, Job, Worker};
+
+mod answer;
+mod decision;
+mod http;
+mod meters;
+mod problem;
+mod reasons;
+mod request;
+mod status;
+mod worker;
+
+pub use answer::{Answer, Mode, ModelName, Reason, Shadow};
+pub use axum::Router;
+pub use decision::Decision;
+pub use problem::{Problem, ProblemType};
+pub use status::status_router;
+
+/// Scoring; clones share the one worker, which ends after the last of them.
+#[derive(Clone)]
+pub struct Scoring(Arc<Inner>);
+
+struct Inner {
+    /// `None` only while dropping.
+    jobs: Option<SyncSender<Job>>,
+    worker: Option<JoinHandle<()>>,
+    schema: FeatureSchema,
+    scored: Arc<AtomicU64>,
+    meters: Meters,
+    clock: Clock,
+}
+
+/// What the bank decides about deciding.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Probability from which a payment is reviewed.
+    pub review_at: f32,
+    /// Probability from which a payment is declined, at least `review_at`.
+    pub decline_at: f32,
+    /// Probability from which an answer carries reasons.
+    pub reasons_at: f32,
+    /// The decision where no model can be asked.
+    pub fallback: Decision,
+    /// Requests that may wait; one more is refused.
+    pub queue_max: u32,
+}
+
+/// Which place a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// It decides.
+    Live,
+    /// The bank's own, asked beside the live one; it never sees the federation's risk.
+    Local,
+}
+
+/// A model ready to be put in place.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// Its place.
+    pub slot: Slot,
+    /// Length of the ledger it belongs to.
+    pub version: u64,
+    /// Flat parameters in the order of the layout.
+    pub parameters: Arc<Vec<f32>>,
+    /// Digest of the parameters, told in answers.
+    pub digest: [u8; 32],
+    /// Size of the network.
+    pub size: NetworkSize,
+    /// From logit to probability.
+    pub calibration: Calibration,
+}
+
+impl Scoring {
+    /// Starts the worker. `encoder` has seen the bank's history; the journal's payments, which
+    /// came after it, are replayed into it here, so that windows survive a restart.
+    ///
+    /// # Errors
+    /// [`ScoringError`] on settings that contradict themselves, a journal that cannot be read, or
+    /// a thread that cannot be started.
+    pub fn start(
+        settings: Settings,
+        mut encoder: FeatureEncoder,
+        journal: Journal,
+        telemetry: &Telemetry,
+    ) -> Result<Self, ScoringError> {
+        settings.check()?;
+        for transaction in journal.transactions() {
+            encoder.encode(&transaction?);
+        }
+        let (jobs, queue) = sync_channel(settings.queue_max as usize);
+        let scored = Arc::new(AtomicU64::new(journal.len()));
+        let (meters, clock) = (Meters::new(telemetry), Clock::start());
+        let schema = encoder.schema().clone();
+        let worker = Worker {
+            settings,
+            encoder,
+            journal,
+            live: None,
+            local: None,
+            scored: scored.clone(),
+            meters: meters.clone(),
+            clock,
+        };
+        let worker = std::thread::Builder::new()
+            .name("scoring".to_owned())
+            .spawn(move || worker.run(&queue))
+            .map_err(ScoringError::Thread)?;
+        Ok(Self(Arc::new(Inner {
+            jobs: Some(jobs),
+            worker: Some(worker),
+            schema,
+            scored,
+            meters,
+            clock,
+        })))
+    }
+
+    /// Puts a model in place between two requests: each sees exactly one version.
+    ///
+    /// # Errors
+    /// [`ScoringError::Model`] where the parameters do not fit the schema and size; the model in
+    /// place stays. [`ScoringError::Stopped`] where the worker is gone.
+    pub fn install(&self, bundle: Bundle) -> Result<(), ScoringError> {
+        let schema = &self.0.schema;
+        let scorer = Scorer::new(schema, bundle.size, &bundle.parameters, bundle.calibration)?;
+        let name = ModelName {
+            version: bundle.version,
+            parameters: Digest(bundle.digest).to_hex(),
+            schema: Digest(schema.digest()).to_hex(),
+        };
+        let installed = Installed { name, scorer };
+        self.send(Job::Install(bundle.slot, Box::new(installed)))
+    }
+
+    /// Puts the federation's risk table in place between two requests.
+    ///
+    /// # Errors
+    /// [`ScoringError::Stopped`] where the worker is gone.
+    pub fn install_risk(&self, table: Arc<RiskTable>) -> Result<(), ScoringError> {
+        self.send(Job::InstallRisk(table))
+    }
+
+    /// Decisions in the journal, those of earlier runs included. Retries and questions do not
+    /// count.
+    #[must_use]
+    pub fn scored(&self) -> u64 {
+        self.0.scored.load(Ordering::Relaxed)
+    }
+
+    /// Scores one request body as `POST /v1/score` does, blocking until the answer is durable.
+    /// Not for asynchronous callers.
+    ///
+    /// # Errors
+    /// [`Problem`] where the request is refused.
+    pub fn score(&self, body: &[u8]) -> Result<Answer, Problem> {
+        let waiting = self.enqueue(body, Instant::now())?;
+        waiting.blocking_recv().unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// `POST /v1/score`.
+    pub fn router(&self) -> Router {
+        http::router(self.clone())
+    }
+
+    /// Checks a body and puts it into the queue; a full queue refuses at once.
+    fn enqueue(
+        &self,
+        body: &[u8],
+        arrived: Instant,
+    ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
+        let request = Request::parse(body, self.0.clock.now().0);
+        let request = request.map_err(|problem| self.refuse(problem))?;
+        let (reply, waiting) = oneshot::channel();
+        let job = Job::Score { request: Box::new(request), arrived, reply };
+        // Counted before the worker can count it out.
+        self.0.meters.queued();
+        let Some(jobs) = &self.0.jobs else {
+            unreachable!("the queue closes only with the last handle")
+        };
+        jobs.try_send(job).map_err(|error| {
+            self.0.meters.taken();
+            match error {
+                TrySendError::Full(_) => self.refuse(Problem::new(
+                    ProblemType::Overloaded,
+                    "found the queue full, expected fewer requests at once",
+                )),
+                TrySendError::Disconnected(_) => self.stopped(),
+            }
+        })?;
+        Ok(waiting)
+    }
+
+    fn refuse(&self, problem: Problem) -> Problem {
+        self.0.meters.refused(problem.kind);
+        problem
+    }
+
+    fn stopped(&self) -> Problem {
+        self.refuse(Problem::new(ProblemType::Unavailable, "the scoring worker has stopped"))
+    }
+
+    fn send(&self, job: Job) -> Result<(), ScoringError> {
+        let jobs = self.0.jobs.as_ref().ok_or(ScoringError::Stopped)?;
+        jobs.send(job).map_err(|_| ScoringError::Stopped)
+    }
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), ScoringError> {
+        let wrong = |name, found: String, expected| ScoringError::Setting { name, found, expected };
+        let probabilities = [
+            ("review_at", self.review_at),
+            ("decline_at", self.decline_at),
+            ("reasons_at", self.reasons_at),
+        ];
+        for (name, value) in probabilities {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(wrong(name, value.to_string(), "a probability from 0 to 1"));
+            }
+        }
+        if self.decline_at < self.review_at {
+            let found = self.decline_at.to_string();
+            return Err(wrong("decline_at", found, "at least review_at"));
+        }
+        if self.queue_max == 0 {
+            return Err(wrong("queue_max", "0".to_owned(), "at least 1"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Inner {
+    /// Answers what waits, and gives the journal's store back.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(worker) = self.worker.take() {
+            // A worker that panicked has said so itself.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// Why scoring cannot start or take a model.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoringError {
+    /// A setting is out of its range.
+    #[error("setting {name}: found {found}, expected {expected}")]
+    Setting {
+        /// Which.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// Its range.
+        expected: &'static str,
+    },
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The model does not fit.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// No thread could be started.
+    #[error("could not start the scoring thread: {0}")]
+    Thread(std::io::Error),
+    /// The worker is gone.
+    #[error("found the scoring worker stopped, expected it to run")]
+    Stopped,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! What `POST /v1/score` answers, as JSON and in the journal. How each field comes about is in
+//! `worker.rs`; refusals are in `problem.rs`.
+
+use serde::{Deserialize, Serialize};
+
+use super::decision::Decision;
+
+/// The answer to one payment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Unique, and in order of time; nothing for a `whatif`, which decides nothing.
+    pub decision_id: Option<String>,
+    /// The payment's id.
+    pub txn_id: String,
+    /// When it was scored, milliseconds since 1970-01-01 UTC.
+    pub scored_at: u64,
+    /// 1 to 999 on the published scale of odds; nothing without a model.
+    pub score: Option<u16>,
+    /// Calibrated probability of fraud.
+    pub probability: Option<f32>,
+    /// The network's logit, before calibration.
+    pub logit: Option<f32>,
+    /// What the bank should do.
+    pub decision: Decision,
+    /// Why, the weightiest first; only from the configured probability on.
+    pub reasons: Vec<Reason>,
+    /// The model that scored.
+    pub model: Option<ModelName>,
+    /// What the bank's own model says to the same payment.
+    pub shadow: Option<Shadow>,
+    /// Whether a model was asked.
+    pub mode: Mode,
+    /// Whether this answer was given before to the same payment.
+    pub replayed: bool,
+    /// Fields of the request that the schema does not know; they were ignored.
+    pub unknown_fields: u32,
+    /// Microseconds from the request's arrival to this answer.
+    pub latency_us: u64,
+}
+
+/// How an answer came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// A model scored.
+    Full,
+    /// There is no model, or it refused the payment's numbers: the configured decision.
+    Fallback,
+}
+
+impl Mode {
+    /// The word in answers and metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Fallback => "fallback",
+        }
+    }
+}
+
+/// Which model scored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelName {
+    /// Length of the ledger when it was installed.
+    pub version: u64,
+    /// Digest of the parameters, hexadecimal.
+    pub parameters: String,
+    /// Digest of the feature schema, hexadecimal.
+    pub schema: String,
+}
+
+/// A second opinion that decides nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shadow {
+    /// Which model it is: `local`.
+    pub bundle: String,
+    /// Its calibrated probability.
+    pub probability: f32,
+    /// Its logit.
+    pub logit: f32,
+}
+
+/// One reason for a score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Stable code, see `reasons.rs`.
+    pub code: String,
+    /// 1 for the weightiest.
+    pub rank: u8,
+    /// What the fact adds to the logit, by the model's own account.
+    pub weight: f32,
+    /// What was observed, with its unit.
+    pub observed: String,
+    /// What is usual, with its unit, where anything is.
+    pub usual: Option<String>,
+    /// One sentence for an analyst.
+    pub text: String,
+}

@@ -1,0 +1,55 @@
+//! The socket's side of `POST /v1/score`: a bounded body in, an answer or a problem document
+//! out. What a body means is in `request.rs`.
+
+use std::time::Instant;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+
+use super::answer::Answer;
+use super::problem::Problem;
+use super::request::{BODY_BYTES_MAX, too_large};
+use super::Scoring;
+
+pub(super) fn router(scoring: Scoring) -> Router {
+    Router::new().route("/v1/score", post(handle_score)).with_state(scoring)
+}
+
+async fn handle_score(State(scoring): State<Scoring>, body: Body) -> Response {
+    let arrived = Instant::now();
+    match score(&scoring, body, arrived).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn score(scoring: &Scoring, body: Body, arrived: Instant) -> Result<Answer, Problem> {
+    let too_large = || scoring.refuse(too_large());
+    // A length told in advance is refused before a byte of the body is read.
+    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    // Where the connection broke, nobody reads what it is called.
+    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| too_large())?;
+    let waiting = scoring.enqueue(&body, arrived)?;
+    waiting.await.unwrap_or_else(|_| Err(scoring.stopped()))
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status)
+            .expect("the table of problems holds valid statuses");
+        let mut response = (status, Json(&self)).into_response();
+        let headers = response.headers_mut();
+        let kind = header::HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, kind);
+        if self.kind.is_passing() {
+            headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        response
+    }
+}

@@ -1,0 +1,114 @@
+//! What scoring counts. Names are documented in ops/dashboards; no token and no id is a label.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use host::telemetry::Telemetry;
+use host::telemetry::prometheus_client::metrics::counter::Counter;
+use host::telemetry::prometheus_client::metrics::family::Family;
+use host::telemetry::prometheus_client::metrics::gauge::Gauge;
+use host::telemetry::prometheus_client::metrics::histogram::Histogram;
+
+use super::answer::Answer;
+use super::decision::Decision;
+use super::problem::ProblemType;
+
+/// Scoring's metrics; clones share them.
+#[derive(Clone)]
+pub(super) struct Meters(Arc<Inner>);
+
+struct Inner {
+    requests: Family<[(&'static str, &'static str); 2], Counter>,
+    decisions: Family<[(&'static str, &'static str); 1], Counter>,
+    errors: Family<[(&'static str, &'static str); 1], Counter>,
+    latency: Histogram,
+    replayed: Counter,
+    version: Gauge<u64, AtomicU64>,
+    depth: Gauge<i64, AtomicI64>,
+}
+
+/// How a request that was answered came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Scored,
+    Replayed,
+    Whatif,
+}
+
+impl Meters {
+    pub(super) fn new(telemetry: &Telemetry) -> Self {
+        let inner = Inner {
+            requests: Family::default(),
+            decisions: Family::default(),
+            errors: Family::default(),
+            latency: Histogram::new(LATENCY_SECONDS),
+            replayed: Counter::default(),
+            version: Gauge::default(),
+            depth: Gauge::default(),
+        };
+        telemetry.register(|registry| {
+            let r = registry.sub_registry_with_prefix("phalanx");
+            let requests = inner.requests.clone();
+            r.register("score_requests", "Requests answered, by mode and outcome", requests);
+            r.register("decisions", "Decisions taken", inner.decisions.clone());
+            r.register("score_errors", "Requests refused, by type", inner.errors.clone());
+            let latency = inner.latency.clone();
+            r.register("score_latency_seconds", "Arrival to durable answer", latency);
+            let replayed = inner.replayed.clone();
+            r.register("score_replayed", "Answers given again to a retry", replayed);
+            let version = inner.version.clone();
+            r.register("model_version", "Ledger length of the live model; 0 is none", version);
+            let depth = inner.depth.clone();
+            r.register("score_queue_depth", "Requests waiting for the worker", depth);
+        });
+        Self(Arc::new(inner))
+    }
+
+    pub(super) fn queued(&self) {
+        self.0.depth.inc();
+    }
+
+    pub(super) fn taken(&self) {
+        self.0.depth.dec();
+    }
+
+    pub(super) fn answered(&self, answer: &Answer, outcome: Outcome, latency: Duration) {
+        let word = match outcome {
+            Outcome::Scored => {
+                self.decided(answer.decision);
+                "scored"
+            }
+            Outcome::Replayed => {
+                self.0.replayed.inc();
+                "replayed"
+            }
+            Outcome::Whatif => "whatif",
+        };
+        let labels = [("mode", answer.mode.word()), ("outcome", word)];
+        self.0.requests.get_or_create(&labels).inc();
+        self.0.latency.observe(latency.as_secs_f64());
+    }
+
+    pub(super) fn refused(&self, kind: ProblemType) {
+        self.0.errors.get_or_create(&[("type", kind.word())]).inc();
+    }
+
+    /// The model refused a vector and the fallback answered.
+    pub(super) fn model_refused(&self) {
+        self.0.errors.get_or_create(&[("type", "model")]).inc();
+    }
+
+    pub(super) fn installed(&self, version: u64) {
+        self.0.version.set(version);
+    }
+
+    fn decided(&self, decision: Decision) {
+        self.0.decisions.get_or_create(&[("decision", decision.word())]).inc();
+    }
+}
+
+/// Buckets of product.md 3.10, from 50 microseconds to one second.
+const LATENCY_SECONDS: [f64; 13] = [
+    50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 1.0,
+];

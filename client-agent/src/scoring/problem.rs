@@ -1,0 +1,169 @@
+//! Refusals of `POST /v1/score`, as problem documents of RFC 9457. The types are stable: clients
+//! may switch on them. A problem repeats no digit of what may be a card number.
+//!
+//! | type | status | when | what to do |
+//! |---|---|---|---|
+//! | `schema` | 400 | no JSON, or a field of another form | mend the request |
+//! | `missing_field` | 400 | a required field is absent | mend the request |
+//! | `pan_detected` | 400 | a card number, or a field named for one | send a token |
+//! | `too_future` | 400 | the payment lies more than five minutes ahead | mend a clock or zone |
+//! | `txn_id_conflict` | 409 | another payment had this id | choose another id |
+//! | `too_large` | 413 | more than 64 KiB | send one payment |
+//! | `overloaded` | 503 | the queue is full | `Retry-After`, or decide alone |
+//! | `unavailable` | 503 | no durable answer can be given | `Retry-After`, or decide alone |
+
+use features::{FieldError, FieldErrorKind};
+use serde::Serialize;
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Which kind.
+    #[serde(rename = "type")]
+    pub kind: ProblemType,
+    /// The kind in words.
+    pub title: &'static str,
+    /// Status of the HTTP answer.
+    pub status: u16,
+    /// What happened.
+    pub detail: String,
+    /// The field at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What was found in it, redacted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found: Option<String>,
+    /// What was expected of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+}
+
+/// Kinds of refusals, see the table above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemType {
+    /// The request is no JSON, or has another form.
+    Schema,
+    /// A required field is absent.
+    MissingField,
+    /// A card number, or a field named for one.
+    PanDetected,
+    /// The payment lies in the future.
+    TooFuture,
+    /// Another payment had this id.
+    TxnIdConflict,
+    /// The body is too long.
+    TooLarge,
+    /// The queue is full.
+    Overloaded,
+    /// No durable answer can be given.
+    Unavailable,
+}
+
+impl ProblemType {
+    /// The stable word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Schema => "schema",
+            Self::MissingField => "missing_field",
+            Self::PanDetected => "pan_detected",
+            Self::TooFuture => "too_future",
+            Self::TxnIdConflict => "txn_id_conflict",
+            Self::TooLarge => "too_large",
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Whether the same request may succeed later: then the answer says when.
+    #[must_use]
+    pub fn is_passing(self) -> bool {
+        self.status() == 503
+    }
+
+    fn status(self) -> u16 {
+        match self {
+            Self::Schema | Self::MissingField | Self::PanDetected | Self::TooFuture => 400,
+            Self::TxnIdConflict => 409,
+            Self::TooLarge => 413,
+            Self::Overloaded | Self::Unavailable => 503,
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Schema => "The request does not have the form of txn.v1",
+            Self::MissingField => "A required field is missing",
+            Self::PanDetected => "The request carries what may be a card number",
+            Self::TooFuture => "The payment lies in the future",
+            Self::TxnIdConflict => "Another payment had this txn_id",
+            Self::TooLarge => "The request is too large",
+            Self::Overloaded => "Too many requests are waiting",
+            Self::Unavailable => "No durable decision can be given at present",
+        }
+    }
+}
+
+impl Problem {
+    pub(super) fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            title: kind.title(),
+            status: kind.status(),
+            detail: detail.into(),
+            field: None,
+            found: None,
+            expected: None,
+        }
+    }
+
+    /// A problem with one field; `found` is redacted here.
+    pub(super) fn of_field(kind: ProblemType, field: &str, found: &str, expected: &str) -> Self {
+        let (field, found) = (features::redact(field), features::redact(found));
+        Self {
+            detail: format!("field {field}: found {found}, expected {expected}"),
+            field: Some(field),
+            found: Some(found),
+            expected: Some(expected.to_owned()),
+            ..Self::new(kind, "")
+        }
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        let kind = match error.kind {
+            FieldErrorKind::Missing => ProblemType::MissingField,
+            FieldErrorKind::Schema => ProblemType::Schema,
+            FieldErrorKind::PanDetected | FieldErrorKind::Forbidden => ProblemType::PanDetected,
+        };
+        Self {
+            field: Some(error.field.clone()),
+            found: Some(error.found.clone()),
+            expected: Some(error.expected.clone()),
+            ..Self::new(kind, error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_document() {
+        use ProblemType::*;
+        let all = [
+            Schema, MissingField, PanDetected, TooFuture, TxnIdConflict, TooLarge, Overloaded,
+            Unavailable,
+        ];
+        let table = include_str!("problem.rs");
+        for kind in all {
+            let problem = serde_json::to_value(Problem::new(kind, "")).unwrap();
+            assert_eq!(problem["type"], kind.word());
+            let row = format!("//! | `{}` | {} |", kind.word(), kind.status());
+            assert!(table.contains(&row), "{row}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Reasons for a score: the groups of facts that the model itself says raise it, by occlusion,
+//! with the figure that weighs most in each. Codes are stable; words and units are for analysts.
+//! The occlusion is `model::scorer`'s, the figures are those of `features`' explanations.
+
+use features::{
+    Explanation, FeatureEncoder, FeatureSchema, FeatureVector, FieldGroup, Measure, Role,
+    Transaction,
+};
+use model::Scorer;
+
+use super::answer::Reason;
+
+/// The weightiest groups that raise the score, at most [`REASONS_MAX`].
+pub(super) fn explain(
+    scorer: &Scorer,
+    encoder: &FeatureEncoder,
+    transaction: &Transaction,
+    vector: &FeatureVector,
+) -> Vec<Reason> {
+    let Ok(mut groups) = scorer.contributions(&vector.0) else {
+        // The row was scored a moment ago, so it is finite and whole.
+        return Vec::new();
+    };
+    groups.retain(|(_, weight)| *weight > 0.0);
+    groups.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    let known = groups.into_iter().filter_map(|(group, weight)| Some((kind(&group)?, weight)));
+    known
+        .take(REASONS_MAX)
+        .zip(1..)
+        .filter_map(|((kind, weight), rank)| {
+            let schema = encoder.schema();
+            let column = weightiest(scorer, schema, kind, vector)?;
+            let explanation = encoder.explain(column, vector)?;
+            let name = &schema.columns.get(column)?.name;
+            Some(told(kind, name, explanation, transaction, rank, weight))
+        })
+        .collect()
+}
+
+/// A group of facts that a reason names.
+struct Kind {
+    /// The model's name of the group.
+    group: &'static str,
+    code: &'static str,
+    /// What every sentence of the kind begins with.
+    lead: &'static str,
+    /// The one column that stands for the group, where the group has one.
+    column: Option<&'static str>,
+}
+
+const KINDS: [Kind; 9] = [
+    Kind {
+        group: "card history",
+        code: "R11_CARD_HISTORY",
+        lead: "The card's history stands out",
+        column: None,
+    },
+    Kind {
+        group: "amount",
+        code: "R12_AMOUNT_VS_USUAL",
+        lead: "The amount is not what this card usually pays",
+        column: Some("amount"),
+    },
+    Kind {
+        group: "gap",
+        code: "R21_TIME_SINCE_LAST",
+        lead: "The pace of the card's payments stands out",
+        column: Some("gap"),
+    },
+    Kind {
+        group: "time",
+        code: "R22_TIME_OF_DAY",
+        lead: "The hour stands out",
+        column: Some("hour_sin"),
+    },
+    Kind {
+        group: "windows",
+        code: "R23_RECENT_ACTIVITY",
+        lead: "Recent activity stands out",
+        column: None,
+    },
+    Kind {
+        group: "visits",
+        code: "R31_OUTLET_ACQUAINTANCE",
+        lead: "The card's acquaintance with this outlet stands out",
+        column: None,
+    },
+    Kind {
+        group: "category",
+        code: "R32_MERCHANT_CATEGORY",
+        lead: "The merchant's category stands out",
+        column: None,
+    },
+    Kind {
+        group: "own risk",
+        code: "R41_OUTLET_RISK_OWN",
+        lead: "This bank has seen fraud at this outlet",
+        column: None,
+    },
+    Kind {
+        group: "shared risk",
+        code: "R42_OUTLET_RISK_FEDERATION",
+        lead: "The federation's counts for this outlet stand out",
+        column: None,
+    },
+];
+
+fn kind(group: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.group == group)
+}
+
+/// The column of a group that adds most to the logit when the others stay as they are.
+fn weightiest(
+    scorer: &Scorer,
+    schema: &FeatureSchema,
+    kind: &Kind,
+    vector: &FeatureVector,
+) -> Option<usize> {
+    if let Some(name) = kind.column {
+        return schema.position(name);
+    }
+    let columns = schema.indices(|role| group_of(role) == kind.group);
+    let rows: Vec<f32> =
+        columns.iter().flat_map(|&column| occluded(schema, vector, column)).collect();
+    let scores = scorer.score(&rows).ok()?;
+    // Without the column the logit falls deepest where the column adds most.
+    let deepest = columns.into_iter().zip(scores);
+    deepest.min_by(|(_, one), (_, other)| one.logit.total_cmp(&other.logit)).map(|(at, _)| at)
+}
+
+/// The vector with one column neutral, and derived columns made from what is left.
+fn occluded(schema: &FeatureSchema, vector: &FeatureVector, column: usize) -> Vec<f32> {
+    let mut values = vector.0.clone();
+    if let Some(value) = values.get_mut(column) {
+        *value = 0.0;
+    }
+    for at in schema.indices(|role| matches!(role, Role::Derived { .. })) {
+        if let Some(derived) = schema.derive(at, &values) {
+            values[at] = derived;
+        }
+    }
+    values
+}
+
+/// The model's name of the group that a column belongs to.
+fn group_of(role: &Role) -> &'static str {
+    match role {
+        Role::Event(FieldGroup::Amount) | Role::Derived { .. } => "amount",
+        Role::Event(FieldGroup::Gap) => "gap",
+        Role::Event(FieldGroup::Time) => "time",
+        Role::Event(FieldGroup::Visit) => "visits",
+        Role::Event(FieldGroup::Category) => "category",
+        Role::Context => "card history",
+        Role::Window => "windows",
+        Role::OwnRisk => "own risk",
+        Role::SharedRisk => "shared risk",
+    }
+}
+
+fn told(
+    kind: &Kind,
+    column: &str,
+    explanation: Explanation,
+    transaction: &Transaction,
+    rank: u8,
+    weight: f32,
+) -> Reason {
+    let figure = |value: f64| {
+        let figure = figure(explanation.measure, value);
+        // Sums over the card's past may mix currencies; the payment's own amount does not.
+        match (column, transaction.amount_ref_minor) {
+            ("amount", None) => format!("{figure} {}", transaction.currency),
+            _ => figure,
+        }
+    };
+    let observed = figure(explanation.observed);
+    let usual = explanation.usual.map(figure);
+    let against = usual.as_ref().map(|usual| format!(", usually {usual}")).unwrap_or_default();
+    Reason {
+        code: kind.code.to_owned(),
+        rank,
+        weight,
+        text: format!("{}: {} {observed}{against}.", kind.lead, words(column)),
+        observed,
+        usual,
+    }
+}
+
+/// What a column measures, in an analyst's words; an unknown column keeps its name.
+fn words(column: &str) -> String {
+    let fixed = match column {
+        "amount" => "amount",
+        "gap" => "time since the card's last payment",
+        "hour_sin" | "hour_cos" => "hour of the day",
+        "visits" => "earlier visits of this card",
+        "visit_gap" => "time since this card's last visit",
+        "history_count" => "payments so far",
+        "history_log_mean" | "history_mean" => "mean amount so far",
+        "history_log_sd" => "spread of amounts so far",
+        "history_median" => "median amount so far",
+        "history_max" => "largest amount so far",
+        _ => return composed(column).unwrap_or_else(|| column.to_owned()),
+    };
+    fixed.to_owned()
+}
+
+/// Words of a column whose name is put together: `card_count_7d`, `own_rate_30d`, `category_x`.
+fn composed(column: &str) -> Option<String> {
+    let (subject, rest) = column.split_once('_')?;
+    if subject == "category" {
+        return Some(format!("category {}:", rest.replace('_', " ")));
+    }
+    let (what, window) = rest.rsplit_once('_')?;
+    let of = match (subject, what) {
+        ("card", "count") => "payments of this card",
+        ("card", "sum") => "money spent with this card",
+        ("card", "mean") => "mean amount of this card",
+        ("card", "max") => "largest amount of this card",
+        ("card", "outlets") => "outlets visited with this card",
+        ("outlet", "count") => "payments here",
+        ("outlet", "mean") => "mean amount here",
+        ("outlet", "cards") => "cards seen here",
+        ("own" | "shared", "count") => "judged payments here",
+        ("own" | "shared", "rate") => "share of frauds here",
+        ("own" | "shared", "frauds") => "frauds here",
+        ("own" | "shared", "smooth_rate") => "smoothed share of frauds here",
+        _ => return None,
+    };
+    let (over, unit) = window.split_at_checked(window.len().checked_sub(1)?)?;
+    let over = match (over, unit) {
+        ("1", "h") => "the last hour".to_owned(),
+        ("1", "d") => "one day".to_owned(),
+        (days, "d") => format!("{days} days"),
+        _ => return None,
+    };
+    Some(format!("{of} within {over}"))
+}
+
+/// A figure with its unit.
+fn figure(measure: Measure, value: f64) -> String {
+    match measure {
+        Measure::Amount => format!("{value:.2}"),
+        Measure::Hours if value < 1.0 => format!("{:.0} min", value * 60.0),
+        Measure::Hours if value < 48.0 => format!("{value:.1} h"),
+        Measure::Hours => format!("{:.1} d", value / 24.0),
+        Measure::HourOfDay => {
+            let minutes = (value * 60.0).floor().rem_euclid(1440.0);
+            format!("{:02}:{:02} UTC", (minutes / 60.0).floor(), minutes % 60.0)
+        }
+        Measure::Count if (value - value.round()).abs() < 0.05 => format!("{:.0}", value.round()),
+        Measure::Count => format!("{value:.1}"),
+        Measure::Share => format!("{:.2} %", value * 100.0),
+        Measure::Times => format!("{value:.1} times"),
+        Measure::Flag if value >= 0.5 => "yes".to_owned(),
+        Measure::Flag => "no".to_owned(),
+        Measure::Deviations => format!("{value:.2} standard deviations"),
+    }
+}
+
+/// More than four facts explain nothing to a person.
+const REASONS_MAX: usize = 4;

@@ -1,0 +1,195 @@
+//! The door of `POST /v1/score`: bytes become a checked request, or a problem. Nothing past this
+//! file sees unchecked input. The fields themselves are judged by `features`.
+
+use crypto::{Digest, sha256};
+use features::{RawTransaction, Transaction, is_pan_like, is_pan_number, is_sensitive_name};
+use serde::Deserialize as _;
+use serde_json::{Map, Value};
+
+use super::problem::{Problem, ProblemType};
+
+/// A request that passed the door.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) transaction: Transaction,
+    pub(super) purpose: Purpose,
+    /// Fields of the body that nothing here knows.
+    pub(super) unknown_fields: u32,
+    /// The payment, canonical JSON.
+    pub(super) canonical: String,
+    /// Digest of the canonical payment: blanks, order and unknown fields do not reach it.
+    pub(super) digest: Digest,
+}
+
+/// What an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The bank waits for the decision.
+    Authorise,
+    /// The payment was decided elsewhere, and is told for the sake of the windows.
+    Advice,
+    /// A question: nothing is remembered.
+    Whatif,
+}
+
+impl Request {
+    /// Reads a body at the time `now_ms`.
+    pub(super) fn parse(body: &[u8], now_ms: u64) -> Result<Self, Problem> {
+        if body.len() > BODY_BYTES_MAX {
+            return Err(too_large());
+        }
+        let mut body = object(body)?;
+        let txn = body.remove("txn");
+        let purpose = purpose(body.remove("purpose"))?;
+        check_schema(body.remove("schema"))?;
+        let txn = txn.ok_or_else(|| {
+            Problem::of_field(ProblemType::MissingField, "txn", "nothing", "an object")
+        })?;
+        refuse_pans_in(&body)?;
+        let raw = raw(&txn)?;
+        let strangers: Map<String, Value> = raw
+            .unknown_fields()
+            .map(|name| (name.to_owned(), txn.get(name).cloned().unwrap_or_default()))
+            .collect();
+        refuse_pans_in(&strangers)?;
+        let transaction = Transaction::try_from(raw)?;
+        refuse_future(&transaction, now_ms)?;
+        let canonical = serde_json::to_string(&transaction)
+            .expect("a checked payment has text keys and finite numbers");
+        Ok(Self {
+            digest: sha256(&[canonical.as_bytes()]),
+            canonical,
+            transaction,
+            purpose,
+            unknown_fields: u32::try_from(body.len() + strangers.len()).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+pub(super) fn too_large() -> Problem {
+    let detail = format!("found more than {BODY_BYTES_MAX} bytes, expected one payment");
+    Problem::new(ProblemType::TooLarge, detail)
+}
+
+/// The body as a JSON object. The reader's own complaint may repeat input, so only its place and
+/// class are told.
+fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    let expected = "a JSON object with `txn` and perhaps `purpose`";
+    let wrong = |found: &str| Problem::of_field(ProblemType::Schema, "body", found, expected);
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(other) => Err(wrong(kind_of(&other))),
+        Err(error) => Err(wrong(&format!(
+            "{} at line {}, column {}",
+            match error.classify() {
+                serde_json::error::Category::Eof => "JSON that ends early",
+                serde_json::error::Category::Io
+                | serde_json::error::Category::Syntax
+                | serde_json::error::Category::Data => "malformed JSON",
+            },
+            error.line(),
+            error.column()
+        ))),
+    }
+}
+
+fn purpose(value: Option<Value>) -> Result<Purpose, Problem> {
+    let expected = "one of authorise, advice, whatif";
+    let wrong = |found: &str| Problem::of_field(ProblemType::Schema, "purpose", found, expected);
+    match value {
+        None | Some(Value::Null) => Ok(Purpose::Authorise),
+        Some(Value::String(word)) => match word.as_str() {
+            "authorise" => Ok(Purpose::Authorise),
+            "advice" => Ok(Purpose::Advice),
+            "whatif" => Ok(Purpose::Whatif),
+            other => Err(wrong(other)),
+        },
+        Some(other) => Err(wrong(kind_of(&other))),
+    }
+}
+
+fn check_schema(value: Option<Value>) -> Result<(), Problem> {
+    let wrong = |found: &str| Problem::of_field(ProblemType::Schema, "schema", found, "txn.v1");
+    match value {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(name)) if name == "txn.v1" => Ok(()),
+        Some(Value::String(name)) => Err(wrong(&name)),
+        Some(other) => Err(wrong(kind_of(&other))),
+    }
+}
+
+fn raw(txn: &Value) -> Result<RawTransaction, Problem> {
+    RawTransaction::deserialize(txn).map_err(|_| {
+        Problem::of_field(ProblemType::Schema, "txn", kind_of(txn), "a JSON object")
+    })
+}
+
+/// Fields that nobody reads are let through, but not with a card number in them: it would be in
+/// the bank's own logs, and the sender should hear of it.
+fn refuse_pans_in(fields: &Map<String, Value>) -> Result<(), Problem> {
+    for (name, value) in fields {
+        if is_sensitive_name(name) || is_pan_like(name) || holds_pan(value) {
+            return Err(Problem::of_field(
+                ProblemType::PanDetected,
+                name,
+                "a card-like number, or a name that stands for one",
+                "a token, in a field of txn.v1",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn holds_pan(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) => false,
+        Value::Number(number) => {
+            let whole = number.as_i64().or_else(|| {
+                let real = number.as_f64().filter(|real| real.abs() < 9e18)?;
+                Some(real as i64)
+            });
+            whole.is_some_and(|whole| !TIMES_MS.contains(&whole) && is_pan_number(whole))
+                || number.as_u64().is_some_and(|whole| is_pan_like(&whole.to_string()))
+                    && whole.is_none()
+        }
+        Value::String(text) => {
+            let is_time = text.parse().is_ok_and(|ms: i64| TIMES_MS.contains(&ms));
+            !is_time && is_pan_like(text)
+        }
+        Value::Array(values) => values.iter().any(holds_pan),
+        Value::Object(map) => map.iter().any(|(name, value)| {
+            is_sensitive_name(name) || is_pan_like(name) || holds_pan(value)
+        }),
+    }
+}
+
+fn refuse_future(transaction: &Transaction, now_ms: u64) -> Result<(), Problem> {
+    let ahead_ms = transaction.ts.saturating_sub(i64::try_from(now_ms).unwrap_or(i64::MAX));
+    if ahead_ms <= FUTURE_MS_MAX {
+        return Ok(());
+    }
+    let found = format!("a time {} s ahead of this machine's clock", ahead_ms / 1000);
+    let expected = format!("at most {} s", FUTURE_MS_MAX / 1000);
+    Err(Problem::of_field(ProblemType::TooFuture, "ts", &found, &expected))
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// A payment with every field and full extras takes some 10 KiB.
+pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Clocks may differ by minutes; a time zone forgotten makes an hour.
+const FUTURE_MS_MAX: i64 = 5 * 60_000;
+
+/// Thirteen digits below every number that the schemes issue: times in milliseconds, which pass
+/// the Luhn check by accident in one case of ten.
+const TIMES_MS: std::ops::Range<i64> = 1_000_000_000_000..4_000_000_000_000;

@@ -1,0 +1,256 @@
+//! The hot path, top to bottom: a batch of whatever waits, each payment read against what was
+//! known before it, scored, decided, journaled; one flush; then the answers. One thread owns all
+//! state, in order of arrival; nothing here is shared, locked or awaited.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
+use features::{FeatureEncoder, FeatureVector, RiskTable, Role};
+use host::clock::Clock;
+use model::{Score, Scorer};
+use tokio::sync::oneshot;
+
+use super::answer::{Answer, Mode, ModelName, Reason, Shadow};
+use super::decision::{Thresholds, score};
+use super::meters::{Meters, Outcome};
+use super::problem::{Problem, ProblemType};
+use super::reasons;
+use super::request::{Purpose, Request};
+use super::{Settings, Slot};
+use crate::journal::{Entry, Journal, JournalError};
+
+/// All that scoring remembers.
+pub(super) struct Worker {
+    pub(super) settings: Settings,
+    pub(super) encoder: FeatureEncoder,
+    pub(super) journal: Journal,
+    pub(super) live: Option<Box<Installed>>,
+    pub(super) local: Option<Box<Installed>>,
+    pub(super) scored: Arc<AtomicU64>,
+    pub(super) meters: Meters,
+    pub(super) clock: Clock,
+}
+
+/// A model in its place.
+pub(super) struct Installed {
+    pub(super) name: ModelName,
+    pub(super) scorer: Scorer,
+}
+
+/// What waits in the queue.
+pub(super) enum Job {
+    /// A request, when it arrived, and who waits for its answer.
+    Score {
+        request: Box<Request>,
+        arrived: Instant,
+        reply: oneshot::Sender<Result<Answer, Problem>>,
+    },
+    /// A model.
+    Install(Slot, Box<Installed>),
+    /// The federation's risk table.
+    InstallRisk(Arc<RiskTable>),
+}
+
+/// An answer that waits for the journal.
+struct Ready {
+    outcome: Result<(Answer, Outcome), Problem>,
+    arrived: Instant,
+    reply: oneshot::Sender<Result<Answer, Problem>>,
+}
+
+impl Worker {
+    /// Works until the last handle is dropped and the queue is empty.
+    pub(super) fn run(mut self, queue: &Receiver<Job>) {
+        while let Ok(first) = queue.recv() {
+            let batch = std::iter::once(first).chain(queue.try_iter()).take(BATCH_MAX);
+            let ready: Vec<Ready> = batch.filter_map(|job| self.handle_job(job)).collect();
+            self.answer(ready);
+        }
+    }
+
+    fn handle_job(&mut self, job: Job) -> Option<Ready> {
+        match job {
+            Job::Score { request, arrived, reply } => {
+                self.meters.taken();
+                let outcome = self.handle_request(&request);
+                Some(Ready { outcome, arrived, reply })
+            }
+            Job::Install(slot, installed) => {
+                self.install(slot, installed);
+                None
+            }
+            Job::InstallRisk(table) => {
+                self.encoder.install_risk(table);
+                None
+            }
+        }
+    }
+
+    /// A retry is answered from the journal; a question leaves no trace; everything else is read
+    /// against what came before it, remembered, judged and journaled.
+    fn handle_request(&mut self, request: &Request) -> Result<(Answer, Outcome), Problem> {
+        match request.purpose {
+            Purpose::Whatif => {
+                let vector = self.encoder.preview(&request.transaction);
+                return Ok((self.judge(request, &vector), Outcome::Whatif));
+            }
+            Purpose::Authorise | Purpose::Advice => {}
+        }
+        let found = self.journal.find(&request.transaction.txn_id);
+        if let Some(entry) = found.map_err(|error| undurable(&error))? {
+            return replay(&entry, request);
+        }
+        let vector = self.encoder.encode(&request.transaction);
+        let mut answer = self.judge(request, &vector);
+        // In order of time; unique even if a journal is lost and its numbers begin again.
+        let id = format!("{:012x}-{:x}", answer.scored_at, self.journal.len());
+        answer.decision_id = Some(id);
+        let entry = Entry {
+            txn_id: request.transaction.txn_id.clone(),
+            digest: request.digest.0,
+            transaction: request.canonical.clone(),
+            answer: serde_json::to_string(&answer)
+                .expect("an answer has text keys and plain values"),
+            vector: vector.0,
+        };
+        self.journal.append(&entry).map_err(|error| undurable(&error))?;
+        Ok((answer, Outcome::Scored))
+    }
+
+    /// Scores a vector, decides, and gives reasons.
+    fn judge(&self, request: &Request, vector: &FeatureVector) -> Answer {
+        let live = self.live.as_deref();
+        let judged = live.and_then(|live| Some((live, self.ask(&live.scorer, &vector.0)?)));
+        let thresholds = Thresholds {
+            review_at: self.settings.review_at,
+            decline_at: self.settings.decline_at,
+        };
+        Answer {
+            decision_id: None,
+            txn_id: request.transaction.txn_id.clone(),
+            scored_at: self.clock.now().0,
+            score: judged.map(|(_, judged)| score(judged.probability)),
+            probability: judged.map(|(_, judged)| judged.probability),
+            logit: judged.map(|(_, judged)| judged.logit),
+            decision: judged.map_or(self.settings.fallback, |(_, judged)| {
+                thresholds.decide(judged.probability)
+            }),
+            reasons: judged.map_or_else(Vec::new, |(live, judged)| {
+                self.reasons(live, judged, request, vector)
+            }),
+            model: judged.map(|(live, _)| live.name.clone()),
+            shadow: self.shadow(vector),
+            mode: if judged.is_some() { Mode::Full } else { Mode::Fallback },
+            replayed: false,
+            unknown_fields: request.unknown_fields,
+            latency_us: 0,
+        }
+    }
+
+    fn reasons(
+        &self,
+        live: &Installed,
+        judged: Score,
+        request: &Request,
+        vector: &FeatureVector,
+    ) -> Vec<Reason> {
+        if judged.probability < self.settings.reasons_at {
+            return Vec::new();
+        }
+        reasons::explain(&live.scorer, &self.encoder, &request.transaction, vector)
+    }
+
+    /// What the bank's own model says. It was trained without the federation's risk, so it is
+    /// asked without it.
+    fn shadow(&self, vector: &FeatureVector) -> Option<Shadow> {
+        let local = self.local.as_deref()?;
+        let columns = &self.encoder.schema().columns;
+        let own = columns.iter().zip(&vector.0).map(|(column, &value)| match column.role {
+            Role::SharedRisk => 0.0,
+            Role::Event(_)
+            | Role::Context
+            | Role::Derived { .. }
+            | Role::Window
+            | Role::OwnRisk => value,
+        });
+        let judged = self.ask(&local.scorer, &own.collect::<Vec<f32>>())?;
+        Some(Shadow {
+            bundle: "local".to_owned(),
+            probability: judged.probability,
+            logit: judged.logit,
+        })
+    }
+
+    /// A model that refuses the numbers, or answers with none, counts as no model: a payment is
+    /// answered in any case.
+    fn ask(&self, scorer: &Scorer, values: &[f32]) -> Option<Score> {
+        let judged = scorer.score(values).ok().and_then(|scores| scores.first().copied());
+        let judged = judged.filter(|judged| judged.probability.is_finite());
+        if judged.is_none() {
+            self.meters.model_refused();
+        }
+        judged
+    }
+
+    fn install(&mut self, slot: Slot, installed: Box<Installed>) {
+        match slot {
+            Slot::Live => {
+                self.meters.installed(installed.name.version);
+                self.live = Some(installed);
+            }
+            Slot::Local => self.local = Some(installed),
+        }
+    }
+
+    /// Makes the batch durable, then answers: a decision that was told survives a crash.
+    fn answer(&mut self, ready: Vec<Ready>) {
+        let settled = self.journal.settle();
+        self.scored.store(self.journal.len(), Ordering::Relaxed);
+        for Ready { outcome, arrived, reply } in ready {
+            let outcome = match (&settled, outcome) {
+                (Err(error), Ok(_)) => Err(undurable(error)),
+                (Ok(()) | Err(_), outcome) => outcome,
+            };
+            let answered = outcome.map(|(mut answer, outcome)| {
+                let latency = arrived.elapsed();
+                answer.latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+                self.meters.answered(&answer, outcome, latency);
+                answer
+            });
+            if let Err(problem) = &answered {
+                self.meters.refused(problem.kind);
+            }
+            // Who gave up waiting finds the answer by a retry.
+            let _ = reply.send(answered);
+        }
+    }
+}
+
+/// The stored answer to the same payment; another payment under the same id is refused.
+fn replay(entry: &Entry, request: &Request) -> Result<(Answer, Outcome), Problem> {
+    if entry.digest != request.digest.0 {
+        return Err(Problem::of_field(
+            ProblemType::TxnIdConflict,
+            "txn_id",
+            "another payment under the same id",
+            "an id of its own for each payment, or the same payment in a retry",
+        ));
+    }
+    let stored: Result<Answer, _> = serde_json::from_str(&entry.answer);
+    let mut answer = stored.map_err(|_| {
+        Problem::new(ProblemType::Unavailable, "the journal's answer cannot be read")
+    })?;
+    answer.replayed = true;
+    Ok((answer, Outcome::Replayed))
+}
+
+fn undurable(error: &JournalError) -> Problem {
+    tracing::error!(%error, "the journal failed: no decision can be made durable");
+    Problem::new(ProblemType::Unavailable, "the journal cannot be written")
+}
+
+/// Requests that share one flush: enough to fill the flush's own time, few enough that the first
+/// does not wait long for the last.
+const BATCH_MAX: usize = 64;
