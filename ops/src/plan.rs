@@ -1,0 +1,449 @@
+//! A plan as a person writes it: one TOML file per plan, the model's layout beside it as JSON from
+//! `phalanx-agent layout`. What comes out is a [`Plan`] whose every field was said or has a
+//! documented default here.
+
+use std::path::{Path, PathBuf};
+
+use crypto::Digest;
+use host::config::{ConfigError, Span, load};
+use protocol::plan::{
+    CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
+    RiskTerms, ServerRule, TensorSpec, Training, Work,
+};
+use protocol::time::{Duration, Time};
+use serde::Deserialize;
+
+/// Reads a plan and, where it trains or judges a model, the layout it is about.
+///
+/// # Errors
+/// [`PlanError`], which names the file, the key, what was found and what was expected.
+pub(crate) fn read(path: &Path, layout: Option<&Path>, now: Time) -> Result<Plan, PlanError> {
+    let raw: RawPlan = load(path)?;
+    let model = layout.map(ModelFile::read).transpose()?;
+    raw.resolve(model.as_ref(), now)
+}
+
+/// The plan file. Sample: `ops/config/plans/*.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawPlan {
+    pub(crate) name: String,
+    pub(crate) rounds: u32,
+    pub(crate) expires: Span,
+    /// `"none"` must be written: no noise is a choice.
+    pub(crate) privacy: RawPrivacy,
+    #[serde(default)]
+    pub(crate) nonce: u64,
+    pub(crate) cohort: RawCohort,
+    #[serde(default)]
+    pub(crate) deadlines: RawDeadlines,
+    pub(crate) pretrain: Option<RawTraining>,
+    pub(crate) finetune: Option<RawTraining>,
+    pub(crate) risk: Option<RawRisk>,
+    pub(crate) evaluate: Option<RawEvaluate>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawPrivacy {
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawCohort {
+    pub(crate) members_min: u16,
+    pub(crate) colluders: Option<u16>,
+    pub(crate) honest_min: u16,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawDeadlines {
+    pub(crate) selection: Span,
+    pub(crate) agreement: Span,
+    pub(crate) escrow: Span,
+    pub(crate) collection: Span,
+    pub(crate) acknowledgement: Span,
+    pub(crate) reveal: Span,
+}
+
+impl Default for RawDeadlines {
+    fn default() -> Self {
+        let seconds = |s| Span(std::time::Duration::from_secs(s));
+        Self {
+            selection: seconds(30),
+            agreement: seconds(30),
+            escrow: seconds(30),
+            collection: seconds(3_600),
+            acknowledgement: seconds(30),
+            reveal: seconds(30),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawTraining {
+    pub(crate) from_day: u32,
+    pub(crate) to_day: u32,
+    pub(crate) label_delay_days: u16,
+    pub(crate) genesis_seed: u64,
+    pub(crate) steps: u32,
+    pub(crate) batch: u32,
+    pub(crate) rate: f32,
+    pub(crate) rate_encoder: f32,
+    pub(crate) rate_end: f32,
+    #[serde(default)]
+    pub(crate) proximal: f32,
+    pub(crate) examples_cap: u64,
+    pub(crate) clip_norm: f32,
+    pub(crate) range: f32,
+    pub(crate) value_bits: u8,
+    pub(crate) server: RawServer,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, tag = "rule", rename_all = "lowercase")]
+pub(crate) enum RawServer {
+    FedAvg {
+        rate: f32,
+    },
+    FedAdam {
+        rate: f32,
+        beta1: f32,
+        beta2: f32,
+        epsilon: f32,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRisk {
+    pub(crate) buckets: u32,
+    /// Any text: the salt is its digest, so that a consortium can write a word.
+    pub(crate) salt: String,
+    pub(crate) from_day: u32,
+    pub(crate) days: u16,
+    pub(crate) label_delay_days: u16,
+    pub(crate) banks_min: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawEvaluate {
+    pub(crate) genesis_seed: u64,
+    pub(crate) bins: u32,
+    pub(crate) from_day: u32,
+    pub(crate) to_day: u32,
+    pub(crate) label_delay_days: u16,
+}
+
+impl RawPlan {
+    /// The plan these words mean.
+    pub(crate) fn resolve(self, model: Option<&ModelFile>, now: Time) -> Result<Plan, PlanError> {
+        let work = self.work(model)?;
+        let RawPrivacy::None = self.privacy;
+        let plan = Plan {
+            name: self.name,
+            work,
+            rounds: self.rounds,
+            cohort: CohortTerms {
+                members_min: self.cohort.members_min,
+                colluders: self.cohort.colluders,
+                honest_min: self.cohort.honest_min,
+            },
+            deadlines: self.deadlines.resolve(),
+            privacy: Privacy::None,
+            nonce: self.nonce,
+            expires: now.after(Duration(self.expires.protocol().0)),
+        };
+        protocol::terms::validate(&plan).map_err(PlanError::Invalid)?;
+        Ok(plan)
+    }
+
+    fn work(&self, model: Option<&ModelFile>) -> Result<Work, PlanError> {
+        let model = |seed| {
+            model
+                .map(|file| file.terms(seed))
+                .ok_or(PlanError::NoLayout)
+        };
+        let said = (&self.pretrain, &self.finetune, &self.risk, &self.evaluate);
+        match said {
+            (Some(raw), None, None, None) => {
+                let parts = vec![Part::Encoder, Part::Energy];
+                Ok(Work::Pretrain(raw.resolve(model(raw.genesis_seed)?, parts)))
+            }
+            (None, Some(raw), None, None) => {
+                let parts = vec![Part::Encoder, Part::Head];
+                Ok(Work::Finetune(raw.resolve(model(raw.genesis_seed)?, parts)))
+            }
+            (None, None, Some(raw), None) => Ok(Work::Risk(raw.resolve())),
+            (None, None, None, Some(raw)) => {
+                Ok(Work::Evaluate(raw.resolve(model(raw.genesis_seed)?)))
+            }
+            _ => Err(PlanError::Kind),
+        }
+    }
+}
+
+impl RawDeadlines {
+    fn resolve(self) -> Deadlines {
+        Deadlines {
+            selection: self.selection.protocol(),
+            agreement: self.agreement.protocol(),
+            escrow: self.escrow.protocol(),
+            collection: self.collection.protocol(),
+            acknowledgement: self.acknowledgement.protocol(),
+            reveal: self.reveal.protocol(),
+        }
+    }
+}
+
+impl RawTraining {
+    fn resolve(&self, model: ModelTerms, parts: Vec<Part>) -> Training {
+        Training {
+            model,
+            parts,
+            from_day: self.from_day,
+            to_day: self.to_day,
+            label_delay_days: self.label_delay_days,
+            steps: self.steps,
+            batch: self.batch,
+            rate: self.rate,
+            rate_encoder: self.rate_encoder,
+            rate_end: self.rate_end,
+            proximal: self.proximal,
+            examples_cap: self.examples_cap,
+            clip_norm: self.clip_norm,
+            range: self.range,
+            value_bits: self.value_bits,
+            server: match self.server {
+                RawServer::FedAvg { rate } => ServerRule::FedAvg { rate },
+                RawServer::FedAdam {
+                    rate,
+                    beta1,
+                    beta2,
+                    epsilon,
+                } => ServerRule::FedAdam {
+                    rate,
+                    beta1,
+                    beta2,
+                    epsilon,
+                },
+            },
+        }
+    }
+}
+
+impl RawRisk {
+    fn resolve(&self) -> RiskTerms {
+        RiskTerms {
+            buckets: self.buckets,
+            salt: crypto::tagged("csa1/risk-salt", &[self.salt.as_bytes()]),
+            from_day: self.from_day,
+            days: self.days,
+            label_delay_days: self.label_delay_days,
+            banks_min: self.banks_min,
+        }
+    }
+}
+
+impl RawEvaluate {
+    fn resolve(&self, model: ModelTerms) -> EvaluateTerms {
+        EvaluateTerms {
+            model,
+            bins: self.bins,
+            from_day: self.from_day,
+            to_day: self.to_day,
+            label_delay_days: self.label_delay_days,
+        }
+    }
+}
+
+/// The model's schema and layout, as `phalanx-agent layout` writes them.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ModelFile {
+    /// The feature schema's digest, in hex.
+    pub(crate) schema: String,
+    /// The layout's digest, in hex: what consent files name.
+    pub(crate) layout_digest: String,
+    tensors: Vec<RawTensor>,
+    #[serde(skip)]
+    schema_digest: Option<Digest>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTensor {
+    name: String,
+    shape: Vec<u32>,
+    part: RawPart,
+    init: RawInit,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawPart {
+    Encoder,
+    Energy,
+    Head,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawInit {
+    Zeros,
+    Constant(f32),
+    Uniform(f32),
+    Normal(f32),
+}
+
+impl ModelFile {
+    /// Reads the file and holds its digests against its contents.
+    pub(crate) fn read(path: &Path) -> Result<Self, PlanError> {
+        let wrong = |what: String| PlanError::Layout {
+            path: path.to_owned(),
+            what,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let mut file: Self =
+            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        file.schema_digest = Digest::from_hex(&file.schema);
+        if file.schema_digest.is_none() {
+            return Err(wrong(format!(
+                "schema {:?} is no digest in hex",
+                file.schema
+            )));
+        }
+        let found = file.layout().digest().to_hex();
+        if found != file.layout_digest {
+            let said = &file.layout_digest;
+            return Err(wrong(format!(
+                "layout_digest {said} is not the tensors' digest {found}"
+            )));
+        }
+        Ok(file)
+    }
+
+    /// The model with its first parameters' seed.
+    pub(crate) fn terms(&self, genesis_seed: u64) -> ModelTerms {
+        let schema = self
+            .schema_digest
+            .expect("read() refuses files without a schema digest");
+        ModelTerms {
+            schema,
+            layout: self.layout(),
+            genesis_seed,
+        }
+    }
+
+    fn layout(&self) -> Layout {
+        let tensor = |raw: &RawTensor| TensorSpec {
+            name: raw.name.clone(),
+            shape: raw.shape.clone(),
+            part: match raw.part {
+                RawPart::Encoder => Part::Encoder,
+                RawPart::Energy => Part::Energy,
+                RawPart::Head => Part::Head,
+            },
+            init: match raw.init {
+                RawInit::Zeros => Init::Zeros,
+                RawInit::Constant(value) => Init::Constant(value),
+                RawInit::Uniform(bound) => Init::Uniform(bound),
+                RawInit::Normal(sd) => Init::Normal(sd),
+            },
+        };
+        Layout(self.tensors.iter().map(tensor).collect())
+    }
+}
+
+/// Why a plan cannot be signed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    /// The file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The layout file.
+    #[error("layout {}: {what}", path.display())]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// What was found and expected.
+        what: String,
+    },
+    /// A plan about a model without a layout.
+    #[error("this plan is about a model: give its layout with --layout (phalanx-agent layout)")]
+    NoLayout,
+    /// None or several kinds.
+    #[error("a plan holds exactly one of [pretrain], [finetune], [risk], [evaluate]")]
+    Kind,
+    /// Terms that cannot be.
+    #[error("plan refused: {0}")]
+    Invalid(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout() -> ModelFile {
+        let tensors = r#"[{"name":"a","shape":[2,3],"part":"encoder","init":{"uniform":0.5}},
+            {"name":"e","shape":[3],"part":"energy","init":"zeros"},
+            {"name":"h","shape":[3],"part":"head","init":{"constant":-4.0}}]"#;
+        let text = format!(
+            r#"{{"schema":"{}","layout_digest":"","tensors":{tensors}}}"#,
+            "ab".repeat(32)
+        );
+        let mut file: ModelFile = serde_json::from_str(&text).unwrap();
+        file.schema_digest = Digest::from_hex(&file.schema);
+        file
+    }
+
+    #[test]
+    fn every_shipped_plan_resolves() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/plans");
+        for kind in ["pretrain", "finetune", "risk", "evaluate"] {
+            let raw: RawPlan = load(&folder.join(format!("{kind}.toml"))).unwrap();
+            let plan = raw.resolve(Some(&layout()), Time(1)).unwrap();
+            assert_eq!(format!("{:?}", plan.work.kind()).to_lowercase(), kind);
+        }
+    }
+
+    #[test]
+    fn a_plan_of_two_kinds_or_none_is_refused() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/plans");
+        let risk: RawPlan = load(&folder.join("risk.toml")).unwrap();
+        let none = RawPlan {
+            risk: None,
+            ..risk.clone()
+        };
+        assert!(matches!(none.resolve(None, Time(1)), Err(PlanError::Kind)));
+        let evaluate: RawPlan = load(&folder.join("evaluate.toml")).unwrap();
+        let both = RawPlan {
+            evaluate: evaluate.evaluate.clone(),
+            ..risk
+        };
+        assert!(matches!(
+            both.resolve(Some(&layout()), Time(1)),
+            Err(PlanError::Kind)
+        ));
+        assert!(matches!(
+            evaluate.resolve(None, Time(1)),
+            Err(PlanError::NoLayout)
+        ));
+    }
+
+    #[test]
+    fn a_layout_whose_digest_does_not_fit_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("layout.json");
+        let text = format!(
+            r#"{{"schema":"{0}","layout_digest":"{0}","tensors":[]}}"#,
+            "ab".repeat(32)
+        );
+        std::fs::write(&path, text).unwrap();
+        let error = ModelFile::read(&path).unwrap_err().to_string();
+        assert!(error.contains("layout_digest"), "{error}");
+    }
+}
