@@ -1,1 +1,11 @@
-//! Tests.
+//! The bank's side against a coordinator that follows the test's script. `rig.rs` holds real
+//! banks and plays the honest coordinator; a test spoils one message, and asks for the named
+//! misbehaviour or refusal, and that nothing dangerous was said.
+
+mod attacks;
+mod certificates;
+mod consent;
+mod results;
+mod rig;
+mod rosters;
+mod rounds;
