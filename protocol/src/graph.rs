@@ -110,25 +110,6 @@ impl Graph {
         Self { cohort, shape }
     }
 
-    /// Whether two members share a mask. Nobody shares one with itself or with a stranger.
-    #[must_use]
-    pub fn are_neighbours(&self, one: Seat, other: Seat) -> bool {
-        let (Some(one), Some(other)) = (self.member(one), self.member(other)) else {
-            return false;
-        };
-        match &self.shape {
-            Shape::Full => one != other,
-            Shape::Circle {
-                place_of,
-                member_at,
-                reach,
-            } => {
-                let apart = place_of[one].abs_diff(place_of[other]);
-                apart != 0 && apart.min(member_at.len() - apart) <= *reach
-            }
-        }
-    }
-
     /// The members that share a mask with `seat`; none for a stranger.
     #[must_use]
     pub fn neighbours(&self, seat: Seat) -> Seats {
@@ -157,8 +138,7 @@ impl Graph {
     }
 
     /// The survivor with the fewest surviving neighbours, and how many it has.
-    #[must_use]
-    pub fn fewest_surviving(&self, survivors: &Seats) -> Option<(Seat, usize)> {
+    fn fewest_surviving(&self, survivors: &Seats) -> Option<(Seat, usize)> {
         let counts = survivors.iter().map(|seat| {
             let neighbours = self.neighbours(seat);
             (

@@ -50,8 +50,7 @@ pub fn self_mask_key(self_secret: &Scalar, context: &Context, seat: Seat) -> Key
 }
 
 /// The key of a bank's escrow box.
-#[must_use]
-pub fn box_key(escrow_secret: &Scalar, context: &Context, seat: Seat) -> Key {
+fn box_key(escrow_secret: &Scalar, context: &Context, seat: Seat) -> Key {
     secret_key(escrow_secret).expand("csa1/escrow-box", &[&context.0.0, &seat.0.to_be_bytes()])
 }
 

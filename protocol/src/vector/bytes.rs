@@ -16,15 +16,18 @@ pub fn to_bytes(words: &[u32]) -> Bulk {
 /// # Errors
 /// [`LengthError`], and the sum is as it was.
 pub fn add(sum: &mut [u32], vector: &Bulk) -> Result<(), LengthError> {
-    combine(sum, vector, u32::wrapping_add)
-}
-
-/// Takes a vector out of the running sum, modulo 2^32.
-///
-/// # Errors
-/// [`LengthError`], and the sum is as it was.
-pub fn take(sum: &mut [u32], vector: &Bulk) -> Result<(), LengthError> {
-    combine(sum, vector, u32::wrapping_sub)
+    let expected = sum.len() * 4;
+    if vector.0.len() != expected {
+        return Err(LengthError {
+            found: vector.0.len(),
+            expected,
+        });
+    }
+    let (words, _) = vector.0.as_chunks();
+    for (total, &word) in sum.iter_mut().zip(words) {
+        *total = total.wrapping_add(u32::from_le_bytes(word));
+    }
+    Ok(())
 }
 
 /// The Merkle root over the chunks of a sum's little-endian bytes.
@@ -35,25 +38,6 @@ pub fn sum_root(sum: &[i32]) -> Digest {
         .flat_map(|value| value.to_le_bytes())
         .collect::<Vec<_>>();
     merkle::chunk_root(&bytes)
-}
-
-fn combine(
-    sum: &mut [u32],
-    vector: &Bulk,
-    operation: fn(u32, u32) -> u32,
-) -> Result<(), LengthError> {
-    let expected = sum.len() * 4;
-    if vector.0.len() != expected {
-        return Err(LengthError {
-            found: vector.0.len(),
-            expected,
-        });
-    }
-    let (words, _) = vector.0.as_chunks();
-    for (total, &word) in sum.iter_mut().zip(words) {
-        *total = operation(*total, u32::from_le_bytes(word));
-    }
-    Ok(())
 }
 
 /// A vector that is not the manifest's size.

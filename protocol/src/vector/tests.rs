@@ -278,17 +278,6 @@ fn residue_of_a_mask_is_noticed() {
 }
 
 #[test]
-fn vector_taken_out_was_never_in() {
-    let vectors = [
-        encode_counts(&[3, 4], 26).unwrap(),
-        encode_counts(&[1, 0], 26).unwrap(),
-    ];
-    let mut sum = total(&vectors);
-    take(&mut sum, &to_bytes(&vectors[1])).unwrap();
-    assert_eq!(sum, vectors[0]);
-}
-
-#[test]
 fn vector_of_another_size_changes_nothing() {
     let mut sum = vec![1, 2];
     let found = add(&mut sum, &crate::message::Bulk(vec![0; 9])).unwrap_err();
