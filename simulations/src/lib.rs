@@ -1,0 +1,11 @@
+//! A federation in one thread, where everything that can fail does, and the made-up banks it
+//! is tried on. `population` invents payments and `generate` writes them to files; `stage`,
+//! `pooled` and `judge` set up and judge the demo.
+
+pub mod generate;
+#[cfg(feature = "learning")]
+pub mod judge;
+#[cfg(feature = "learning")]
+pub mod pooled;
+pub mod population;
+pub mod stage;
