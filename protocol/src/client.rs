@@ -25,6 +25,7 @@ use crate::time::{Duration, Time};
 
 mod bank;
 pub mod consent;
+mod dealing;
 mod holdings;
 mod keyring;
 mod memory;

@@ -3,6 +3,7 @@
 //! misbehaviour or refusal, and that nothing dangerous was said.
 
 mod attacks;
+mod attempted;
 mod certificates;
 mod consent;
 mod results;

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use crypto::{Key, Scalar, merkle, shamir};
+use crypto::merkle;
 
 use crate::blame::Misbehaviour;
 use crate::client::bank::{Bank, blame};
+use crate::client::dealing::{self, Secrets};
 use crate::client::holdings::{Holdings, Shares};
 use crate::client::keyring::Keyring;
 use crate::client::offer::Sitting;
@@ -16,7 +17,7 @@ use crate::client::phase::collection::Collection;
 use crate::client::{Client, Contribution, Order, Task};
 use crate::event::ClientEvent;
 use crate::id::Seat;
-use crate::masking::{self, SecretKind};
+use crate::masking;
 use crate::message::{
     self, Complaint, EscrowBundle, EscrowHeader, Fault, IncomingShare, ToCoordinator,
 };
@@ -32,15 +33,6 @@ pub(crate) struct Escrow {
     contribution: Option<Contribution>,
     secrets: Secrets,
     uplink: Box<message::Escrow>,
-}
-
-/// This bank's own secrets of the attempt. r is not among them: once it is dealt and the box is
-/// sealed under it, its owner needs it no more.
-pub(crate) struct Secrets {
-    pub(crate) nonce: [u8; 32],
-    pub(crate) self_secret: Scalar,
-    pub(crate) own_shares: Shares,
-    pub(crate) round_keys: BTreeMap<Seat, Key>,
 }
 
 /// A member's escrow that does not hold: what is reported, and what is complained of.
@@ -72,7 +64,7 @@ impl Escrow {
         keyring
             .advance(round)
             .expect("the ratchet's reach was checked with the offer");
-        let (secrets, uplink) = deal(&sitting, &mut keyring, bank);
+        let (secrets, uplink) = dealing::deal(&sitting, &mut keyring, bank);
         let phase = Self {
             sitting,
             keyring,
@@ -256,116 +248,6 @@ fn check_length(what: &'static str, found: usize, expected: usize) -> Result<(),
         ));
     }
     Ok(())
-}
-
-/// M1: fresh secrets, shared out to the whole cohort; the pair keys in a box under r.
-fn deal(
-    sitting: &Sitting,
-    keyring: &mut Keyring,
-    bank: &mut Bank,
-) -> (Secrets, Box<message::Escrow>) {
-    let (context, seat) = (sitting.context, sitting.seat);
-    let seed = bank.seed.fork();
-    let nonce = seed.bytes32("escrow nonce", 0);
-    let self_secret = seed.scalar("self secret", 0);
-    let escrow_secret = seed.scalar("escrow secret", 0);
-    let round_keys = round_keys(sitting, keyring);
-    let commitments = round_keys
-        .values()
-        .map(masking::commitment)
-        .collect::<Vec<_>>();
-    let boxed = round_keys
-        .values()
-        .map(|key| Key::from_bytes(*key.expose()))
-        .collect::<Vec<_>>();
-    let escrow_box = masking::seal_box(&escrow_secret, &context, seat, &boxed);
-
-    let cohort = &sitting.manifest.cohort;
-    let last = cohort.iter().last().expect("we sit in the cohort");
-    let threshold = sitting.manifest.threshold;
-    let split =
-        |secret, label| shamir::split(secret, threshold, last.abscissa(), &seed.derive(label, 0));
-    let (of_self, of_escrow) = (
-        split(&self_secret, "self shares"),
-        split(&escrow_secret, "escrow shares"),
-    );
-    let mut own_shares = None;
-    let mut share_digests = Vec::with_capacity(cohort.len());
-    let mut sealed = Vec::with_capacity(cohort.len());
-    for to in cohort.iter() {
-        let index = usize::from(to.0);
-        let shares = Shares {
-            self_share: of_self[index].clone(),
-            escrow_share: of_escrow[index].clone(),
-        };
-        let Shares {
-            self_share,
-            escrow_share,
-        } = &shares;
-        share_digests.push(masking::share_digests(
-            &context,
-            seat,
-            to,
-            self_share,
-            escrow_share,
-        ));
-        // Nobody opens our own entry; it is sealed under a key of its own so that all are alike.
-        let key = keyring.chain_key(to).map_or_else(
-            || Key::from_bytes(seed.bytes32("own entry", 0)),
-            |chain_key| masking::share_key(chain_key, &context, seat, to, &nonce),
-        );
-        sealed.push(masking::seal_shares(
-            &key,
-            &context,
-            seat,
-            to,
-            self_share,
-            escrow_share,
-        ));
-        if to == seat {
-            own_shares = Some(shares);
-        }
-    }
-    let header = EscrowHeader {
-        context,
-        seat,
-        nonce,
-        self_secret: masking::secret_digest(SecretKind::SelfMask, &context, seat, &self_secret),
-        escrow_secret: masking::secret_digest(SecretKind::Escrow, &context, seat, &escrow_secret),
-        shares: masking::shares_root(&share_digests),
-        sealed: masking::sealed_digest(&sealed),
-        escrow_box: masking::box_digest(&escrow_box),
-        commitments: masking::commitments_digest(&commitments),
-    };
-    let header = Signed::sign(header, &bank.identity.key);
-    let uplink = message::Escrow {
-        header,
-        share_digests,
-        sealed,
-        escrow_box,
-        commitments,
-    };
-    let own_shares = own_shares.expect("we sit in the cohort");
-    (
-        Secrets {
-            nonce,
-            self_secret,
-            own_shares,
-            round_keys,
-        },
-        Box::new(uplink),
-    )
-}
-
-/// The attempt's key with every mask neighbour.
-fn round_keys(sitting: &Sitting, keyring: &mut Keyring) -> BTreeMap<Seat, Key> {
-    let mut keys = BTreeMap::new();
-    for peer in sitting.graph.neighbours(sitting.seat).iter() {
-        let chain_key = keyring.chain_key(peer);
-        let chain_key = chain_key.expect("the cohort was checked to be seats of the roster");
-        keys.insert(peer, masking::pair_round_key(chain_key, &sitting.context));
-    }
-    keys
 }
 
 /// What the host is asked for. The seed of its chance is ours alone: the coordinator, who knows

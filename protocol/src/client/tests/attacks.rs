@@ -3,7 +3,8 @@
 
 use crypto::Digest;
 
-use super::rig::{Answer, Attempted, Rig, bank_key, coordinator_key};
+use super::attempted::Attempted;
+use super::rig::{Answer, Rig, bank_key, coordinator_key};
 use crate::blame::{Misbehaviour, Refusal};
 use crate::fixture::{self, seats};
 use crate::id::{Attempt, EpochId, RoundId, Seat};

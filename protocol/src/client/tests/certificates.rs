@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use crypto::{Digest, Key, PublicBundle, Seed};
 
-use super::rig::{
-    Answer, Attempted, Rig, authority, bank_id, bank_key, contribution, identity, policy,
-};
+use super::attempted::Attempted;
+use super::rig::{Answer, Rig, authority, bank_id, bank_key, contribution, identity, policy};
 use crate::blame::{Misbehaviour, Refusal};
 use crate::client::Client;
 use crate::client::bank::Bank;

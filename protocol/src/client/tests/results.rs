@@ -2,7 +2,8 @@
 
 use crypto::Digest;
 
-use super::rig::{Answer, Attempted, Node, Rig, bank_key, coordinator_key, identity, policy};
+use super::attempted::Attempted;
+use super::rig::{Answer, Node, Rig, bank_key, coordinator_key, identity, policy};
 use crate::blame::Misbehaviour;
 use crate::client::{Client, RecoverError};
 use crate::credential::Identity;

@@ -197,6 +197,38 @@ fn what_binds_is_remembered_before_what_depends_on_it_is_said() {
     assert_eq!(answer.order, ["persist", "perform", "report", "send"]);
 }
 
+/// Endpoint compromise later: the chain keys move past a round as soon as it is revealed, given up
+/// after the acknowledgement, or decided without us.
+#[test]
+fn keys_of_a_round_that_is_over_are_gone() {
+    let holds = |rig: &mut Rig, seat: u16, round: u64| {
+        let keyring = rig.bank(seat).client.phase.keyring().unwrap();
+        keyring.reaches(RoundId(round))
+    };
+    let mut rig = Rig::agreed(6, fixture::risk());
+    let manifest = rig.manifest(3, 0, &seats(0..6));
+    let mut attempt = rig.open(&manifest);
+    rig.work(&attempt, &seats(0..6));
+    rig.collect(&mut attempt, &seats(0..5));
+    assert!(
+        !holds(&mut rig, 0, 2),
+        "joining a round gives up those before it"
+    );
+    rig.acknowledge(&mut attempt, &seats(0..5));
+    assert!(holds(&mut rig, 0, 3));
+    rig.reveal(&mut attempt, &seats(0..4));
+    assert!(!holds(&mut rig, 0, 3), "revealed");
+    rig.bank(4).client.handle_timeout(END);
+    assert!(!holds(&mut rig, 4, 3), "acknowledged and given up");
+    assert!(
+        holds(&mut rig, 5, 3),
+        "dropped out, and another attempt may come"
+    );
+    let result = rig.result(&attempt);
+    rig.bank(5).tell(ToClient::Result(Box::new(result)));
+    assert!(!holds(&mut rig, 5, 3), "decided");
+}
+
 #[test]
 fn masked_vector_waits_for_the_work_if_the_escrows_are_in_first() {
     let mut rig = Rig::agreed(5, fixture::risk());
