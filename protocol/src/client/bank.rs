@@ -38,7 +38,7 @@ pub(crate) struct Bank {
     pub(crate) acked: Option<Ack>,
     /// The last result applied: its place in the ledger is taken.
     pub(crate) applied: Option<RoundOutcome>,
-    pub(crate) seed: Seed,
+    seed: Seed,
     seatings: VecDeque<Arc<Seating>>,
     contexts: VecDeque<Context>,
     declined: Option<Declined>,
@@ -73,6 +73,14 @@ impl Bank {
     /// This bank's identity.
     pub(crate) fn id(&self) -> ClientId {
         self.identity.credential.unverified().id
+    }
+
+    /// Chance for one use. The seed moves on one way: who takes this machine tonight cannot draw
+    /// again what was drawn today, and the chain keys' ratchet is not in vain.
+    pub(crate) fn draw(&mut self) -> Seed {
+        let drawn = self.seed.derive("client/drawn", 0);
+        self.seed = self.seed.derive("client/next", 0);
+        drawn
     }
 
     /// Remembers a fact, durably before anything queued after it.

@@ -31,7 +31,7 @@ pub(crate) fn deal(
     bank: &mut Bank,
 ) -> (Secrets, Box<Escrow>) {
     let (context, seat) = (sitting.context, sitting.seat);
-    let seed = bank.seed.fork();
+    let seed = bank.draw();
     let nonce = seed.bytes32("escrow nonce", 0);
     let self_secret = seed.scalar("self secret", 0);
     let escrow_secret = seed.scalar("escrow secret", 0);

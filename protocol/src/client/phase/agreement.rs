@@ -53,7 +53,7 @@ impl Agreement {
         let (members, seat) = check_roster(now, roster, bank)?;
         let Roster { epoch, .. } = *roster.unverified();
         let root = roster.unverified().root();
-        let seed = bank.seed.fork();
+        let seed = bank.draw();
         let key = AgreementKey::generate(&seed.derive("agreement", 0));
         let nonce = seed.bytes32("bundle nonce", 0);
         let body = KeyBundle {
@@ -129,7 +129,7 @@ impl Agreement {
         bank: &mut Bank,
     ) -> Result<Exchange, Misbehaviour> {
         self.check_bundles(&bundles)?;
-        let seed = bank.seed.fork();
+        let seed = bank.draw();
         let mut chains = BTreeMap::new();
         let mut encapsulations = Vec::new();
         let above = bundles

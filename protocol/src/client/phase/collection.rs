@@ -212,7 +212,7 @@ fn encode(
         (
             Work::Pretrain(terms) | Work::Finetune(terms),
             Contribution::Update { delta, examples },
-        ) => vector::encode_update(&delta, examples, terms, bits, &bank.seed.fork()),
+        ) => vector::encode_update(&delta, examples, terms, bits, &bank.draw()),
         (Work::Risk(_) | Work::Evaluate(_), Contribution::Counts(counts)) => {
             vector::encode_counts(&counts, bits)
         }

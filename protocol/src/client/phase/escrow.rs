@@ -253,7 +253,7 @@ fn check_length(what: &'static str, found: usize, expected: usize) -> Result<(),
 /// What the host is asked for. The seed of its chance is ours alone: the coordinator, who knows
 /// the context, must not know which transactions a step was made of.
 fn order(sitting: &Sitting, bank: &mut Bank) -> Order {
-    let seed = bank.seed.fork().bytes32("local work", 0);
+    let seed = bank.draw().bytes32("local work", 0);
     let (seed, _) = seed.split_first_chunk().expect("32 bytes begin with 8");
     let parameters = sitting
         .plan
