@@ -1,0 +1,184 @@
+//! `History`: what became of every round, for the operator and for clients that are behind.
+//! Counts, names and public sums; nothing here decides anything.
+
+use std::collections::BTreeMap;
+
+use crypto::Digest;
+
+use crate::coordinator::round::Round;
+use crate::id::{RoundId, Seat, Seats};
+use crate::limits::{CATCH_UP_RESULTS_MAX, ROUNDS_LISTED_MAX};
+use crate::message::{Abandoned, Cause, RoundResult};
+use crate::operator::{RoundDetail, RoundEnd, RoundSummary};
+use crate::plan::Work;
+use crate::time::Time;
+use crate::{histogram, vector};
+
+/// What became of every round.
+#[derive(Default)]
+pub(crate) struct History {
+    rounds: Vec<Past>,
+    results: Vec<RoundResult>,
+}
+
+/// One round number, with its last attempt.
+struct Past {
+    summary: RoundSummary,
+    names: BTreeMap<Seat, String>,
+    survivors: Seats,
+    threshold: u16,
+    committed: Option<(usize, Digest)>,
+}
+
+impl History {
+    /// An attempt opened. It replaces an earlier one at the same number.
+    pub(crate) fn open(&mut self, round: &Round, opened: Time) {
+        let members = round
+            .cohort()
+            .iter()
+            .filter_map(|seat| round.members.at(seat));
+        let names = members.map(|member| (member.seat, member.name.clone()));
+        let past = Past {
+            summary: round.summary(opened),
+            names: names.collect(),
+            survivors: Seats::default(),
+            threshold: round.terms.threshold,
+            committed: None,
+        };
+        match self.rounds.last_mut() {
+            Some(last) if last.summary.round == past.summary.round => *last = past,
+            Some(_) | None => self.rounds.push(past),
+        }
+    }
+
+    /// U1 of the running attempt.
+    pub(crate) fn note_escrowed(&mut self, seats: &Seats) {
+        self.running(|past| past.summary.escrowed = count(seats));
+    }
+
+    /// A masked update of the running attempt came in.
+    pub(crate) fn note_bytes(&mut self, bytes: usize) {
+        self.running(|past| past.summary.bytes_in += bytes as u64);
+    }
+
+    /// U2 of the running attempt.
+    pub(crate) fn note_survivors(&mut self, seats: &Seats) {
+        self.running(|past| {
+            past.summary.survivors = count(seats);
+            past.survivors = seats.clone();
+        });
+    }
+
+    /// The running attempt ended without a result.
+    pub(crate) fn abandon(&mut self, closed: Time, cause: Cause) {
+        self.running(|past| {
+            past.summary.end = Some(RoundEnd::Abandoned(cause));
+            past.summary.closed = Some(closed);
+        });
+    }
+
+    /// The running attempt was committed; `head` is the ledger's after it. Where the attempt's
+    /// own records are gone, the result says who survived, and those at least had escrowed.
+    pub(crate) fn commit(&mut self, closed: Time, head: Digest, result: RoundResult) {
+        self.note_survivors(&result.survivors);
+        let place = self.results.len();
+        let bytes = result.survivors.len() * result.sum.len() * 4;
+        self.running(|past| {
+            let summary = &mut past.summary;
+            summary.escrowed = summary.escrowed.max(summary.survivors);
+            summary.bytes_in = summary.bytes_in.max(bytes as u64);
+            summary.end = Some(RoundEnd::Committed);
+            summary.closed = Some(closed);
+            past.committed = Some((place, head));
+        });
+        self.results.push(result);
+    }
+
+    /// When the last round opened.
+    pub(crate) fn last_opened(&self) -> Option<Time> {
+        Some(self.rounds.last()?.summary.opened)
+    }
+
+    /// The last attempt, if it ended without a result.
+    pub(crate) fn last_abandoned(&self) -> Option<Abandoned> {
+        let summary = &self.rounds.last()?.summary;
+        match summary.end? {
+            RoundEnd::Abandoned(cause) => Some(Abandoned {
+                round: summary.round,
+                attempt: summary.attempt,
+                cause,
+            }),
+            RoundEnd::Committed => None,
+        }
+    }
+
+    /// Results from this place on, as many as one answer holds.
+    pub(crate) fn results_from(&self, place: u64) -> impl Iterator<Item = &RoundResult> {
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        self.results.iter().skip(place).take(CATCH_UP_RESULTS_MAX)
+    }
+
+    /// The last rounds, newest first.
+    pub(crate) fn summaries(&self, most: u32) -> Vec<RoundSummary> {
+        let most = most.min(ROUNDS_LISTED_MAX) as usize;
+        let newest = self.rounds.iter().rev().take(most);
+        newest.map(|past| past.summary.clone()).collect()
+    }
+
+    /// Everything public about one round.
+    pub(crate) fn detail(&self, round: RoundId) -> Option<RoundDetail> {
+        let place = self
+            .rounds
+            .binary_search_by_key(&round, |past| past.summary.round);
+        let past = self.rounds.get(place.ok()?)?;
+        let names = |seats: &Seats| {
+            let names = seats
+                .iter()
+                .filter_map(|seat| past.names.get(&seat).cloned());
+            names.collect::<Vec<_>>()
+        };
+        let result = past
+            .committed
+            .and_then(|(place, _)| self.results.get(place));
+        let work = result.map(|result| (&result.plan.plan.unverified().work, &result.sum));
+        let update_norm = work.and_then(|(work, sum)| update_norm(work, sum));
+        let measures = work.and_then(|(work, sum)| match work {
+            Work::Evaluate(_) => Some(histogram::Measures::new(vector::payload(sum))),
+            Work::Pretrain(_) | Work::Finetune(_) | Work::Risk(_) => None,
+        });
+        Some(RoundDetail {
+            summary: past.summary.clone(),
+            cohort: past.names.values().cloned().collect(),
+            survivors: names(&past.survivors),
+            threshold: past.threshold,
+            head: past.committed.map(|(_, head)| head),
+            count: result.map(|result| vector::banks(&result.sum)),
+            update_norm,
+            measures,
+        })
+    }
+
+    fn running(&mut self, change: impl FnOnce(&mut Past)) {
+        if let Some(past) = self.rounds.last_mut() {
+            change(past);
+        }
+    }
+}
+
+fn count(seats: &Seats) -> u16 {
+    u16::try_from(seats.len()).unwrap_or(u16::MAX)
+}
+
+/// L2 norm of a training round's mean update.
+fn update_norm(work: &Work, sum: &[i32]) -> Option<f64> {
+    match work {
+        Work::Pretrain(training) | Work::Finetune(training) => {
+            let mean = vector::mean_update(sum, training);
+            let squares = mean
+                .iter()
+                .map(|&value| f64::from(value) * f64::from(value));
+            Some(squares.sum::<f64>().sqrt())
+        }
+        Work::Risk(_) | Work::Evaluate(_) => None,
+    }
+}

@@ -1,0 +1,37 @@
+//! Rest: no plan waits, or too many rounds were burnt. Only the operator ends it, by adopting a
+//! plan; clients that check in still get the results they lack.
+
+use crate::coordinator::desk::Desk;
+use crate::coordinator::epoch::Member;
+use crate::coordinator::phase::Stage;
+use crate::message::ToClient;
+use crate::record::CoordinatorRecord;
+use crate::time::Time;
+
+/// Nothing to run.
+pub(crate) struct Rest;
+
+impl Stage for Rest {
+    fn step(&self) -> (&'static str, u8) {
+        ("rest", 0)
+    }
+
+    fn ends(&self, _desk: &Desk) -> Option<Time> {
+        None
+    }
+
+    fn conclude(&self, _desk: &mut Desk) -> Option<CoordinatorRecord> {
+        None
+    }
+
+    fn nudge(&self, to: &Member, desk: &mut Desk) {
+        nudge_between_rounds(to, desk);
+    }
+}
+
+/// Between two rounds a member may lack only the news that its attempt was abandoned.
+pub(super) fn nudge_between_rounds(to: &Member, desk: &mut Desk) {
+    if let Some(abandoned) = desk.history.last_abandoned() {
+        desk.out.send(to.id, ToClient::Abandoned(abandoned));
+    }
+}

@@ -1,0 +1,160 @@
+//! `Opened`: the secrets that t reveals open, each held against what its owner signed, and the
+//! masks taken off with them. A survivor's b gives its self mask; the key of an absent member's
+//! pair comes from its escrow box, or from the other side of the pair.
+
+use std::collections::BTreeMap;
+
+use crypto::{Digest, Key, Lagrange, Scalar, mask};
+
+use crate::coordinator::survived::Survived;
+use crate::id::{Seat, Seats};
+use crate::masking::{self, SecretKind};
+use crate::message::Reveal;
+
+/// What t reveals open.
+pub(super) struct Opened {
+    self_secrets: Vec<(Seat, Scalar)>,
+    escrow_secrets: Vec<(Seat, Scalar)>,
+    pairs: Vec<Pair>,
+}
+
+/// The key between a survivor and an absent member, as the survivor used it.
+struct Pair {
+    survivor: Seat,
+    absent: Seat,
+    key: Key,
+}
+
+impl Opened {
+    /// Opens everything that is needed.
+    ///
+    /// # Errors
+    /// The members whose escrows do not open what they signed.
+    pub(super) fn new(
+        survived: &Survived,
+        reveals: &BTreeMap<Seat, Reveal>,
+    ) -> Result<Self, Seats> {
+        let abscissae: Vec<_> = reveals.keys().map(|seat| seat.abscissa()).collect();
+        let lagrange = Lagrange::new(&abscissae).expect("responders are distinct seats");
+        let combine = |place: usize, shares: fn(&Reveal) -> &[Scalar]| {
+            let shares = reveals
+                .values()
+                .map(|reveal| shares(reveal).get(place).cloned());
+            Some(lagrange.combine(&shares.collect::<Option<Vec<_>>>()?))
+        };
+        let mut opened = Self {
+            self_secrets: Vec::new(),
+            escrow_secrets: Vec::new(),
+            pairs: Vec::new(),
+        };
+        let mut cheats = Vec::new();
+        for (place, seat) in survived.survivors.iter().enumerate() {
+            let secret = combine(place, |reveal| &reveal.self_shares);
+            match secret.filter(|b| is_signed(survived, SecretKind::SelfMask, seat, b)) {
+                Some(secret) => opened.self_secrets.push((seat, secret)),
+                None => cheats.push(seat),
+            }
+        }
+        for (place, seat) in survived.absent().iter().enumerate() {
+            let secret = combine(place, |reveal| &reveal.escrow_shares);
+            let secret = secret.filter(|r| is_signed(survived, SecretKind::Escrow, seat, r));
+            match pairs(survived, reveals, (place, seat), secret.as_ref()) {
+                Some(pairs) => opened.pairs.extend(pairs),
+                None => cheats.push(seat),
+            }
+            opened
+                .escrow_secrets
+                .extend(secret.map(|secret| (seat, secret)));
+        }
+        if cheats.is_empty() {
+            return Ok(opened);
+        }
+        Err(cheats.into_iter().collect())
+    }
+
+    /// The digest of what was opened, for audits.
+    pub(super) fn digest(&self) -> Digest {
+        masking::revealed_digest(&self.self_secrets, &self.escrow_secrets)
+    }
+
+    /// Takes the survivors' self masks, and their masks with the absent, off the running sum.
+    pub(super) fn unmask(&self, survived: &Survived, sum: &mut [u32]) {
+        let context = &survived.round.context;
+        for (seat, secret) in &self.self_secrets {
+            let key = masking::self_mask_key(secret, context, *seat);
+            mask::apply(&key, mask::Sign::Minus, sum);
+        }
+        for pair in &self.pairs {
+            let (lower, upper) = if pair.survivor < pair.absent {
+                (pair.survivor, pair.absent)
+            } else {
+                (pair.absent, pair.survivor)
+            };
+            let (Some(lower), Some(upper)) = (survived.nonce(lower), survived.nonce(upper)) else {
+                unreachable!("both sides of a pair escrowed");
+            };
+            let key = masking::pair_mask_key(&pair.key, lower, upper);
+            // The lower seat of a pair adds the mask, the upper takes it away.
+            let off = if pair.survivor < pair.absent {
+                mask::Sign::Minus
+            } else {
+                mask::Sign::Plus
+            };
+            mask::apply(&key, off, sum);
+        }
+    }
+}
+
+/// Whether an opened secret is the one its owner signed (H(b), H(r)).
+fn is_signed(survived: &Survived, kind: SecretKind, seat: Seat, secret: &Scalar) -> bool {
+    let Some(escrow) = survived.escrows.get(&seat) else {
+        return false;
+    };
+    let header = escrow.header.unverified();
+    let signed = match kind {
+        SecretKind::SelfMask => header.self_secret,
+        SecretKind::Escrow => header.escrow_secret,
+    };
+    masking::secret_digest(kind, &survived.round.context, seat, secret) == signed
+}
+
+/// The keys of an absent member with all its surviving neighbours: from its box where that opens
+/// and holds what the neighbour committed to, from the neighbour itself otherwise. None where one
+/// has no source.
+fn pairs(
+    survived: &Survived,
+    reveals: &BTreeMap<Seat, Reveal>,
+    (place, absent): (usize, Seat),
+    secret: Option<&Scalar>,
+) -> Option<Vec<Pair>> {
+    let neighbours = survived.round.graph.neighbours(absent);
+    let escrow = survived.escrows.get(&absent)?;
+    let context = &survived.round.context;
+    let boxed = secret.and_then(|secret| {
+        let count = neighbours.len();
+        masking::open_box(secret, context, absent, &escrow.escrow_box, count)
+    });
+    let mut boxed = boxed.unwrap_or_default().into_iter();
+    let mut pairs = Vec::new();
+    for survivor in neighbours.iter() {
+        let from_box = boxed.next();
+        if !survived.survivors.contains(survivor) {
+            continue;
+        }
+        let committed = survived.commitment(survivor, absent);
+        let from_box = from_box.filter(|key| Some(masking::commitment(key)) == committed);
+        // The reveal's own key was held against the same commitment when it came.
+        let from_survivor = || {
+            let reveal = reveals.get(&survivor)?;
+            let key = *reveal.pair_keys.get(place)?;
+            key.map(Key::from_bytes)
+        };
+        let key = from_box.or_else(from_survivor)?;
+        pairs.push(Pair {
+            survivor,
+            absent,
+            key,
+        });
+    }
+    Some(pairs)
+}

@@ -1,0 +1,134 @@
+//! Recovery: the same records through the same diagram, from nothing. A fresh start is recovery
+//! from no records. What was said and reported meanwhile is not said again: the level-triggered
+//! nudges tell every client that checks in what it lacks.
+//!
+//! Every phase that a replayed record enters gets its whole span again from the moment of
+//! recovery, but never beyond the end that the round's manifest told the clients. Who is here,
+//! who declined and who complained is not remembered: clients say it again.
+
+use crypto::VerifyKey;
+
+use crate::coordinator::desk::Desk;
+use crate::coordinator::phase::Phase;
+use crate::coordinator::{Coordinator, Settings};
+use crate::credential::{CredentialError, Identity, Role};
+use crate::event::CoordinatorEvent;
+use crate::ledger::LedgerError;
+use crate::message::RoundResult;
+use crate::party::Outbox;
+use crate::plan::SignedPlan;
+use crate::record::CoordinatorRecord;
+use crate::signed::Signed;
+use crate::time::Time;
+
+impl Coordinator {
+    /// The coordinator that wrote these records, ready to finish what runs.
+    ///
+    /// # Errors
+    /// [`RecoverError`]: the identity is no coordinator's, or the records are not ours.
+    pub fn recover(
+        identity: Identity,
+        settings: Settings,
+        records: impl IntoIterator<Item = CoordinatorRecord>,
+        now: Time,
+    ) -> Result<Self, RecoverError> {
+        let credential = &identity.credential;
+        let credential = identity
+            .authority
+            .admit(credential, Role::Coordinator, now)?;
+        if credential.key != identity.key.verify_key() {
+            return Err(RecoverError::Key);
+        }
+        let mut desk = Desk::new(identity, settings, now);
+        let mut phase = Phase::default();
+        for record in records {
+            phase = phase.apply(resigned(record, &desk), &mut desk)?;
+        }
+        desk.out = Outbox::default();
+        let mut coordinator = Self { phase, desk };
+        coordinator.settle();
+        Ok(coordinator)
+    }
+}
+
+impl Desk {
+    /// A plan joins the queue. A start is what the operator says after a halt.
+    pub(crate) fn adopt(&mut self, plan: SignedPlan) -> Result<(), RecoverError> {
+        let adopted = self.plans.adopt(plan).ok_or(RecoverError::Plan)?;
+        let (name, kind) = (adopted.plan().name.clone(), adopted.plan().work.kind());
+        self.out.report(CoordinatorEvent::PlanAdopted(name, kind));
+        self.burnt = 0;
+        Ok(())
+    }
+}
+
+/// Our own signatures, renewed where they are a former key's: clients know only today's.
+fn resigned(record: CoordinatorRecord, desk: &Desk) -> CoordinatorRecord {
+    let CoordinatorRecord::Committed(at, result) = record else {
+        return record;
+    };
+    let key = &desk.identity.key;
+    let is_ours = |key: &VerifyKey| {
+        result.outcome.clone().verify(key).is_ok() && result.manifest.clone().verify(key).is_ok()
+    };
+    if is_ours(&key.verify_key()) {
+        return CoordinatorRecord::Committed(at, result);
+    }
+    let resigned = RoundResult {
+        outcome: Signed::sign(result.outcome.unverified().clone(), key),
+        manifest: Signed::sign(result.manifest.unverified().clone(), key),
+        ..*result
+    };
+    CoordinatorRecord::Committed(at, Box::new(resigned))
+}
+
+/// Why there is no coordinator.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The credential is not a coordinator's, or not today's.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The credential is for another key.
+    #[error("credential names another key than the one given")]
+    Key,
+    /// An adopted plan whose signature does not verify.
+    #[error("adopted plan is not signed by its operator")]
+    Plan,
+    /// A result that is not the next one.
+    #[error("committed result: {0}")]
+    Ledger(#[from] LedgerError),
+    /// A record that no such sequence of phases writes.
+    #[error("record of {record} found in phase {phase}")]
+    Misplaced {
+        /// The record.
+        record: &'static str,
+        /// The phase that the records before it lead to.
+        phase: &'static str,
+    },
+}
+
+impl RecoverError {
+    pub(crate) fn misplaced(record: &CoordinatorRecord, phase: &'static str) -> Self {
+        let record = match record {
+            CoordinatorRecord::PlanAdopted(_) => "an adopted plan",
+            CoordinatorRecord::PlanEnded(_) => "an ended plan",
+            CoordinatorRecord::Barred(_) => "a barred client",
+            CoordinatorRecord::EpochOpened(_) => "an opened epoch",
+            CoordinatorRecord::KeyBundle(_) => "a key bundle",
+            CoordinatorRecord::Encapsulations(_) => "encapsulations",
+            CoordinatorRecord::EpochAgreed(_) => "an agreed epoch",
+            CoordinatorRecord::EpochAbandoned(_) => "an abandoned epoch",
+            CoordinatorRecord::RoundOpened(..) => "an opened round",
+            CoordinatorRecord::Escrow(_) => "an escrow",
+            CoordinatorRecord::Escrowed(_) => "the escrowed",
+            CoordinatorRecord::Masked(_) => "a masked update",
+            CoordinatorRecord::Survived(_) => "the survivors",
+            CoordinatorRecord::Ack(_) => "an acknowledgement",
+            CoordinatorRecord::Acknowledged(_) => "the acknowledgements",
+            CoordinatorRecord::Reveal(_) => "a reveal",
+            CoordinatorRecord::Committed(..) => "a result",
+            CoordinatorRecord::Abandoned(..) => "an abandoned attempt",
+        };
+        Self::Misplaced { record, phase }
+    }
+}
