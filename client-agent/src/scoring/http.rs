@@ -1,27 +1,21 @@
 //! The socket's side of `POST /v1/score`: a bounded body in, an answer or a problem document
-//! out. What a body means is in `request.rs`.
+//! out. What a body means is in `request.rs`; the route to here is in `door.rs`.
 
 use std::time::Instant;
 
+use axum::Json;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 
+use super::Scoring;
 use super::answer::Answer;
 use super::problem::Problem;
 use super::request::{BODY_BYTES_MAX, too_large};
-use super::Scoring;
 
-pub(super) fn router(scoring: Scoring) -> Router {
-    Router::new().route("/v1/score", post(handle_score)).with_state(scoring)
-}
-
-async fn handle_score(State(scoring): State<Scoring>, body: Body) -> Response {
+pub(super) async fn handle_score(scoring: &Scoring, body: Body) -> Response {
     let arrived = Instant::now();
-    match score(&scoring, body, arrived).await {
+    match score(scoring, body, arrived).await {
         Ok(answer) => Json(answer).into_response(),
         Err(problem) => problem.into_response(),
     }
@@ -34,15 +28,17 @@ async fn score(scoring: &Scoring, body: Body, arrived: Instant) -> Result<Answer
         return Err(too_large());
     }
     // Where the connection broke, nobody reads what it is called.
-    let body = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| too_large())?;
+    let body = axum::body::to_bytes(body, BODY_BYTES_MAX)
+        .await
+        .map_err(|_| too_large())?;
     let waiting = scoring.enqueue(&body, arrived)?;
     waiting.await.unwrap_or_else(|_| Err(scoring.stopped()))
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status)
-            .expect("the table of problems holds valid statuses");
+        let status =
+            StatusCode::from_u16(self.status).expect("the table of problems holds valid statuses");
         let mut response = (status, Json(&self)).into_response();
         let headers = response.headers_mut();
         let kind = header::HeaderValue::from_static("application/problem+json");

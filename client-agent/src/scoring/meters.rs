@@ -50,17 +50,37 @@ impl Meters {
         telemetry.register(|registry| {
             let r = registry.sub_registry_with_prefix("phalanx");
             let requests = inner.requests.clone();
-            r.register("score_requests", "Requests answered, by mode and outcome", requests);
+            r.register(
+                "score_requests",
+                "Requests answered, by mode and outcome",
+                requests,
+            );
             r.register("decisions", "Decisions taken", inner.decisions.clone());
-            r.register("score_errors", "Requests refused, by type", inner.errors.clone());
+            r.register(
+                "score_errors",
+                "Requests refused, by type",
+                inner.errors.clone(),
+            );
             let latency = inner.latency.clone();
-            r.register("score_latency_seconds", "Arrival to durable answer", latency);
+            r.register(
+                "score_latency_seconds",
+                "Arrival to durable answer",
+                latency,
+            );
             let replayed = inner.replayed.clone();
             r.register("score_replayed", "Answers given again to a retry", replayed);
             let version = inner.version.clone();
-            r.register("model_version", "Ledger length of the live model; 0 is none", version);
+            r.register(
+                "model_version",
+                "Ledger length of the live model; 0 is none",
+                version,
+            );
             let depth = inner.depth.clone();
-            r.register("score_queue_depth", "Requests waiting for the worker", depth);
+            r.register(
+                "score_queue_depth",
+                "Requests waiting for the worker",
+                depth,
+            );
         });
         Self(Arc::new(inner))
     }
@@ -104,7 +124,10 @@ impl Meters {
     }
 
     fn decided(&self, decision: Decision) {
-        self.0.decisions.get_or_create(&[("decision", decision.word())]).inc();
+        self.0
+            .decisions
+            .get_or_create(&[("decision", decision.word())])
+            .inc();
     }
 }
 

@@ -155,7 +155,13 @@ mod tests {
     fn words_are_those_of_the_document() {
         use ProblemType::*;
         let all = [
-            Schema, MissingField, PanDetected, TooFuture, TxnIdConflict, TooLarge, Overloaded,
+            Schema,
+            MissingField,
+            PanDetected,
+            TooFuture,
+            TxnIdConflict,
+            TooLarge,
+            Overloaded,
             Unavailable,
         ];
         let table = include_str!("problem.rs");

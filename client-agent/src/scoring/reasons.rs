@@ -23,7 +23,9 @@ pub(super) fn explain(
     };
     groups.retain(|(_, weight)| *weight > 0.0);
     groups.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    let known = groups.into_iter().filter_map(|(group, weight)| Some((kind(&group)?, weight)));
+    let known = groups
+        .into_iter()
+        .filter_map(|(group, weight)| Some((kind(&group)?, weight)));
     known
         .take(REASONS_MAX)
         .zip(1..)
@@ -120,12 +122,16 @@ fn weightiest(
         return schema.position(name);
     }
     let columns = schema.indices(|role| group_of(role) == kind.group);
-    let rows: Vec<f32> =
-        columns.iter().flat_map(|&column| occluded(schema, vector, column)).collect();
+    let rows: Vec<f32> = columns
+        .iter()
+        .flat_map(|&column| occluded(schema, vector, column))
+        .collect();
     let scores = scorer.score(&rows).ok()?;
     // Without the column the logit falls deepest where the column adds most.
     let deepest = columns.into_iter().zip(scores);
-    deepest.min_by(|(_, one), (_, other)| one.logit.total_cmp(&other.logit)).map(|(at, _)| at)
+    deepest
+        .min_by(|(_, one), (_, other)| one.logit.total_cmp(&other.logit))
+        .map(|(at, _)| at)
 }
 
 /// The vector with one column neutral, and derived columns made from what is left.
@@ -175,7 +181,10 @@ fn told(
     };
     let observed = figure(explanation.observed);
     let usual = explanation.usual.map(figure);
-    let against = usual.as_ref().map(|usual| format!(", usually {usual}")).unwrap_or_default();
+    let against = usual
+        .as_ref()
+        .map(|usual| format!(", usually {usual}"))
+        .unwrap_or_default();
     Reason {
         code: kind.code.to_owned(),
         rank,
@@ -245,7 +254,7 @@ fn figure(measure: Measure, value: f64) -> String {
         Measure::Hours => format!("{:.1} d", value / 24.0),
         Measure::HourOfDay => {
             let minutes = (value * 60.0).floor().rem_euclid(1440.0);
-            format!("{:02}:{:02} UTC", (minutes / 60.0).floor(), minutes % 60.0)
+            format!("{:02}:{:02}", (minutes / 60.0).floor(), minutes % 60.0)
         }
         Measure::Count if (value - value.round()).abs() < 0.05 => format!("{:.0}", value.round()),
         Measure::Count => format!("{value:.1}"),
@@ -259,3 +268,65 @@ fn figure(measure: Measure, value: f64) -> String {
 
 /// More than four facts explain nothing to a person.
 const REASONS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use model::{Calibration, NetworkSize, genesis, layout};
+
+    use super::*;
+
+    #[test]
+    fn every_group_of_the_model_has_a_code_and_a_column() {
+        let schema = FeatureSchema::standard();
+        let size = NetworkSize::default();
+        let flat = genesis(&layout(&schema, size), 1);
+        let scorer = Scorer::new(&schema, size, &flat, Calibration::default()).unwrap();
+        let row = FeatureVector(vec![0.5; schema.len()]);
+        let groups = scorer.contributions(&row.0).unwrap();
+        assert_eq!(groups.len(), KINDS.len());
+        for (group, _) in groups {
+            let kind = kind(&group).unwrap();
+            let column = weightiest(&scorer, &schema, kind, &row).unwrap();
+            assert_eq!(group_of(&schema.columns[column].role), group);
+        }
+    }
+
+    #[test]
+    fn every_column_of_the_standard_schema_has_words() {
+        for column in FeatureSchema::standard().columns {
+            let words = words(&column.name);
+            let is_derived = matches!(column.role, Role::Derived { .. });
+            assert!(
+                is_derived || words != column.name || words == "amount",
+                "{}",
+                column.name
+            );
+        }
+        assert_eq!(
+            words("card_count_7d"),
+            "payments of this card within 7 days"
+        );
+        assert_eq!(
+            words("shared_smooth_rate_21d"),
+            "smoothed share of frauds here within 21 days"
+        );
+        assert_eq!(words("category_digital_goods"), "category digital goods:");
+    }
+
+    #[test]
+    fn figures_carry_their_units() {
+        let said = |measure, value| figure(measure, value);
+        assert_eq!(said(Measure::Amount, 1840.0), "1840.00");
+        assert_eq!(said(Measure::Hours, 0.25), "15 min");
+        assert_eq!(said(Measure::Hours, 30.0), "30.0 h");
+        assert_eq!(said(Measure::Hours, 72.0), "3.0 d");
+        assert_eq!(said(Measure::HourOfDay, 3.2), "03:12");
+        assert_eq!(said(Measure::HourOfDay, 23.9999), "23:59");
+        assert_eq!(
+            [3.0, 2.5].map(|count| said(Measure::Count, count)),
+            ["3", "2.5"]
+        );
+        assert_eq!(said(Measure::Share, 0.125), "12.50 %");
+        assert_eq!(said(Measure::Flag, 1.0), "yes");
+    }
+}

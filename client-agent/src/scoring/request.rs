@@ -8,8 +8,7 @@ use serde_json::{Map, Value};
 
 use super::problem::{Problem, ProblemType};
 
-/// A request that passed the door.
-#[derive(Debug)]
+/// A request that passed the door. No `Debug`: a payment is never logged.
 pub(super) struct Request {
     pub(super) transaction: Transaction,
     pub(super) purpose: Purpose,
@@ -119,9 +118,8 @@ fn check_schema(value: Option<Value>) -> Result<(), Problem> {
 }
 
 fn raw(txn: &Value) -> Result<RawTransaction, Problem> {
-    RawTransaction::deserialize(txn).map_err(|_| {
-        Problem::of_field(ProblemType::Schema, "txn", kind_of(txn), "a JSON object")
-    })
+    RawTransaction::deserialize(txn)
+        .map_err(|_| Problem::of_field(ProblemType::Schema, "txn", kind_of(txn), "a JSON object"))
 }
 
 /// Fields that nobody reads are let through, but not with a card number in them: it would be in
@@ -149,7 +147,9 @@ fn holds_pan(value: &Value) -> bool {
                 Some(real as i64)
             });
             whole.is_some_and(|whole| !TIMES_MS.contains(&whole) && is_pan_number(whole))
-                || number.as_u64().is_some_and(|whole| is_pan_like(&whole.to_string()))
+                || number
+                    .as_u64()
+                    .is_some_and(|whole| is_pan_like(&whole.to_string()))
                     && whole.is_none()
         }
         Value::String(text) => {
@@ -157,20 +157,27 @@ fn holds_pan(value: &Value) -> bool {
             !is_time && is_pan_like(text)
         }
         Value::Array(values) => values.iter().any(holds_pan),
-        Value::Object(map) => map.iter().any(|(name, value)| {
-            is_sensitive_name(name) || is_pan_like(name) || holds_pan(value)
-        }),
+        Value::Object(map) => map
+            .iter()
+            .any(|(name, value)| is_sensitive_name(name) || is_pan_like(name) || holds_pan(value)),
     }
 }
 
 fn refuse_future(transaction: &Transaction, now_ms: u64) -> Result<(), Problem> {
-    let ahead_ms = transaction.ts.saturating_sub(i64::try_from(now_ms).unwrap_or(i64::MAX));
+    let ahead_ms = transaction
+        .ts
+        .saturating_sub(i64::try_from(now_ms).unwrap_or(i64::MAX));
     if ahead_ms <= FUTURE_MS_MAX {
         return Ok(());
     }
     let found = format!("a time {} s ahead of this machine's clock", ahead_ms / 1000);
     let expected = format!("at most {} s", FUTURE_MS_MAX / 1000);
-    Err(Problem::of_field(ProblemType::TooFuture, "ts", &found, &expected))
+    Err(Problem::of_field(
+        ProblemType::TooFuture,
+        "ts",
+        &found,
+        &expected,
+    ))
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -193,3 +200,96 @@ const FUTURE_MS_MAX: i64 = 5 * 60_000;
 /// Thirteen digits below every number that the schemes issue: times in milliseconds, which pass
 /// the Luhn check by accident in one case of ten.
 const TIMES_MS: std::ops::Range<i64> = 1_000_000_000_000..4_000_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW_MS: u64 = 1_772_000_000_000;
+
+    fn body() -> Value {
+        json!({"txn": {
+            "txn_id": "t1", "ts": 1_771_999_000_000_i64, "rail": "card", "amount_minor": 1250,
+            "currency": "EUR", "account_tok": "a1",
+        }})
+    }
+
+    fn parse(body: &Value) -> Result<Request, Problem> {
+        Request::parse(&serde_json::to_vec(body).unwrap(), NOW_MS)
+    }
+
+    fn refused(change: impl FnOnce(&mut Value)) -> Problem {
+        let mut body = body();
+        change(&mut body);
+        parse(&body).err().unwrap()
+    }
+
+    #[test]
+    fn order_blanks_and_unknown_fields_do_not_reach_the_digest() {
+        let plain = parse(&body()).ok().unwrap();
+        let text = br#" {"purpose":"advice", "colour": {"deep": [1]}, "schema": "txn.v1", "txn":
+            {"shape": null, "currency":"eur", "account_tok":"a1","amount_minor":1250, "rail":"card",
+            "ts":"2026-02-25T05:56:40Z", "txn_id":"t1"}}"#;
+        let other = Request::parse(text, NOW_MS).ok().unwrap();
+        assert_eq!(plain.digest, other.digest);
+        assert_eq!((plain.unknown_fields, other.unknown_fields), (0, 2));
+        assert_eq!(
+            (plain.purpose, other.purpose),
+            (Purpose::Authorise, Purpose::Advice)
+        );
+        let mut dearer = body();
+        dearer["txn"]["amount_minor"] = json!(1251);
+        assert_ne!(plain.digest, parse(&dearer).ok().unwrap().digest);
+    }
+
+    #[test]
+    fn each_refusal_names_the_field_what_was_found_and_what_was_expected() {
+        let problem = refused(|body| body["txn"]["amount_minor"] = json!("much"));
+        assert_eq!((problem.kind, problem.status), (ProblemType::Schema, 400));
+        assert_eq!(problem.field.as_deref(), Some("amount_minor"));
+        assert_eq!(problem.found.as_deref(), Some("much"));
+        assert!(problem.expected.unwrap().starts_with("a whole number"));
+        let missing = refused(|body| drop(body["txn"].as_object_mut().unwrap().remove("ts")));
+        assert_eq!(
+            (missing.kind, missing.field.unwrap()),
+            (ProblemType::MissingField, "ts".into())
+        );
+        let no_txn = refused(|body| *body = json!({"txn_id": "t1"}));
+        assert_eq!(
+            (no_txn.kind, no_txn.field.unwrap()),
+            (ProblemType::MissingField, "txn".into())
+        );
+        for (field, value) in [("purpose", json!("play")), ("schema", json!("txn.v9"))] {
+            let problem = refused(|body| body[field] = value);
+            assert_eq!(
+                (problem.kind, problem.field.unwrap()),
+                (ProblemType::Schema, field.into())
+            );
+        }
+    }
+
+    #[test]
+    fn a_payment_of_the_future_is_refused_from_five_minutes_on() {
+        let at = |ahead: i64| {
+            let mut body = body();
+            body["txn"]["ts"] = json!(i64::try_from(NOW_MS).unwrap() + ahead);
+            parse(&body)
+        };
+        assert!(at(FUTURE_MS_MAX).is_ok());
+        let problem = at(FUTURE_MS_MAX + 1).err().unwrap();
+        assert_eq!(problem.kind, ProblemType::TooFuture);
+        assert_eq!(problem.field.as_deref(), Some("ts"));
+    }
+
+    #[test]
+    fn times_in_unknown_fields_are_no_card_numbers() {
+        // Passes the Luhn check, and is a Thursday in 2026.
+        assert!(is_pan_number(1_772_000_000_006));
+        let mut body = body();
+        body["received_ms"] = json!(1_772_000_000_006_i64);
+        body["txn"]["sent_ms"] = json!("1772000000006");
+        assert_eq!(parse(&body).ok().unwrap().unknown_fields, 2);
+    }
+}

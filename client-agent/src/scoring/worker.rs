@@ -64,7 +64,9 @@ impl Worker {
     /// Works until the last handle is dropped and the queue is empty.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
         while let Ok(first) = queue.recv() {
-            let batch = std::iter::once(first).chain(queue.try_iter()).take(BATCH_MAX);
+            let batch = std::iter::once(first)
+                .chain(queue.try_iter())
+                .take(BATCH_MAX);
             let ready: Vec<Ready> = batch.filter_map(|job| self.handle_job(job)).collect();
             self.answer(ready);
         }
@@ -72,10 +74,18 @@ impl Worker {
 
     fn handle_job(&mut self, job: Job) -> Option<Ready> {
         match job {
-            Job::Score { request, arrived, reply } => {
+            Job::Score {
+                request,
+                arrived,
+                reply,
+            } => {
                 self.meters.taken();
                 let outcome = self.handle_request(&request);
-                Some(Ready { outcome, arrived, reply })
+                Some(Ready {
+                    outcome,
+                    arrived,
+                    reply,
+                })
             }
             Job::Install(slot, installed) => {
                 self.install(slot, installed);
@@ -115,7 +125,9 @@ impl Worker {
                 .expect("an answer has text keys and plain values"),
             vector: vector.0,
         };
-        self.journal.append(&entry).map_err(|error| undurable(&error))?;
+        self.journal
+            .append(&entry)
+            .map_err(|error| undurable(&error))?;
         Ok((answer, Outcome::Scored))
     }
 
@@ -142,7 +154,11 @@ impl Worker {
             }),
             model: judged.map(|(live, _)| live.name.clone()),
             shadow: self.shadow(vector),
-            mode: if judged.is_some() { Mode::Full } else { Mode::Fallback },
+            mode: if judged.is_some() {
+                Mode::Full
+            } else {
+                Mode::Fallback
+            },
             replayed: false,
             unknown_fields: request.unknown_fields,
             latency_us: 0,
@@ -167,14 +183,17 @@ impl Worker {
     fn shadow(&self, vector: &FeatureVector) -> Option<Shadow> {
         let local = self.local.as_deref()?;
         let columns = &self.encoder.schema().columns;
-        let own = columns.iter().zip(&vector.0).map(|(column, &value)| match column.role {
-            Role::SharedRisk => 0.0,
-            Role::Event(_)
-            | Role::Context
-            | Role::Derived { .. }
-            | Role::Window
-            | Role::OwnRisk => value,
-        });
+        let own = columns
+            .iter()
+            .zip(&vector.0)
+            .map(|(column, &value)| match column.role {
+                Role::SharedRisk => 0.0,
+                Role::Event(_)
+                | Role::Context
+                | Role::Derived { .. }
+                | Role::Window
+                | Role::OwnRisk => value,
+            });
         let judged = self.ask(&local.scorer, &own.collect::<Vec<f32>>())?;
         Some(Shadow {
             bundle: "local".to_owned(),
@@ -186,7 +205,10 @@ impl Worker {
     /// A model that refuses the numbers, or answers with none, counts as no model: a payment is
     /// answered in any case.
     fn ask(&self, scorer: &Scorer, values: &[f32]) -> Option<Score> {
-        let judged = scorer.score(values).ok().and_then(|scores| scores.first().copied());
+        let judged = scorer
+            .score(values)
+            .ok()
+            .and_then(|scores| scores.first().copied());
         let judged = judged.filter(|judged| judged.probability.is_finite());
         if judged.is_none() {
             self.meters.model_refused();
@@ -208,7 +230,12 @@ impl Worker {
     fn answer(&mut self, ready: Vec<Ready>) {
         let settled = self.journal.settle();
         self.scored.store(self.journal.len(), Ordering::Relaxed);
-        for Ready { outcome, arrived, reply } in ready {
+        for Ready {
+            outcome,
+            arrived,
+            reply,
+        } in ready
+        {
             let outcome = match (&settled, outcome) {
                 (Err(error), Ok(_)) => Err(undurable(error)),
                 (Ok(()) | Err(_), outcome) => outcome,
@@ -240,7 +267,10 @@ fn replay(entry: &Entry, request: &Request) -> Result<(Answer, Outcome), Problem
     }
     let stored: Result<Answer, _> = serde_json::from_str(&entry.answer);
     let mut answer = stored.map_err(|_| {
-        Problem::new(ProblemType::Unavailable, "the journal's answer cannot be read")
+        Problem::new(
+            ProblemType::Unavailable,
+            "the journal's answer cannot be read",
+        )
     })?;
     answer.replayed = true;
     Ok((answer, Outcome::Replayed))

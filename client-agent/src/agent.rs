@@ -1,0 +1,349 @@
+//! `Agent`: starts everything in its order, carries the client party, and leaves in order.
+//! Health answers first, then the history is read, then scoring opens, and only then does the
+//! agent dial out: a bank is of use to its customers before it is of use to the federation.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use features::FeatureEncoder;
+use host::clock::Clock;
+use host::disk::{DiskError, RecordLog, Store};
+use host::drive::{Body, Input, drive};
+use host::entropy::{self, EntropyError};
+use host::identity::{Identity, IdentityError};
+use host::quic::{Dialer, LinkError};
+use host::shutdown::Shutdown;
+use host::telemetry::{Telemetry, serve};
+use protocol::client::{Client, Outcome, RecoverError, Task};
+use protocol::credential;
+use protocol::event::ClientEvent;
+use protocol::message::ToCoordinator;
+use protocol::record::ClientRecord;
+use protocol::wire;
+use tokio::sync::mpsc;
+
+use crate::config::Config;
+use crate::history::{History, HistoryError};
+use crate::journal::{Journal, JournalError};
+use crate::link::{Keeper, Uplink};
+use crate::scoring::{Door, Scoring, ScoringError, status_router};
+use crate::status::Board;
+use crate::telemetry::Meters;
+use crate::training::{Product, Trainer, Worker};
+
+/// Inputs that wait for the party; a full queue slows the link down.
+const INPUTS_MAX: usize = 256;
+
+/// Runs the agent until it is told to leave.
+///
+/// # Errors
+/// [`AgentError`] where it cannot start, or its disk cannot be written.
+pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError> {
+    let identity = Identity::load(&config.identity)?;
+    let store = Store::open(&config.store)?;
+    let (telemetry, board, uplink) = (Telemetry::default(), Board::default(), Uplink::default());
+    board.update(|status| identity.name().clone_into(&mut status.bank));
+    let door = Door::default();
+    open_http(config, (&telemetry, &board, &uplink, &door), shutdown).await?;
+
+    let (history, encoder) = match read_history(config, shutdown).await {
+        Err(AgentError::History(HistoryError::Leaving)) => return Ok(()),
+        read => read?,
+    };
+    let scoring = start_scoring(config, encoder, &store, &telemetry).await?;
+    door.open(scoring.clone());
+    board.update(|status| status.ready = true);
+    telemetry.set_ready(true);
+
+    let meters = Meters::new(&telemetry, board.clone());
+    let trainer = Trainer::new(history, config.baseline, board);
+    let ended = take_part(
+        config,
+        &identity,
+        &store,
+        (trainer, &scoring),
+        (uplink, meters),
+        shutdown,
+    );
+    let ended = ended.await;
+    telemetry.set_ready(false);
+    // Whoever waits for an answer gets it before the worker and the store go.
+    tokio::task::spawn_blocking(move || drop((door, scoring)))
+        .await
+        .map_err(AgentError::Task)?;
+    store.flush()?;
+    ended
+}
+
+/// Health, metrics, status and, once the door is open, scoring.
+async fn open_http(
+    config: &Config,
+    (telemetry, board, uplink, door): (&Telemetry, &Board, &Uplink, &Door),
+    shutdown: &Shutdown,
+) -> Result<(), AgentError> {
+    let (board, uplink, scoring) = (board.clone(), uplink.clone(), door.clone());
+    let status = move || {
+        let mut status = board.read();
+        (status.bytes_up, status.bytes_down) = uplink.bytes();
+        status.scored = scoring.scored();
+        serde_json::to_value(status).unwrap_or_default()
+    };
+    let router = telemetry
+        .router()
+        .merge(door.router())
+        .merge(status_router(status));
+    let bound = serve(config.http, router, shutdown.clone()).await;
+    let address = bound.map_err(|error| AgentError::Http {
+        address: config.http,
+        error,
+    })?;
+    tracing::info!(%address, "http is up");
+    write_address(&config.store, "http.addr", address)
+}
+
+async fn read_history(
+    config: &Config,
+    shutdown: &Shutdown,
+) -> Result<(History, FeatureEncoder), AgentError> {
+    let (history, shutdown) = (config.history.clone(), shutdown.clone());
+    let read = tokio::task::spawn_blocking(move || History::load(&history, &shutdown));
+    let (history, encoder) = read.await.map_err(AgentError::Task)??;
+    let summary = history.summary();
+    tracing::info!(
+        transactions = summary.transactions,
+        frauds = summary.frauds,
+        from_day = summary.from_day,
+        until_day = summary.until_day,
+        "history read"
+    );
+    Ok((history, encoder))
+}
+
+/// Replays the journal into the encoder, which may take a while.
+async fn start_scoring(
+    config: &Config,
+    encoder: FeatureEncoder,
+    store: &Store,
+    telemetry: &Telemetry,
+) -> Result<Scoring, AgentError> {
+    let (settings, store, telemetry) = (config.scoring.clone(), store.clone(), telemetry.clone());
+    let start = move || {
+        let journal = Journal::open(&store)?;
+        Ok(Scoring::start(settings, encoder, journal, &telemetry)?)
+    };
+    tokio::task::spawn_blocking(start)
+        .await
+        .map_err(AgentError::Task)?
+}
+
+/// Carries the client party until the process is to go. Scoring outlives this.
+async fn take_part(
+    config: &Config,
+    identity: &Identity,
+    store: &Store,
+    (trainer, scoring): (Trainer, &Scoring),
+    (uplink, meters): (Uplink, Meters),
+    shutdown: &Shutdown,
+) -> Result<(), AgentError> {
+    let mut log = store.log::<ClientRecord>("client")?;
+    let records = log.replay()?;
+    tracing::info!(records = records.len(), "recovering");
+    let own = credential::Identity {
+        credential: identity.credential.clone(),
+        key: identity.signing_key(),
+        authority: identity.authority,
+    };
+    let mut party = Client::recover(own, config.consent.clone(), records, entropy::seed()?)?;
+    meters.recovered(party.ledger().length(), &party.ledger().head());
+
+    let (inputs, mut received) = mpsc::channel(INPUTS_MAX);
+    let worker = start_worker(trainer, scoring.clone(), inputs.clone())?;
+    let keeper = Keeper {
+        dialer: Dialer::new(identity)?,
+        address: config.coordinator.clone(),
+        uplink: uplink.clone(),
+        inputs: inputs.clone(),
+        meters: meters.clone(),
+        salt: crypto::sha256(&[identity.name().as_bytes()]),
+    };
+    let link = tokio::spawn(keeper.keep(shutdown.clone()));
+    let mut body = Agent {
+        log,
+        uplink,
+        worker,
+        inputs,
+        meters,
+    };
+    let ended = drive(
+        &mut party,
+        &mut body,
+        &mut received,
+        Clock::start(),
+        shutdown,
+    )
+    .await;
+    // Where the disk ended it, everything else of this process ends with it.
+    shutdown.trigger();
+    link.await.map_err(AgentError::Task)?;
+    drop(received);
+    // Waits for the round's worth that is being trained: libtorch must not run into the exit.
+    tokio::task::spawn_blocking(move || drop(body))
+        .await
+        .map_err(AgentError::Task)?;
+    ended.map_err(AgentError::Disk)
+}
+
+fn start_worker(
+    trainer: Trainer,
+    scoring: Scoring,
+    inputs: mpsc::Sender<Input<Client>>,
+) -> Result<Worker, AgentError> {
+    let answer = move |outcome: Outcome| {
+        // The party is gone only where the process is leaving.
+        let _ = inputs.blocking_send(Input::Outcome(outcome));
+    };
+    let deliver = move |product| {
+        let installed = match product {
+            Product::Risk(table) => scoring.install_risk(table),
+            Product::Model(bundle) => scoring.install(bundle),
+        };
+        if let Err(error) = installed {
+            tracing::error!(%error, "scoring did not take what was learnt");
+        }
+    };
+    Worker::start(trainer, answer, deliver).map_err(AgentError::Thread)
+}
+
+/// The client's body.
+struct Agent {
+    log: RecordLog<ClientRecord>,
+    uplink: Uplink,
+    worker: Worker,
+    inputs: mpsc::Sender<Input<Client>>,
+    meters: Meters,
+}
+
+impl Body<Client> for Agent {
+    type Error = DiskError;
+
+    fn persist(&mut self, record: ClientRecord) -> Result<(), DiskError> {
+        self.log.append(&record)
+    }
+
+    fn settle(&mut self) -> Result<(), DiskError> {
+        self.log.settle()
+    }
+
+    fn send(&mut self, (): (), message: ToCoordinator) {
+        // A frame dropped here is asked for again: the coordinator repeats itself.
+        if !self.uplink.send(wire::encode(&message)) {
+            self.meters.dropped();
+        }
+    }
+
+    fn perform(&mut self, task: Task) {
+        match task {
+            Task::Contribute(order) => {
+                let context = order.context;
+                if !self.worker.contribute(order) {
+                    tracing::error!("the learning worker has stopped");
+                    let contribution = Err("the learning worker has stopped".to_owned());
+                    // Full where the link is flooding us; then the round goes on without us.
+                    let outcome = Input::Outcome(Outcome {
+                        context,
+                        contribution,
+                    });
+                    let _ = self.inputs.try_send(outcome);
+                }
+            }
+            Task::Install(installed) => {
+                if !self.worker.install(installed) {
+                    tracing::error!("the learning worker has stopped");
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, event: ClientEvent) {
+        self.meters.report(&event);
+    }
+}
+
+/// Tells whoever started us where we listen: the port may be chosen by the system.
+fn write_address(store: &Path, name: &str, address: SocketAddr) -> Result<(), AgentError> {
+    let path = store.join(name);
+    std::fs::write(&path, address.to_string()).map_err(|error| AgentError::Address { path, error })
+}
+
+/// Why the agent left.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// No thread can be had.
+    #[error("could not start the learning worker: {0}")]
+    Thread(std::io::Error),
+    /// A part of the agent panicked.
+    #[error("a part of the agent ended early: {0}")]
+    Task(tokio::task::JoinError),
+    /// No randomness.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// The identity cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The disk cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The bank's past cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Scoring cannot start.
+    #[error(transparent)]
+    Scoring(#[from] ScoringError),
+    /// The records do not make a client.
+    #[error("could not recover: {0}")]
+    Recover(#[from] RecoverError),
+    /// The network cannot be had.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The HTTP address cannot be bound.
+    #[error("could not bind {address} for http: {error}")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The address file cannot be written.
+    #[error("could not write {}: {error}", path.display())]
+    Address {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl AgentError {
+    /// The exit code by sysexits: 69 network, 70 our fault, 74 disk, 78 configuration.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Link(_) | Self::Http { .. } => 69,
+            Self::Thread(_) | Self::Task(_) | Self::Entropy(_) => 70,
+            Self::Disk(_)
+            | Self::Address { .. }
+            | Self::Journal(_)
+            | Self::Recover(RecoverError::Ledger { .. }) => 74,
+            Self::Identity(_)
+            | Self::History(_)
+            | Self::Scoring(_)
+            | Self::Recover(RecoverError::Credential(_) | RecoverError::Key) => 78,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! A whole agent, alone: no coordinator answers, and payments are judged all the same.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use host::identity::{self, Consortium};
+use protocol::credential::Role;
+use protocol::time::Time;
+
+use super::*;
+use crate::config::Baseline;
+use crate::history::tests::write;
+use crate::scoring::{Decision, Settings};
+
+/// A bank of its own consortium, with a past of 200 payments; nobody listens where it dials.
+fn config(folder: &Path) -> Config {
+    let own = folder.join("identity");
+    let request = identity::request(&own, "First Bank", Role::Bank).unwrap();
+    let consortium = Consortium::create(&folder.join("ca"), "Test").unwrap();
+    let bundle = consortium.approve(&request, Time(u64::MAX)).unwrap();
+    identity::install(&own, &bundle).unwrap();
+    let consent = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/consent.toml");
+    Config {
+        identity: own,
+        coordinator: "127.0.0.1:9".to_owned(),
+        store: folder.join("store"),
+        http: "127.0.0.1:0".parse().unwrap(),
+        consent: crate::config::consent::load_policy(&consent).unwrap(),
+        history: write(folder, 10, 20),
+        scoring: Settings {
+            review_at: 0.1,
+            decline_at: 0.5,
+            reasons_at: 0.1,
+            fallback: Decision::Review,
+            queue_max: 16,
+        },
+        baseline: Baseline::Off,
+        log: host::telemetry::LogFormat::Text,
+    }
+}
+
+/// One request, whole: status line, headers and body as they came.
+fn ask(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn fetch(address: &str, path: &str) -> String {
+    ask(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
+    )
+}
+
+fn score(address: &str, txn_id: &str) -> String {
+    let body = format!(
+        "{{\"txn\":{{\"txn_id\":\"{txn_id}\",\"ts\":1470000000000,\"rail\":\"card\",\
+         \"amount_minor\":1200,\"currency\":\"EUR\",\"account_tok\":\"acc1\"}}}}"
+    );
+    let length = body.len();
+    ask(
+        address,
+        &format!(
+            "POST /v1/score HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ),
+    )
+}
+
+/// Runs an agent, and `visit` beside it once it is ready; then tells it to leave.
+fn with_agent(config: &Config, visit: impl FnOnce(&str) + Send + 'static) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (path, shutdown) = (config.store.join("http.addr"), Shutdown::default());
+    // An address of an earlier run would be taken for this one's.
+    let _ = std::fs::remove_file(&path);
+    let leaving = shutdown.clone();
+    let visitor = std::thread::spawn(move || {
+        let address = loop {
+            match std::fs::read_to_string(&path) {
+                Ok(address) if fetch(&address, "/readyz").contains("200 OK") => break address,
+                Ok(_) | Err(_) => std::thread::yield_now(),
+            }
+        };
+        let visited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| visit(&address)));
+        leaving.trigger();
+        visited.unwrap();
+    });
+    runtime.block_on(run(config, &shutdown)).unwrap();
+    visitor.join().unwrap();
+}
+
+#[test]
+fn payments_are_judged_without_a_coordinator_and_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    with_agent(&config, |address| {
+        assert!(fetch(address, "/livez").contains("alive"));
+        let answer = score(address, "first");
+        assert!(answer.contains("\"mode\":\"fallback\""), "{answer}");
+        assert!(answer.contains("\"decision\":\"review\""), "{answer}");
+        let status = fetch(address, "/v1/status");
+        for expected in [
+            "\"bank\":\"First Bank\"",
+            "\"ready\":true",
+            "\"connected\":false",
+            "\"scored\":1",
+            "\"transactions\":200",
+            "\"baseline\":\"none\"",
+        ] {
+            assert!(status.contains(expected), "{expected}: {status}");
+        }
+        let metrics = fetch(address, "/metrics");
+        assert!(metrics.contains("phalanx_agent_connected 0"), "{metrics}");
+    });
+    with_agent(&config, |address| {
+        assert!(score(address, "first").contains("\"replayed\":true"));
+        assert!(fetch(address, "/v1/status").contains("\"scored\":1"));
+    });
+}
+
+#[test]
+fn an_agent_that_cannot_start_says_whose_fault_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = config(dir.path());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let exit_code = |config: &Config| {
+        let ended = runtime.block_on(run(config, &Shutdown::default()));
+        ended.unwrap_err().exit_code()
+    };
+    let mut bad = good.clone();
+    bad.identity = dir.path().join("nowhere");
+    assert_eq!(exit_code(&bad), 78);
+    let mut bad = good.clone();
+    bad.history.file = dir.path().join("nowhere.csv");
+    assert_eq!(exit_code(&bad), 78);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut bad = good;
+    bad.http = taken.local_addr().unwrap();
+    assert_eq!(exit_code(&bad), 69);
+}

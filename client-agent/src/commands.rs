@@ -1,0 +1,192 @@
+//! What a person or a script may ask of `phalanx-agent`: one file per command under `commands/`.
+//! Each returns what it says as text, so that a test can read it; here it is printed.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use host::config::ConfigError;
+use host::identity::IdentityError;
+
+use crate::agent::AgentError;
+use crate::history::HistoryError;
+
+pub mod enrol;
+pub mod layout;
+pub mod map;
+mod serve;
+
+/// The commands of `phalanx-agent`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run until told to stop.
+    #[command(after_help = "Example:\n  phalanx-agent serve --config client-agent.toml")]
+    Serve {
+        /// The configuration file: see ops/config/client-agent.toml.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Read configuration, consent, map and key, print what would run, and leave.
+    #[command(after_help = "Example:\n  phalanx-agent check-config --config client-agent.toml")]
+    CheckConfig {
+        /// The configuration file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Judge a mapping file against the feed it maps.
+    #[command(subcommand)]
+    Map(MapCommand),
+    /// Become a member of a consortium.
+    #[command(subcommand)]
+    Enrol(EnrolCommand),
+    /// Print the network's tensors and the digests that plans and consent files name.
+    #[command(after_help = "Example:\n  phalanx-agent layout --out layout.json")]
+    Layout(layout::Arguments),
+}
+
+/// Commands about mapping files.
+#[derive(Debug, Subcommand)]
+pub enum MapCommand {
+    /// Read a feed through its map and report: coverage, refusals with their lines, duplicates,
+    /// order, days, and whatever looks like a card number. Nothing is kept.
+    #[command(
+        after_help = "Example:\n  phalanx-agent map check maps/cards.toml cards.csv --sample 10000"
+    )]
+    Check(map::Arguments),
+}
+
+/// Commands about membership.
+#[derive(Debug, Subcommand)]
+pub enum EnrolCommand {
+    /// Make keys in a folder, where they stay, and write the request for a certificate.
+    #[command(
+        after_help = "Example:\n  phalanx-agent enrol request --folder identity \
+        --name \"First Bank\" --out request.json"
+    )]
+    Request(enrol::RequestArguments),
+    /// Check what the consortium returned against the keys in the folder, and keep it.
+    #[command(after_help = "Example:\n  phalanx-agent enrol install --folder identity bundle.json")]
+    Install(enrol::InstallArguments),
+}
+
+impl Command {
+    /// Runs the command; what it says goes to standard output.
+    ///
+    /// # Errors
+    /// [`CommandError`], whose exit code is for the shell.
+    pub fn run(self) -> Result<(), CommandError> {
+        let said = match self {
+            Self::Serve { config } => return serve::serve(&config),
+            Self::CheckConfig { config } => serve::check(&config)?,
+            Self::Map(MapCommand::Check(arguments)) => map::check(&arguments)?,
+            Self::Enrol(EnrolCommand::Request(arguments)) => enrol::request(&arguments)?,
+            Self::Enrol(EnrolCommand::Install(arguments)) => enrol::install(&arguments)?,
+            Self::Layout(arguments) => layout::layout(&arguments)?,
+        };
+        print(&said.text);
+        said.verdict
+    }
+}
+
+/// What a command says, and whether it said yes.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) text: String,
+    pub(crate) verdict: Result<(), CommandError>,
+}
+
+impl Said {
+    fn yes(text: String) -> Self {
+        Self {
+            text,
+            verdict: Ok(()),
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "what the command says is what was asked for"
+)]
+fn print(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+/// Writes a file for the command's caller.
+fn write(path: &PathBuf, text: &str) -> Result<(), CommandError> {
+    std::fs::write(path, text).map_err(|error| CommandError::Write {
+        path: path.clone(),
+        error,
+    })
+}
+
+/// JSON for people and programs alike.
+fn json(value: &impl serde::Serialize) -> Result<String, CommandError> {
+    serde_json::to_string_pretty(value).map_err(CommandError::Json)
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The agent could not go on.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// Keys or certificates cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Feed, map or key cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The feed does not fit its map.
+    #[error("feed refused: {0}")]
+    Feed(String),
+    /// A bundle is no JSON of a bundle.
+    #[error("{}: {error}", path.display())]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        error: serde_json::Error,
+    },
+    /// A file cannot be read.
+    #[error("could not read {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("could not write {}: {error}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// No runtime can be had.
+    #[error("could not start: {0}")]
+    Runtime(std::io::Error),
+    /// A value that is no JSON.
+    #[error("could not write JSON: {0}")]
+    Json(serde_json::Error),
+}
+
+impl CommandError {
+    /// The exit code by sysexits: 69 network, 70 our fault, 74 disk, 78 configuration.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Agent(error) => error.exit_code(),
+            Self::Runtime(_) | Self::Json(_) => 70,
+            Self::Read { .. } | Self::Write { .. } => 74,
+            Self::Config(_)
+            | Self::Identity(_)
+            | Self::History(_)
+            | Self::Feed(_)
+            | Self::Bundle { .. } => 78,
+        }
+    }
+}

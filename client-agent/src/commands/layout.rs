@@ -1,0 +1,147 @@
+//! `layout`: the network's tensors and the digests that name them. The operator writes it into
+//! plans, and each bank's security officer into the consent file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use crypto::Digest;
+use model::NetworkSize;
+use protocol::plan::{Init, Part};
+use serde::Serialize;
+
+use super::{CommandError, Said, json, write};
+use crate::{network, training};
+
+/// What `layout` is told.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Width of the encoder.
+    #[arg(long, default_value_t = NetworkSize::default().width)]
+    width: u16,
+    /// Frequencies of the periodic embedding, for each column.
+    #[arg(long, default_value_t = NetworkSize::default().frequencies)]
+    frequencies: u16,
+    /// Width of the fraud head.
+    #[arg(long, default_value_t = NetworkSize::default().head)]
+    head: u16,
+    /// Say all of it as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write the JSON here.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct LayoutFile {
+    schema: String,
+    layout_digest: String,
+    size: NetworkSize,
+    tensors: Vec<Tensor>,
+}
+
+#[derive(Serialize)]
+struct Tensor {
+    name: String,
+    shape: Vec<u32>,
+    part: &'static str,
+    init: Start,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Start {
+    Zeros,
+    Constant(f32),
+    Uniform(f32),
+    Normal(f32),
+}
+
+pub(super) fn layout(arguments: &Arguments) -> Result<Said, CommandError> {
+    let schema = training::schema();
+    let size = NetworkSize {
+        width: arguments.width.max(1),
+        frequencies: arguments.frequencies.max(1),
+        head: arguments.head.max(1),
+    };
+    let layout = network::layout(&schema, size);
+    let parameters = protocol::genesis::total(&layout);
+    let file = LayoutFile {
+        schema: Digest(schema.digest()).to_hex(),
+        layout_digest: layout.digest().to_hex(),
+        size,
+        tensors: layout.0.into_iter().map(tensor).collect(),
+    };
+    let text = json(&file)?;
+    if let Some(path) = &arguments.out {
+        write(path, &text)?;
+    }
+    if arguments.json {
+        return Ok(Said::yes(text));
+    }
+    let mut said = format!(
+        "schema  {}\nlayout  {}\n{parameters} parameters in {} tensors\n",
+        file.schema,
+        file.layout_digest,
+        file.tensors.len()
+    );
+    for tensor in &file.tensors {
+        said += &format!(
+            "  {:<24} {:<10} {:?}\n",
+            tensor.name, tensor.part, tensor.shape
+        );
+    }
+    Ok(Said::yes(said))
+}
+
+fn tensor(spec: protocol::plan::TensorSpec) -> Tensor {
+    Tensor {
+        name: spec.name,
+        shape: spec.shape,
+        part: match spec.part {
+            Part::Encoder => "encoder",
+            Part::Energy => "energy",
+            Part::Head => "head",
+        },
+        init: match spec.init {
+            Init::Zeros => Start::Zeros,
+            Init::Constant(value) => Start::Constant(value),
+            Init::Uniform(bound) => Start::Uniform(bound),
+            Init::Normal(deviation) => Start::Normal(deviation),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_names_every_tensor_and_both_digests() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("layout.json");
+        let NetworkSize {
+            width,
+            frequencies,
+            head,
+        } = NetworkSize::default();
+        let arguments = Arguments {
+            width,
+            frequencies,
+            head,
+            json: false,
+            out: Some(out.clone()),
+        };
+        let said = layout(&arguments).unwrap().text;
+        let text = std::fs::read_to_string(&out).unwrap();
+        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let schema = training::schema();
+        let expected = network::layout(&schema, NetworkSize::default());
+        assert_eq!(file["layout_digest"], expected.digest().to_hex());
+        assert_eq!(file["schema"], Digest(schema.digest()).to_hex());
+        assert_eq!(file["tensors"].as_array().unwrap().len(), expected.0.len());
+        assert_eq!(file["tensors"][0]["part"], "encoder");
+        assert!((file["tensors"][0]["init"]["normal"].as_f64().unwrap() - 0.3).abs() < 1e-6);
+        assert!(said.contains("head.out.bias"), "{said}");
+    }
+}

@@ -1,0 +1,66 @@
+//! `serve` and `check-config`.
+
+use std::path::Path;
+
+use host::shutdown::Shutdown;
+
+use super::{CommandError, Said};
+use crate::agent;
+use crate::config::Config;
+use crate::history::Feed;
+
+/// Runs the agent until it is told to leave.
+pub(super) fn serve(path: &Path) -> Result<(), CommandError> {
+    let config = Config::load(path)?;
+    host::telemetry::log(config.log);
+    let runtime = tokio::runtime::Runtime::new().map_err(CommandError::Runtime)?;
+    runtime.block_on(async {
+        let shutdown = Shutdown::on_signals().map_err(CommandError::Runtime)?;
+        Ok(agent::run(&config, &shutdown).await?)
+    })
+}
+
+/// Everything that `serve` reads before it opens anything.
+pub(super) fn check(path: &Path) -> Result<Said, CommandError> {
+    let config = Config::load(path)?;
+    let history = &config.history;
+    Feed::open(&history.map, &history.token_key, &history.file)?;
+    Ok(Said::yes(format!("{config:#?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::tests::write;
+
+    #[test]
+    fn a_configuration_is_checked_with_the_files_it_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config");
+        let history = write(dir.path(), 1, 2);
+        let text = std::fs::read_to_string(samples.join("client-agent.toml")).unwrap();
+        let text = text
+            .replace(
+                "/var/lib/phalanx/agent/token.key",
+                &history.token_key.to_string_lossy(),
+            )
+            .replace("maps/generated.toml", &history.map.to_string_lossy());
+        let path = dir.path().join("client-agent.toml");
+        std::fs::write(&path, text).unwrap();
+        std::fs::copy(
+            samples.join("consent.toml"),
+            dir.path().join("consent.toml"),
+        )
+        .unwrap();
+        let said = check(&path).unwrap().text;
+        assert!(
+            said.contains("review_at") && said.contains("rounds_per_day"),
+            "{said}"
+        );
+
+        std::fs::write(&history.map, "[feed]\nname = 1\n").unwrap();
+        let error = check(&path).unwrap_err();
+        assert!(error.to_string().contains("map.toml"), "{error}");
+        assert_eq!(error.exit_code(), 78);
+    }
+}

@@ -1,0 +1,297 @@
+//! What this process may be told: addresses, folders, files, and what the bank decides about its
+//! own payments. What the bank refuses in the federation is `config/consent.rs`. Nothing about
+//! learning is here; that is the plan's, which is signed.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use host::config::{ConfigError, load};
+use host::telemetry::LogFormat;
+use protocol::client::consent::Policy;
+use serde::Deserialize;
+
+use crate::scoring::{Decision, Settings};
+
+pub mod consent;
+
+/// The validated configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Folder of the installed identity.
+    pub identity: PathBuf,
+    /// `host:port` of the coordinator (UDP); looked up at each dialling.
+    pub coordinator: String,
+    /// Folder of records, journal, and the address file.
+    pub store: PathBuf,
+    /// Scoring, status, metrics and health (TCP).
+    pub http: SocketAddr,
+    /// What this institution refuses, whatever a plan says.
+    pub consent: Policy,
+    /// The bank's own payments.
+    pub history: HistoryConfig,
+    /// Thresholds, and what is decided without a model.
+    pub scoring: Settings,
+    /// Whether a model of the bank's data alone is trained beside.
+    pub baseline: Baseline,
+    /// How log lines look.
+    pub log: LogFormat,
+}
+
+/// Where the bank's past payments are, and which of them are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryConfig {
+    /// The feed: CSV, NDJSON or Parquet, as its map says.
+    pub file: PathBuf,
+    /// The mapping file.
+    pub map: PathBuf,
+    /// The key that tokens are made with.
+    pub token_key: PathBuf,
+    /// Days read, since 1970-01-01 UTC, end excluded.
+    pub days: Range<i32>,
+}
+
+/// Whether a model of the bank's data alone is trained beside the federation's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// When a fine-tuning plan ends, with that plan's own terms; shown as `shadow` in answers.
+    Local,
+    /// Never.
+    Off,
+}
+
+impl Config {
+    /// Reads `path` and the consent file it names. Relative paths in the file are relative to
+    /// the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names file, line or key, and what was expected.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let raw: RawConfig = load(path)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let days = raw.history.days()?;
+        Ok(Self {
+            identity: folder.join(raw.identity.folder),
+            coordinator: address(raw.coordinator.address)?,
+            store: folder.join(raw.store.folder),
+            http: raw.http.address,
+            consent: consent::load_policy(&folder.join(raw.consent.file))?,
+            history: HistoryConfig {
+                file: folder.join(raw.history.file),
+                map: folder.join(raw.history.map),
+                token_key: folder.join(raw.history.token_key),
+                days,
+            },
+            scoring: raw.scoring.settings()?,
+            baseline: if raw.baseline.local {
+                Baseline::Local
+            } else {
+                Baseline::Off
+            },
+            log: raw.log.unwrap_or_default().format,
+        })
+    }
+}
+
+/// Requests that may wait for the scoring worker: at 0.2 ms each the last waits 0.2 s.
+const QUEUE_MAX: u32 = 1_024;
+
+/// Refuses an address without a port; the name is looked up when it is dialled.
+fn address(text: String) -> Result<String, ConfigError> {
+    let port = text.rsplit_once(':').and_then(|(host, port)| {
+        port.parse::<u16>()
+            .ok()
+            .filter(|port| *port > 0 && !host.is_empty())
+    });
+    match port {
+        Some(_) => Ok(text),
+        None => Err(ConfigError::Value {
+            key: "coordinator.address".to_owned(),
+            found: text,
+            expected: "a name or address, a colon and a port".to_owned(),
+        }),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    identity: RawFolder,
+    coordinator: RawCoordinator,
+    store: RawFolder,
+    http: RawAddress,
+    consent: RawFile,
+    history: RawHistory,
+    scoring: RawScoring,
+    baseline: RawBaseline,
+    log: Option<RawLog>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFolder {
+    folder: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCoordinator {
+    address: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAddress {
+    address: SocketAddr,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHistory {
+    file: PathBuf,
+    map: PathBuf,
+    token_key: PathBuf,
+    from_day: Option<i32>,
+    until_day: Option<i32>,
+}
+
+impl RawHistory {
+    fn days(&self) -> Result<Range<i32>, ConfigError> {
+        let days = self.from_day.unwrap_or(i32::MIN)..self.until_day.unwrap_or(i32::MAX);
+        if days.is_empty() {
+            return Err(ConfigError::Value {
+                key: "history.until_day".to_owned(),
+                found: days.end.to_string(),
+                expected: format!("a day after from_day {}", days.start),
+            });
+        }
+        Ok(days)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawScoring {
+    review_at: f32,
+    decline_at: f32,
+    fallback: RawFallback,
+    reasons_at: f32,
+}
+
+/// Without a model nothing is declined: there would be no reason to give.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawFallback {
+    Approve,
+    Review,
+}
+
+impl RawScoring {
+    fn settings(&self) -> Result<Settings, ConfigError> {
+        let wrong = |key: &str, found: f32, expected: &str| ConfigError::Value {
+            key: format!("scoring.{key}"),
+            found: found.to_string(),
+            expected: expected.to_owned(),
+        };
+        let probabilities = [
+            ("review_at", self.review_at),
+            ("decline_at", self.decline_at),
+            ("reasons_at", self.reasons_at),
+        ];
+        for (key, value) in probabilities {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(wrong(key, value, "a probability from 0 to 1"));
+            }
+        }
+        if self.decline_at < self.review_at {
+            return Err(wrong("decline_at", self.decline_at, "at least review_at"));
+        }
+        Ok(Settings {
+            review_at: self.review_at,
+            decline_at: self.decline_at,
+            reasons_at: self.reasons_at,
+            fallback: match self.fallback {
+                RawFallback::Approve => Decision::Approve,
+                RawFallback::Review => Decision::Review,
+            },
+            queue_max: QUEUE_MAX,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBaseline {
+    local: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLog {
+    format: LogFormat,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config")
+    }
+
+    #[test]
+    fn the_shipped_sample_is_a_configuration() {
+        let config = Config::load(&samples().join("client-agent.toml")).unwrap();
+        assert_eq!(config.coordinator, "coordinator.example:4433");
+        assert_eq!(config.scoring.fallback, Decision::Approve);
+        assert_eq!(config.baseline, Baseline::Local);
+        assert!(!config.consent.kinds.is_empty());
+    }
+
+    fn with(change: (&str, &str)) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let sample = std::fs::read_to_string(samples().join("client-agent.toml")).unwrap();
+        assert!(sample.contains(change.0), "{}", change.0);
+        let path = dir.path().join("client-agent.toml");
+        std::fs::write(&path, sample.replace(change.0, change.1)).unwrap();
+        std::fs::copy(
+            samples().join("consent.toml"),
+            dir.path().join("consent.toml"),
+        )
+        .unwrap();
+        Config::load(&path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_cannot_be_is_named_by_its_key() {
+        for (change, expected) in [
+            (("review_at =", "reveiw_at ="), "reveiw_at"),
+            (
+                ("decline_at = 0.5", "decline_at = 0.05"),
+                "scoring.decline_at",
+            ),
+            (
+                ("decline_at = 0.5", "decline_at = 1.5"),
+                "scoring.decline_at",
+            ),
+            (
+                ("coordinator.example:4433", "coordinator.example"),
+                "coordinator.address",
+            ),
+            (
+                ("fallback = \"approve\"", "fallback = \"decline\""),
+                "decline",
+            ),
+            (("consent.toml", "missing.toml"), "missing.toml"),
+        ] {
+            let error = with(change);
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+}

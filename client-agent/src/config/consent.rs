@@ -1,0 +1,115 @@
+//! The consent file: what this institution will not do in the federation, whatever a plan says
+//! and whoever signed it. Written by the bank's security officer; `phalanx-agent layout` prints
+//! the digests it asks for. How it is kept is `protocol::client::consent`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crypto::Digest;
+use host::config::{ConfigError, load};
+use protocol::client::consent::Policy;
+use protocol::plan::Kind;
+use serde::Deserialize;
+
+/// Reads a consent file.
+///
+/// # Errors
+/// [`ConfigError`], which names file, line or key, and what was expected.
+pub fn load_policy(path: &Path) -> Result<Policy, ConfigError> {
+    let raw: RawConsent = load(path)?;
+    Ok(Policy {
+        kinds: raw.kinds.into_iter().map(Kind::from).collect(),
+        members_min: raw.members_min,
+        honest_min: raw.honest_min,
+        colluders_min: raw.colluders_min,
+        schemas: digests("schemas", &raw.schemas)?,
+        layouts: digests("layouts", &raw.layouts)?,
+        rounds_per_day: raw.rounds_per_day,
+        joins_per_epoch_max: raw.joins_per_epoch_max,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConsent {
+    kinds: Vec<RawKind>,
+    members_min: u16,
+    honest_min: u16,
+    colluders_min: Option<u16>,
+    schemas: Vec<String>,
+    layouts: Vec<String>,
+    rounds_per_day: u32,
+    joins_per_epoch_max: u16,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawKind {
+    Pretrain,
+    Finetune,
+    Risk,
+    Evaluate,
+}
+
+impl From<RawKind> for Kind {
+    fn from(raw: RawKind) -> Self {
+        match raw {
+            RawKind::Pretrain => Self::Pretrain,
+            RawKind::Finetune => Self::Finetune,
+            RawKind::Risk => Self::Risk,
+            RawKind::Evaluate => Self::Evaluate,
+        }
+    }
+}
+
+fn digests(key: &str, texts: &[String]) -> Result<BTreeSet<Digest>, ConfigError> {
+    let read = |text: &String| {
+        Digest::from_hex(text).ok_or_else(|| ConfigError::Value {
+            key: key.to_owned(),
+            found: text.clone(),
+            expected: "64 hexadecimal digits, as `phalanx-agent layout` prints them".to_owned(),
+        })
+    };
+    texts.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use features::FeatureSchema;
+    use model::NetworkSize;
+
+    use super::*;
+    use crate::network;
+
+    /// The sample approves exactly what this version computes: whoever changes the schema or
+    /// the network changes the sample, and sees what every member must approve anew.
+    #[test]
+    fn the_shipped_sample_approves_the_standard_model() {
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/consent.toml");
+        let policy = load_policy(&sample).unwrap();
+        let schema = FeatureSchema::standard();
+        let layout = network::layout(&schema, NetworkSize::default()).digest();
+        assert!(
+            policy.schemas.contains(&Digest(schema.digest())),
+            "{}",
+            hex(&schema)
+        );
+        assert!(policy.layouts.contains(&layout), "{}", layout.to_hex());
+        assert_eq!(policy.kinds.len(), 4);
+    }
+
+    fn hex(schema: &FeatureSchema) -> String {
+        Digest(schema.digest()).to_hex()
+    }
+
+    #[test]
+    fn a_digest_that_is_none_is_named() {
+        let error = digests("layouts", &["abc".to_owned()])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("layouts") && error.contains("abc"),
+            "{error}"
+        );
+    }
+}

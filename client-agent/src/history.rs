@@ -1,0 +1,348 @@
+//! The bank's past: its own file, read once through its map. One pass warms the encoder that
+//! scoring goes on with, and keeps of each payment what an encoder reads (`history/memory.rs`),
+//! so that training can replay the stream whenever the federation's risk table has changed.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use features::{
+    FeatureEncoder, FeatureSchema, FeedFormat, FeedMap, Label, MapError, RiskSettings, RowError,
+    Source, TokenKey, TokenKeyError, Transaction,
+};
+use host::shutdown::Shutdown;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::config::HistoryConfig;
+
+mod memory;
+
+pub use memory::{Payment, Verdict};
+
+use memory::Memory;
+
+/// A bank's past payments, in the order of its file.
+#[derive(Debug)]
+pub struct History {
+    memory: Memory,
+    summary: Summary,
+    silence: Verdict,
+}
+
+/// What the status says of a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Payments read.
+    pub transactions: u64,
+    /// Rows refused.
+    pub rejected: u64,
+    /// Payments labelled fraud, whenever that became known.
+    pub frauds: u64,
+    /// First day, days since 1970-01-01 UTC.
+    pub from_day: Option<i32>,
+    /// First day after the last.
+    pub until_day: Option<i32>,
+}
+
+/// A feed and what it is read with: what `map check` judges and `serve` reads.
+#[derive(Debug)]
+pub struct Feed {
+    map: FeedMap,
+    key: KeptKey,
+    file: PathBuf,
+    silence: Verdict,
+}
+
+/// A key without a `Debug` that shows it.
+struct KeptKey(TokenKey);
+
+impl std::fmt::Debug for KeptKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeptKey")
+    }
+}
+
+impl Feed {
+    /// Reads the map and the key; the feed itself is opened when it is read.
+    ///
+    /// # Errors
+    /// [`HistoryError`], which names the file.
+    pub fn open(map: &Path, key: &Path, file: &Path) -> Result<Self, HistoryError> {
+        Self::with_key(map, read_key(key)?, file)
+    }
+
+    /// The same with a key that is at hand.
+    ///
+    /// # Errors
+    /// [`HistoryError`], which names the map.
+    pub fn with_key(map: &Path, key: TokenKey, file: &Path) -> Result<Self, HistoryError> {
+        let text = read(map)?;
+        let text = String::from_utf8_lossy(&text);
+        let parsed = FeedMap::parse(&text);
+        let parsed = parsed.map_err(|error| HistoryError::Map {
+            path: map.to_owned(),
+            error,
+        })?;
+        let silence = silence(&text, &parsed);
+        Ok(Self {
+            map: parsed,
+            key: KeptKey(key),
+            file: file.to_owned(),
+            silence,
+        })
+    }
+
+    /// The feed's map.
+    #[must_use]
+    pub fn map(&self) -> &FeedMap {
+        &self.map
+    }
+
+    /// Reports on the feed's first `rows_max` rows.
+    ///
+    /// # Errors
+    /// [`HistoryError::File`] where it cannot be opened; everything else is in the report.
+    pub fn check(&self, rows_max: u64) -> Result<features::CheckReport, HistoryError> {
+        let (source, bar) = self.source()?;
+        let report = features::check(&self.map, &self.key.0, source, rows_max);
+        bar.finish_and_clear();
+        Ok(report)
+    }
+
+    /// The feed's bytes, and a bar that follows them: Parquet is read from its end, so its bar
+    /// counts rows.
+    fn source(&self) -> Result<(Source, ProgressBar), HistoryError> {
+        let wrong = |error| HistoryError::File {
+            path: self.file.clone(),
+            error,
+        };
+        let file = File::open(&self.file).map_err(wrong)?;
+        let name = self
+            .file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(match self.map.format {
+            FeedFormat::Parquet => (Source::File(file), bar(0, &name, ROWS)),
+            FeedFormat::Csv | FeedFormat::Ndjson => {
+                let bar = bar(file.metadata().map_err(wrong)?.len(), &name, BYTES);
+                (Source::Stream(Box::new(bar.wrap_read(file))), bar)
+            }
+        })
+    }
+}
+
+impl History {
+    /// Reads the bank's file. Returns what training needs, and the encoder as it stands after
+    /// the last payment. Stops early, with [`HistoryError::Leaving`], where the process is to go.
+    ///
+    /// # Errors
+    /// [`HistoryError`] where a file is missing or the feed stops. Refused rows are counted.
+    pub fn load(
+        config: &HistoryConfig,
+        shutdown: &Shutdown,
+    ) -> Result<(Self, FeatureEncoder), HistoryError> {
+        let feed = Feed::open(&config.map, &config.token_key, &config.file)?;
+        let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
+        let mut past = Self::new(feed.silence);
+        let (source, bar) = feed.source()?;
+        for row in features::read(&feed.map, &feed.key.0, source) {
+            if shutdown.is_triggered() {
+                return Err(HistoryError::Leaving);
+            }
+            match row {
+                Ok(row) if config.days.contains(&row.transaction.day()) => {
+                    encoder.encode(&row.transaction);
+                    if let Some(label) = &row.label {
+                        encoder.add_label(&row.transaction, label);
+                    }
+                    past.push(&row.transaction, row.label.as_ref())?;
+                }
+                Ok(_) => {}
+                Err(error) if error.is_fatal() => {
+                    return Err(HistoryError::Feed {
+                        path: config.file.clone(),
+                        error,
+                    });
+                }
+                Err(error) => {
+                    past.summary.rejected += 1;
+                    tracing::debug!(%error, "row refused");
+                }
+            }
+            if feed.map.format == FeedFormat::Parquet {
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        past.memory.settle();
+        if past.summary.rejected > 0 {
+            tracing::warn!(rows = past.summary.rejected, "rows of the history refused");
+        }
+        Ok((past, encoder))
+    }
+
+    /// An empty past, in which a payment without a label stands for `silence`.
+    #[must_use]
+    pub fn new(silence: Verdict) -> Self {
+        Self {
+            memory: Memory::default(),
+            summary: Summary::default(),
+            silence,
+        }
+    }
+
+    /// Takes a payment in, after those that came before it.
+    ///
+    /// # Errors
+    /// [`HistoryError::TooLong`] above [`PAYMENTS_MAX`].
+    pub fn push(
+        &mut self,
+        transaction: &Transaction,
+        label: Option<&Label>,
+    ) -> Result<(), HistoryError> {
+        if self.memory.len() >= PAYMENTS_MAX {
+            return Err(HistoryError::TooLong);
+        }
+        let verdict = label.map_or(self.silence, |label| match label.fraud {
+            true => Verdict::Fraud {
+                known_at: label.known_at,
+            },
+            false => Verdict::Genuine,
+        });
+        self.memory.push(transaction, verdict);
+        let (day, summary) = (transaction.day(), &mut self.summary);
+        summary.transactions += 1;
+        summary.frauds += u64::from(matches!(verdict, Verdict::Fraud { .. }));
+        summary.from_day = Some(summary.from_day.map_or(day, |first| first.min(day)));
+        summary.until_day = Some(summary.until_day.map_or(day + 1, |end| end.max(day + 1)));
+        Ok(())
+    }
+
+    /// What the status says.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.summary
+    }
+
+    /// Cards seen; their numbers in [`Payment::card`] are below.
+    #[must_use]
+    pub fn cards(&self) -> &[String] {
+        self.memory.tokens()
+    }
+
+    /// Gives every payment back in the order of the file, as far as an encoder reads it.
+    pub fn replay(&self, mut each: impl FnMut(Payment, &Transaction)) {
+        self.memory.replay(&mut each);
+    }
+
+    /// The label that an encoder takes in with a payment: frauds only, since a verdict of genuine
+    /// changes nothing there.
+    #[must_use]
+    pub fn label_of(payment: &Payment, transaction: &Transaction) -> Option<Label> {
+        match payment.verdict {
+            Verdict::Fraud { known_at } => Some(Label {
+                txn_id: transaction.txn_id.clone(),
+                fraud: true,
+                known_at,
+                source: None,
+            }),
+            Verdict::Genuine | Verdict::Unknown => None,
+        }
+    }
+}
+
+/// Payments kept in memory: at 56 bytes each a gigabyte. A longer past starts at `from_day`.
+pub const PAYMENTS_MAX: usize = 20_000_000;
+
+const BYTES: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {eta}";
+const ROWS: &str = "{prefix} {spinner} {human_pos} rows {elapsed}";
+
+fn bar(length: u64, name: &str, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template).expect("the templates are well formed");
+    let bar = ProgressBar::new(length).with_style(style);
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
+/// What a payment without a label is. A feed without labels says nothing, and so does one whose
+/// map lists words for unlabelled payments. In any other feed frauds are what somebody reported,
+/// and a payment that nobody did is genuine once it is mature.
+fn silence(map: &str, parsed: &FeedMap) -> Verdict {
+    let table = map.parse::<toml::Table>().unwrap_or_default();
+    let words = table.get("labels").and_then(|labels| labels.get("fraud"));
+    let words = words
+        .and_then(|fraud| fraud.get("unknown"))
+        .and_then(toml::Value::as_array);
+    let has_words = words.is_some_and(|words| !words.is_empty());
+    if parsed.has_labels() && !has_words {
+        Verdict::Genuine
+    } else {
+        Verdict::Unknown
+    }
+}
+
+/// Reads a token key: the file's bytes, without the line end.
+///
+/// # Errors
+/// [`HistoryError`], which names the file.
+pub fn read_key(path: &Path) -> Result<TokenKey, HistoryError> {
+    TokenKey::new(read(path)?.trim_ascii_end()).map_err(|error| HistoryError::Key {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, HistoryError> {
+    std::fs::read(path).map_err(|error| HistoryError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Why a history cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// A file cannot be opened or read.
+    #[error("could not read {}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The map is no map.
+    #[error("{}: {error}", path.display())]
+    Map {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: MapError,
+    },
+    /// The key is no key.
+    #[error("{}: {error}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: TokenKeyError,
+    },
+    /// The feed cannot be read on.
+    #[error("{}: {error}", path.display())]
+    Feed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        error: RowError,
+    },
+    /// More payments than are kept in memory.
+    #[error("history holds more than {PAYMENTS_MAX} payments, expected history.from_day to be set")]
+    TooLong,
+    /// The process is to go.
+    #[error("told to leave while reading the history")]
+    Leaving,
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

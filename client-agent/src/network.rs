@@ -1,0 +1,137 @@
+//! The network between its two descriptions: `model` builds it, a plan lists its tensors. Both
+//! are written out so that neither crate needs the other; here they are held together.
+
+use features::FeatureSchema;
+use model::NetworkSize;
+use protocol::plan::{Init, Layout, ModelTerms, Part, TensorSpec};
+
+/// The tensors of the network for a schema, as a plan lists them.
+#[must_use]
+pub fn layout(schema: &FeatureSchema, size: NetworkSize) -> Layout {
+    Layout(model::layout(schema, size).into_iter().map(spec).collect())
+}
+
+/// The size of the network that a plan is about.
+///
+/// # Errors
+/// [`NetworkError`] where the plan's schema is not this agent's, or its layout is none that this
+/// agent can build.
+pub fn size_of(terms: &ModelTerms, schema: &FeatureSchema) -> Result<NetworkSize, NetworkError> {
+    if terms.schema.0 != schema.digest() {
+        return Err(NetworkError::Schema {
+            found: terms.schema,
+            expected: crypto::Digest(schema.digest()),
+        });
+    }
+    let dimension = |name: &'static str, at: usize| {
+        let tensor = terms.layout.0.iter().find(|tensor| tensor.name == name);
+        let size = tensor.and_then(|tensor| tensor.shape.get(at)).copied();
+        size.and_then(|size| u16::try_from(size).ok())
+            .ok_or(NetworkError::Tensor(name))
+    };
+    let size = NetworkSize {
+        width: dimension("encoder.out.bias", 0)?,
+        frequencies: dimension("encoder.frequencies", 1)?,
+        head: dimension("head.second.bias", 0)?,
+    };
+    let own = layout(schema, size);
+    let differs = |at: &usize| own.0.get(*at) != terms.layout.0.get(*at);
+    match (0..own.0.len().max(terms.layout.0.len())).find(differs) {
+        Some(at) => Err(NetworkError::Layout { at }),
+        None => Ok(size),
+    }
+}
+
+/// Why a plan's model cannot be built here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// The plan encodes with another schema.
+    #[error("plan's feature schema is {found}, expected this agent's {expected}")]
+    Schema {
+        /// The plan's.
+        found: crypto::Digest,
+        /// Ours.
+        expected: crypto::Digest,
+    },
+    /// A tensor that every network has is missing, or larger than any.
+    #[error("plan's layout has no usable tensor {0}, expected the network of `layout`")]
+    Tensor(&'static str),
+    /// A tensor is not the one that the network has there.
+    #[error("tensor {at} of the plan's layout differs from this agent's network of that size")]
+    Layout {
+        /// Its place, from 0.
+        at: usize,
+    },
+}
+
+fn spec(spec: model::TensorSpec) -> TensorSpec {
+    let part = match spec.part {
+        model::Part::Encoder => Part::Encoder,
+        model::Part::Energy => Part::Energy,
+        model::Part::Head => Part::Head,
+    };
+    let init = match spec.init {
+        model::Init::Zeros => Init::Zeros,
+        model::Init::Constant(value) => Init::Constant(value),
+        model::Init::Uniform(bound) => Init::Uniform(bound),
+        model::Init::Normal(deviation) => Init::Normal(deviation),
+    };
+    TensorSpec {
+        name: spec.name,
+        shape: spec.shape,
+        part,
+        init,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::Digest;
+
+    use super::*;
+
+    fn terms(size: NetworkSize) -> ModelTerms {
+        let schema = FeatureSchema::standard();
+        let layout = layout(&schema, size);
+        ModelTerms {
+            schema: Digest(schema.digest()),
+            layout,
+            genesis_seed: 1,
+        }
+    }
+
+    #[test]
+    fn a_layout_gives_its_size_back() {
+        let schema = FeatureSchema::standard();
+        for size in [
+            NetworkSize::default(),
+            NetworkSize {
+                width: 16,
+                frequencies: 6,
+                head: 8,
+            },
+        ] {
+            assert_eq!(size_of(&terms(size), &schema), Ok(size));
+        }
+    }
+
+    #[test]
+    fn a_changed_layout_or_schema_is_no_network_of_ours() {
+        let schema = FeatureSchema::standard();
+        let plain = terms(NetworkSize::default());
+        let changed = |change: fn(&mut ModelTerms)| {
+            let mut terms = plain.clone();
+            change(&mut terms);
+            size_of(&terms, &schema).unwrap_err()
+        };
+        let last = plain.layout.0.len() - 1;
+        let error = changed(|terms| terms.layout.0[1].init = Init::Zeros);
+        assert_eq!(error, NetworkError::Layout { at: 1 });
+        let error = changed(|terms| drop(terms.layout.0.pop()));
+        assert_eq!(error, NetworkError::Layout { at: last });
+        let error = changed(|terms| terms.layout.0.clear());
+        assert!(matches!(error, NetworkError::Tensor(_)));
+        let error = changed(|terms| terms.schema = Digest([0; 32]));
+        assert!(matches!(error, NetworkError::Schema { .. }));
+    }
+}

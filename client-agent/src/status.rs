@@ -1,0 +1,201 @@
+//! What the agent says of itself at `GET /v1/status`: one record, put together from what the
+//! link, the learning worker and the events report. Counts, measures and digests only; nothing
+//! of a payment.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use protocol::histogram::Measures;
+use serde::Serialize;
+
+use crate::history::Summary;
+use crate::risk::RiskSummary;
+
+/// The one record; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Board(Arc<Mutex<Status>>);
+
+/// What the status answers.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// The bank's name in its credential.
+    pub bank: String,
+    /// Whether scoring is up: history read, models of earlier runs on their way.
+    pub ready: bool,
+    /// Whether the link to the coordinator is up.
+    pub connected: bool,
+    /// Results applied.
+    pub ledger: u64,
+    /// The digest that they lead to, in hex.
+    pub head: String,
+    /// The model that scores, if there is one.
+    pub model: Option<ModelStatus>,
+    /// Where the model of the bank's data alone is.
+    pub baseline: BaselineStatus,
+    /// Rounds since the start.
+    pub rounds: Rounds,
+    /// Bytes sent to the coordinator since the start, all of QUIC included.
+    pub bytes_up: u64,
+    /// Bytes received.
+    pub bytes_down: u64,
+    /// Local training since the start, oldest first.
+    pub training: Vec<TrainingStatus>,
+    /// The federation's risk table.
+    pub risk: RiskSummary,
+    /// The consortium's measures, oldest first.
+    pub evaluation: Vec<EvaluationStatus>,
+    /// Payments scored, earlier runs included.
+    pub scored: u64,
+    /// The bank's own past.
+    pub history: Summary,
+}
+
+/// The model that scores.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelStatus {
+    /// Length of the ledger it belongs to.
+    pub version: u64,
+    /// Digest of its parameters, in hex.
+    pub parameters: String,
+    /// Digest of its feature schema, in hex.
+    pub schema: String,
+    /// Slope of its calibration on this bank's held-out cards.
+    pub calibration_a: f32,
+    /// Offset of it.
+    pub calibration_b: f32,
+    /// Held-out payments behind the calibration.
+    pub calibrated_on: u64,
+}
+
+/// Where the model of the bank's data alone is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BaselineStatus {
+    /// Not asked for, no plan has ended, or nothing to learn from.
+    #[default]
+    None,
+    /// Being trained.
+    Training,
+    /// Scoring beside the live model.
+    Ready,
+}
+
+/// Rounds since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rounds {
+    /// Attempts joined.
+    pub joined: u64,
+    /// Results applied.
+    pub committed: u64,
+    /// Offers declined, on purpose.
+    pub declined: u64,
+    /// Attempts that ended without a result.
+    pub abandoned: u64,
+}
+
+/// One piece of local training. What a kind of training does not measure is null.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TrainingStatus {
+    /// The round it was for; null for the bank's own baseline.
+    pub round: Option<u64>,
+    /// `pretrain`, `finetune`, or `baseline`.
+    pub kind: &'static str,
+    /// Which of the plan's rounds, from 0.
+    pub step: u32,
+    /// Training loss.
+    pub loss: f32,
+    /// Contrast loss on the last tenth in time.
+    pub held_out: Option<f32>,
+    /// Alignment of payments of one card (Wang & Isola 2020).
+    pub alignment: Option<f32>,
+    /// Uniformity of the representation.
+    pub uniformity: Option<f32>,
+    /// Effective rank of the representation: near 1 it has collapsed.
+    pub effective_rank: Option<f32>,
+    /// Rows trained on.
+    pub examples: u64,
+    /// Known frauds among them.
+    pub frauds: Option<u64>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// One evaluation of the consortium.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvaluationStatus {
+    /// The round.
+    pub round: u64,
+    /// First day judged.
+    pub from_day: u32,
+    /// First day not judged.
+    pub to_day: u32,
+    /// Banks in the sum.
+    pub banks: u32,
+    /// Figures of all banks together.
+    #[serde(flatten)]
+    pub measures: Measures,
+}
+
+impl Board {
+    /// Changes the record.
+    pub fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Adds a piece of training; the oldest goes above [`TRAINING_MAX`].
+    pub fn trained(&self, training: TrainingStatus) {
+        self.update(|status| keep(&mut status.training, training, TRAINING_MAX));
+    }
+
+    /// Adds an evaluation; the oldest goes above [`EVALUATIONS_MAX`].
+    pub fn evaluated(&self, evaluation: EvaluationStatus) {
+        self.update(|status| keep(&mut status.evaluation, evaluation, EVALUATIONS_MAX));
+    }
+
+    /// The record as it stands.
+    #[must_use]
+    pub fn read(&self) -> Status {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+fn keep<T>(list: &mut Vec<T>, item: T, most: usize) {
+    if list.len() >= most {
+        list.remove(0);
+    }
+    list.push(item);
+}
+
+/// Pieces of training kept: several plans of twenty rounds, and the baselines.
+const TRAINING_MAX: usize = 512;
+/// Evaluations kept; each has a curve of 128 points.
+const EVALUATIONS_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_training_is_kept_and_the_record_is_shared() {
+        let board = Board::default();
+        for step in 0..600 {
+            board.clone().trained(TrainingStatus {
+                step,
+                ..TrainingStatus::default()
+            });
+        }
+        let training = board.read().training;
+        assert_eq!(training.len(), TRAINING_MAX);
+        assert_eq!(training.last().map(|last| last.step), Some(599));
+    }
+
+    #[test]
+    fn a_fresh_agent_has_no_model_and_no_baseline() {
+        let status = serde_json::to_value(Board::default().read()).unwrap();
+        assert_eq!(status["model"], serde_json::Value::Null);
+        assert_eq!(status["baseline"], "none");
+        assert_eq!(status["rounds"]["joined"], 0);
+    }
+}

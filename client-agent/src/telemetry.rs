@@ -1,0 +1,212 @@
+//! One table: every event of the client party, the log line it becomes and the metric it counts.
+//! Names are documented in ops/dashboards; scoring counts its own in `scoring/meters.rs`.
+
+use std::sync::Arc;
+
+use host::telemetry::Telemetry;
+use host::telemetry::prometheus_client::metrics::counter::Counter;
+use host::telemetry::prometheus_client::metrics::family::Family;
+use host::telemetry::prometheus_client::metrics::gauge::Gauge;
+use protocol::event::ClientEvent as Event;
+
+use crate::status::Board;
+
+/// What the agent's side of the protocol counts; clones share the counters.
+#[derive(Clone, Debug)]
+pub struct Meters(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    board: Board,
+    connected: Gauge,
+    dials_failed: Counter,
+    joined: Family<[(&'static str, String); 1], Counter>,
+    committed: Counter,
+    abandoned: Family<[(&'static str, String); 1], Counter>,
+    declined: Counter,
+    misbehaved: Counter,
+    malformed: Counter,
+    refused: Counter,
+    update_bytes: Counter,
+    frames_dropped: Counter,
+    ledger: Gauge,
+}
+
+impl Meters {
+    /// Registers every metric; events change `board` too.
+    #[must_use]
+    pub fn new(telemetry: &Telemetry, board: Board) -> Self {
+        let inner = Inner {
+            board,
+            connected: Gauge::default(),
+            dials_failed: Counter::default(),
+            joined: Family::default(),
+            committed: Counter::default(),
+            abandoned: Family::default(),
+            declined: Counter::default(),
+            misbehaved: Counter::default(),
+            malformed: Counter::default(),
+            refused: Counter::default(),
+            update_bytes: Counter::default(),
+            frames_dropped: Counter::default(),
+            ledger: Gauge::default(),
+        };
+        telemetry.register(|registry| {
+            let r = registry.sub_registry_with_prefix("phalanx_agent");
+            r.register(
+                "connected",
+                "1 while the coordinator is",
+                inner.connected.clone(),
+            );
+            r.register(
+                "dials_failed",
+                "Dials without a link",
+                inner.dials_failed.clone(),
+            );
+            r.register("rounds_joined", "Attempts joined", inner.joined.clone());
+            r.register(
+                "rounds_committed",
+                "Results applied",
+                inner.committed.clone(),
+            );
+            r.register(
+                "rounds_abandoned",
+                "Attempts without one",
+                inner.abandoned.clone(),
+            );
+            r.register("rounds_declined", "Offers declined", inner.declined.clone());
+            r.register(
+                "misbehaved",
+                "Misbehaviour of others",
+                inner.misbehaved.clone(),
+            );
+            r.register(
+                "frames_malformed",
+                "Frames that do not decode",
+                inner.malformed.clone(),
+            );
+            r.register(
+                "frames_dropped",
+                "Frames without a link",
+                inner.frames_dropped.clone(),
+            );
+            r.register(
+                "refused",
+                "Refusals by the coordinator",
+                inner.refused.clone(),
+            );
+            r.register(
+                "update_bytes",
+                "Bytes of masked updates",
+                inner.update_bytes.clone(),
+            );
+            r.register(
+                "ledger_rounds",
+                "Results in the ledger",
+                inner.ledger.clone(),
+            );
+        });
+        Self(Arc::new(inner))
+    }
+
+    /// The link came up or went down.
+    pub fn connected(&self, is_up: bool) {
+        self.0.connected.set(i64::from(is_up));
+        self.0.board.update(|status| status.connected = is_up);
+    }
+
+    /// A dial that led to no link.
+    pub fn dial_failed(&self) {
+        self.0.dials_failed.inc();
+    }
+
+    /// A frame that does not decode.
+    pub fn malformed(&self) {
+        self.0.malformed.inc();
+    }
+
+    /// A frame that nobody could be sent.
+    pub fn dropped(&self) {
+        self.0.frames_dropped.inc();
+    }
+
+    /// Where the ledger stands after the start.
+    pub fn recovered(&self, length: u64, head: &crypto::Digest) {
+        self.0.ledger.set(i64::try_from(length).unwrap_or(i64::MAX));
+        self.0
+            .board
+            .update(|status| (status.ledger, status.head) = (length, head.to_hex()));
+    }
+
+    /// The log line, the metric and the status of an event.
+    pub fn report(&self, event: &Event) {
+        self.count(event);
+        line(event);
+    }
+
+    fn count(&self, event: &Event) {
+        let m = &self.0;
+        match event {
+            Event::Joined(_, _, kind) => {
+                let kind = format!("{kind:?}").to_lowercase();
+                m.joined.get_or_create(&[("kind", kind)]).inc();
+                m.board.update(|status| status.rounds.joined += 1);
+            }
+            Event::Declined(_) => {
+                m.declined.inc();
+                m.board.update(|status| status.rounds.declined += 1);
+            }
+            Event::UpdateSent(_, bytes) => {
+                m.update_bytes.inc_by(*bytes);
+            }
+            Event::Applied(_, length, head) => {
+                m.committed.inc();
+                m.board.update(|status| status.rounds.committed += 1);
+                self.recovered(*length, head);
+            }
+            Event::Abandoned(_, _, cause) => {
+                let cause = format!("{cause:?}").to_lowercase();
+                m.abandoned.get_or_create(&[("cause", cause)]).inc();
+                m.board.update(|status| status.rounds.abandoned += 1);
+            }
+            Event::Misbehaved(_) => {
+                m.misbehaved.inc();
+            }
+            Event::Refused(_) => {
+                m.refused.inc();
+            }
+            Event::Welcomed | Event::EpochAgreed(..) | Event::Acked(_) | Event::Revealed(_) => {}
+        }
+    }
+}
+
+fn line(event: &Event) {
+    match event {
+        Event::Welcomed => tracing::info!("welcomed by the coordinator"),
+        Event::EpochAgreed(epoch, members) => {
+            tracing::info!(epoch = epoch.0, members, "keys agreed");
+        }
+        Event::Joined(round, attempt, kind) => {
+            tracing::info!(round = round.0, attempt = attempt.0, ?kind, "round joined");
+        }
+        Event::Declined(refusal) => tracing::warn!(%refusal, "declined"),
+        Event::UpdateSent(round, bytes) => {
+            tracing::info!(round = round.0, bytes, "masked update sent");
+        }
+        Event::Acked(round) => tracing::debug!(round = round.0, "survivors acknowledged"),
+        Event::Revealed(round) => tracing::debug!(round = round.0, "shares revealed"),
+        Event::Applied(round, ledger, head) => {
+            tracing::info!(round = round.0, ledger, %head, "result applied");
+        }
+        Event::Abandoned(round, attempt, cause) => {
+            tracing::warn!(
+                round = round.0,
+                attempt = attempt.0,
+                ?cause,
+                "round abandoned"
+            );
+        }
+        Event::Misbehaved(sin) => tracing::warn!(%sin, "misbehaviour"),
+        Event::Refused(refusal) => tracing::warn!(%refusal, "the coordinator refused"),
+    }
+}

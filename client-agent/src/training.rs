@@ -1,0 +1,146 @@
+//! The learning worker: orders of the federation in, contributions out, results put to use. One
+//! thread of its own, so that no payment waits for a gradient. What is computed is
+//! `training/trainer.rs`; here is only whose turn it is.
+//!
+//! The client knows one running attempt, so of several waiting orders only the newest counts.
+//! The bank's own baseline is trained between them, a round's worth at a time.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+
+use features::FeatureSchema;
+use protocol::client::{Installed, Order, Outcome};
+
+mod baseline;
+mod calibration;
+mod schedule;
+mod trainer;
+mod window;
+
+pub use trainer::{Product, Trainer, TrainingError};
+
+/// The worker's handle. Dropping it ends the work after what is being done.
+#[derive(Debug)]
+pub struct Worker {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Contribute(Box<Order>),
+    Install(Box<Installed>),
+}
+
+impl Worker {
+    /// Starts the thread. `answer` takes what came of an order, `deliver` what scoring should
+    /// have from now on; both are called on the worker's thread.
+    ///
+    /// # Errors
+    /// Where no thread can be had.
+    pub fn start(
+        mut trainer: Trainer,
+        mut answer: impl FnMut(Outcome) + Send + 'static,
+        mut deliver: impl FnMut(Product) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (jobs, queue) = channel();
+        let thread = std::thread::Builder::new()
+            .name("training".to_owned())
+            .spawn(move || {
+                // One thread: the fastest on networks this small, and the rest is scoring's.
+                model::threads(1);
+                run(&mut trainer, &queue, &mut answer, &mut deliver);
+            })?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Begins an order. `false` where the worker is gone and nobody will answer.
+    #[must_use]
+    pub fn contribute(&self, order: Box<Order>) -> bool {
+        self.send(Job::Contribute(order))
+    }
+
+    /// Puts a result to use, in its turn. `false` where the worker is gone.
+    #[must_use]
+    pub fn install(&self, installed: Installed) -> bool {
+        self.send(Job::Install(Box::new(installed)))
+    }
+
+    fn send(&self, job: Job) -> bool {
+        self.jobs
+            .as_ref()
+            .is_some_and(|jobs| jobs.send(job).is_ok())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A worker that panicked has said so itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    trainer: &mut Trainer,
+    queue: &Receiver<Job>,
+    answer: &mut dyn FnMut(Outcome),
+    deliver: &mut dyn FnMut(Product),
+) {
+    let mut waiting = VecDeque::new();
+    loop {
+        if waiting.is_empty() && !trainer.has_baseline_work() {
+            match queue.recv() {
+                Ok(job) => waiting.push_back(job),
+                Err(_) => return,
+            }
+        }
+        loop {
+            match queue.try_recv() {
+                Ok(job) => waiting.push_back(job),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+        match waiting.pop_front() {
+            Some(Job::Install(installed)) => trainer
+                .install(&installed)
+                .into_iter()
+                .for_each(&mut *deliver),
+            Some(Job::Contribute(order)) if !is_superseded(&waiting) => {
+                let contribution = trainer
+                    .contribute(&order)
+                    .map_err(|error| error.to_string());
+                answer(Outcome {
+                    context: order.context,
+                    contribution,
+                });
+            }
+            // Its attempt is over, or another would not be waiting.
+            Some(Job::Contribute(_)) => {}
+            None => trainer
+                .advance_baseline()
+                .into_iter()
+                .for_each(&mut *deliver),
+        }
+    }
+}
+
+fn is_superseded(waiting: &VecDeque<Job>) -> bool {
+    waiting.iter().any(|job| matches!(job, Job::Contribute(_)))
+}
+
+/// The schema that this agent encodes with.
+#[must_use]
+pub fn schema() -> FeatureSchema {
+    FeatureSchema::standard()
+}
+
+#[cfg(test)]
+mod tests;

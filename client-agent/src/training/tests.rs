@@ -1,0 +1,399 @@
+//! Orders on a small past: what comes out has the right length, is finite, and repeats; results
+//! are put to use; the baseline goes second.
+
+use std::sync::Arc;
+
+use crypto::{Digest, SigningKey};
+use model::NetworkSize;
+use protocol::client::{Contribution, Installed, Order};
+use protocol::credential::{Credential, Role};
+use protocol::id::{Attempt, ClientId, Context, EpochId, RoundId, Seats};
+use protocol::message::{Due, Manifest, RoundOutcome, RoundResult};
+use protocol::plan::{
+    CohortTerms, Deadlines, EvaluateTerms, ModelTerms, Part, Plan, Privacy, RiskTerms, ServerRule,
+    SignedPlan, Training, Work,
+};
+use protocol::signed::Signed;
+use protocol::time::{Duration, Time};
+use protocol::{genesis, limits};
+
+use super::*;
+use crate::config::Baseline;
+use crate::history::tests::sample;
+use crate::history::{History, Verdict};
+use crate::network;
+use crate::scoring::Slot;
+use crate::status::{BaselineStatus, Board};
+
+fn model_terms() -> ModelTerms {
+    let size = NetworkSize {
+        width: 8,
+        frequencies: 2,
+        head: 8,
+    };
+    let schema = schema();
+    let layout = network::layout(&schema, size);
+    ModelTerms {
+        schema: Digest(schema.digest()),
+        layout,
+        genesis_seed: 1,
+    }
+}
+
+fn training(parts: &[Part]) -> Training {
+    Training {
+        model: model_terms(),
+        parts: parts.to_vec(),
+        from_day: 17_010,
+        to_day: 17_017,
+        label_delay_days: 7,
+        steps: 5,
+        batch: 32,
+        rate: 3e-3,
+        rate_encoder: 1e-3,
+        rate_end: 0.02,
+        proximal: 0.0,
+        examples_cap: 1_000,
+        clip_norm: 10.0,
+        range: 0.5,
+        value_bits: 20,
+        server: ServerRule::FedAvg { rate: 1.0 },
+    }
+}
+
+fn pretrain() -> Work {
+    Work::Pretrain(training(&[Part::Encoder, Part::Energy]))
+}
+
+fn finetune() -> Work {
+    Work::Finetune(training(&[Part::Encoder, Part::Head]))
+}
+
+fn plan(work: Work) -> Plan {
+    let span = Duration(1_000);
+    let rounds = if work.model().is_some() { 2 } else { 1 };
+    Plan {
+        name: "sample".to_owned(),
+        work,
+        rounds,
+        cohort: CohortTerms {
+            members_min: 3,
+            colluders: None,
+            honest_min: 3,
+        },
+        deadlines: Deadlines {
+            selection: span,
+            agreement: span,
+            escrow: span,
+            collection: span,
+            acknowledgement: span,
+            reveal: span,
+        },
+        privacy: Privacy::None,
+        nonce: 0,
+        expires: Time(u64::MAX),
+    }
+}
+
+fn order(work: Work) -> Order {
+    let parameters = work.model().map(genesis::parameters).unwrap_or_default();
+    Order {
+        context: Context(Digest([1; 32])),
+        round: RoundId(4),
+        plan: plan(work),
+        step: 0,
+        parameters: Arc::new(parameters),
+        seed: 9,
+    }
+}
+
+fn result(work: Work, step: u32, payload: &[i32]) -> Installed {
+    let key = SigningKey::from_seed([3; 32]);
+    let none = Digest([0; 32]);
+    let parameters = work
+        .model()
+        .map(|terms| Arc::new(genesis::parameters(terms)));
+    let plan = plan(work);
+    let manifest = Manifest {
+        version: limits::PROTOCOL_VERSION,
+        session: none,
+        epoch: EpochId(1),
+        roster: none,
+        round: RoundId(5),
+        attempt: Attempt(0),
+        plan: plan.id(),
+        step,
+        base: none,
+        head: none,
+        words: payload.len() as u64 + 6,
+        word_bits: 32,
+        value_bits: 20,
+        cohort: Seats::default(),
+        colluders: 1,
+        threshold: 3,
+        honest_min: 3,
+        degree: 2,
+        graph_seed: none,
+        due: Due {
+            escrow: Time(0),
+            collection: Time(0),
+            end: Time(0),
+        },
+    };
+    let outcome = RoundOutcome {
+        context: manifest.context(),
+        round: RoundId(5),
+        sequence: 17,
+        previous: none,
+        escrowed: none,
+        survivors: none,
+        masked: none,
+        revealed: none,
+        sum: none,
+    };
+    let operator = Credential {
+        role: Role::Operator,
+        name: "operator".to_owned(),
+        id: ClientId(none),
+        key: key.verify_key(),
+        serial: 1,
+        expires: Time(u64::MAX),
+    };
+    let sum = [0, 0, 0, 0, 3, 0]
+        .into_iter()
+        .chain(payload.iter().copied())
+        .collect();
+    let result = RoundResult {
+        outcome: Signed::sign(outcome, &key),
+        manifest: Signed::sign(manifest, &key),
+        plan: SignedPlan {
+            plan: Signed::sign(plan, &key),
+            operator: Signed::sign(operator, &key),
+        },
+        acks: Vec::new(),
+        survivors: Seats::default(),
+        sum,
+    };
+    Installed {
+        result: Arc::new(result),
+        parameters,
+        banks: 3,
+        step,
+    }
+}
+
+fn trainer(wanted: Baseline) -> (Trainer, Board) {
+    model::threads(1);
+    let board = Board::default();
+    (Trainer::new(sample(25, 20), wanted, board.clone()), board)
+}
+
+fn delta(contribution: Contribution) -> (Vec<f32>, u64) {
+    match contribution {
+        Contribution::Update { delta, examples } => (delta, examples),
+        Contribution::Counts(_) => panic!("an update was ordered"),
+    }
+}
+
+#[test]
+fn training_changes_the_plans_parts_and_nothing_else() {
+    for (work, parts, kind) in [
+        (pretrain(), [Part::Encoder, Part::Energy], "pretrain"),
+        (finetune(), [Part::Encoder, Part::Head], "finetune"),
+    ] {
+        let (mut trainer, board) = trainer(Baseline::Off);
+        let (delta, examples) = delta(trainer.contribute(&order(work)).unwrap());
+        assert_eq!(delta.len(), genesis::count(&model_terms().layout, &parts));
+        assert!(delta.iter().all(|value| value.is_finite()));
+        assert!(delta.iter().filter(|value| **value != 0.0).count() > delta.len() / 2);
+        // 140 payments in the plan's days; some are unlabelled, some held out.
+        assert!(if kind == "pretrain" {
+            examples == 140
+        } else {
+            (90..140).contains(&examples)
+        });
+        let status = board.read().training;
+        assert_eq!(
+            (status.len(), status[0].kind, status[0].round),
+            (1, kind, Some(4))
+        );
+        assert_eq!(status[0].held_out.is_some(), kind == "pretrain");
+    }
+}
+
+#[test]
+fn the_same_order_gives_the_same_bytes() {
+    for work in [pretrain(), finetune()] {
+        let once = || {
+            let (mut trainer, _) = trainer(Baseline::Off);
+            delta(trainer.contribute(&order(work.clone())).unwrap())
+        };
+        assert_eq!(once(), once());
+    }
+}
+
+// Adam's moments make the second of two equal orders differ from the first.
+#[test]
+fn moments_outlive_a_round() {
+    let (mut trainer, _) = trainer(Baseline::Off);
+    let first = trainer.contribute(&order(finetune())).unwrap();
+    let second = trainer.contribute(&order(finetune())).unwrap();
+    assert_ne!(first, second);
+}
+
+#[test]
+fn a_bank_without_data_takes_part_with_zeros() {
+    let board = Board::default();
+    let mut trainer = Trainer::new(History::new(Verdict::Unknown), Baseline::Local, board);
+    for work in [pretrain(), finetune()] {
+        let (delta, examples) = delta(trainer.contribute(&order(work)).unwrap());
+        assert!(examples == 0 && !delta.is_empty() && delta.iter().all(|value| *value == 0.0));
+    }
+    let evaluate = order(evaluate());
+    let counts = trainer.contribute(&evaluate).unwrap();
+    assert_eq!(counts, Contribution::Counts(vec![0; 128]));
+    // A model still arrives, uncalibrated, and there is nothing to make a baseline from.
+    assert!(matches!(
+        trainer.install(&result(finetune(), 1, &[])),
+        Some(Product::Model(_))
+    ));
+    assert!(!trainer.has_baseline_work());
+}
+
+fn evaluate() -> Work {
+    let (from_day, to_day, label_delay_days) = (17_010, 17_017, 7);
+    Work::Evaluate(EvaluateTerms {
+        model: model_terms(),
+        bins: 64,
+        from_day,
+        to_day,
+        label_delay_days,
+    })
+}
+
+#[test]
+fn an_evaluation_counts_every_labelled_payment_once() {
+    let (mut trainer, board) = trainer(Baseline::Off);
+    let Contribution::Counts(counts) = trainer.contribute(&order(evaluate())).unwrap() else {
+        panic!("counts were ordered")
+    };
+    let (mut labelled, mut frauds) = (0, 0);
+    sample(25, 20).replay(|payment, _| {
+        if (17_010..17_017).contains(&payment.day()) {
+            labelled += u32::from(payment.verdict != Verdict::Unknown);
+            frauds += u32::from(matches!(payment.verdict, Verdict::Fraud { .. }));
+        }
+    });
+    assert_eq!(counts.iter().sum::<u32>(), labelled);
+    assert_eq!(counts[64..].iter().sum::<u32>(), frauds);
+    assert!(frauds > 5);
+
+    let sum = counts
+        .iter()
+        .map(|count| count.cast_signed())
+        .collect::<Vec<_>>();
+    assert!(trainer.install(&result(evaluate(), 0, &sum)).is_none());
+    let evaluation = &board.read().evaluation[0];
+    assert_eq!(
+        (evaluation.banks, evaluation.measures.frauds),
+        (3, u64::from(frauds))
+    );
+}
+
+#[test]
+fn a_plan_about_another_network_is_declined_in_a_sentence() {
+    let (mut trainer, _) = trainer(Baseline::Off);
+    let mut strange = order(finetune());
+    if let Work::Finetune(training) = &mut strange.plan.work {
+        training.model.schema = Digest([0; 32]);
+    }
+    let error = trainer.contribute(&strange).unwrap_err().to_string();
+    assert!(error.contains("schema"), "{error}");
+    let mut crooked = order(finetune());
+    crooked.parameters = Arc::new(vec![0.0; 3]);
+    let error = trainer.contribute(&crooked).unwrap_err().to_string();
+    assert!(error.contains("3 parameters"), "{error}");
+}
+
+#[test]
+fn only_a_fine_tuned_model_scores() {
+    let (mut trainer, board) = trainer(Baseline::Off);
+    assert!(trainer.install(&result(pretrain(), 1, &[])).is_none());
+    assert_eq!(board.read().model, None);
+    let Some(Product::Model(bundle)) = trainer.install(&result(finetune(), 1, &[])) else {
+        panic!("a model was installed")
+    };
+    assert_eq!((bundle.slot, bundle.version), (Slot::Live, 17));
+    let model = board.read().model.unwrap();
+    assert_eq!(model.parameters, Digest(bundle.digest).to_hex());
+    assert!(model.calibrated_on > 0 && bundle.calibration.a > 0.0);
+    assert!(!trainer.has_baseline_work());
+}
+
+#[test]
+fn a_risk_result_becomes_the_table_that_training_reads() {
+    let (mut without, _) = trainer(Baseline::Off);
+    let (plain, _) = delta(without.contribute(&order(finetune())).unwrap());
+    let terms = |from_day| {
+        Work::Risk(RiskTerms {
+            buckets: 16,
+            salt: Digest([5; 32]),
+            from_day,
+            days: 1,
+            label_delay_days: 2,
+            banks_min: 1,
+        })
+    };
+    let (mut with_table, board) = trainer(Baseline::Off);
+    for from_day in 17_000..17_010 {
+        let product = with_table.install(&result(terms(from_day), 0, &[4; 16 * 3]));
+        assert!(matches!(product, Some(Product::Risk(_))));
+    }
+    assert_eq!(board.read().risk.newest_day, Some(17_009));
+    assert_ne!(
+        delta(with_table.contribute(&order(finetune())).unwrap()).0,
+        plain
+    );
+}
+
+#[test]
+fn the_baseline_is_trained_for_as_many_rounds_and_lands_in_its_slot() {
+    let (mut trainer, board) = trainer(Baseline::Local);
+    trainer.install(&result(pretrain(), 1, &[]));
+    trainer.install(&result(finetune(), 0, &[]));
+    assert!(!trainer.has_baseline_work(), "the plan has another round");
+    trainer.install(&result(finetune(), 1, &[]));
+    let mut advances = 0;
+    let mut bundle = None;
+    while trainer.has_baseline_work() {
+        assert_eq!(board.read().baseline, BaselineStatus::Training);
+        advances += 1;
+        bundle = trainer.advance_baseline();
+    }
+    assert_eq!((advances, board.read().training.len()), (5, 4));
+    let Some(Product::Model(bundle)) = bundle else {
+        panic!("the last advance gives a model")
+    };
+    assert_eq!(
+        (bundle.slot, board.read().baseline),
+        (Slot::Local, BaselineStatus::Ready)
+    );
+    assert_ne!(*bundle.parameters, genesis::parameters(&model_terms()));
+}
+
+#[test]
+fn the_worker_answers_orders_in_turn_and_ends_when_dropped() {
+    let (trainer, _) = trainer(Baseline::Off);
+    let (answers, answered) = channel();
+    let (products, delivered) = channel();
+    let answer = move |outcome| answers.send(outcome).unwrap();
+    let worker = Worker::start(trainer, answer, move |p| products.send(p).unwrap()).unwrap();
+    assert!(worker.install(result(finetune(), 0, &[])));
+    assert!(worker.contribute(Box::new(order(finetune()))));
+    let outcome = answered.recv().unwrap();
+    assert_eq!(outcome.context, Context(Digest([1; 32])));
+    assert!(outcome.contribution.is_ok());
+    assert!(matches!(delivered.recv().unwrap(), Product::Model(_)));
+    drop(worker);
+    assert!(answered.recv().is_err());
+}

@@ -1,0 +1,417 @@
+//! What the worker computes: a contribution for each order, and what each result is good for.
+//! Orders are taken as the client gives them: it has checked plan, base and consent. No clock
+//! reaches a contribution; the same order on the same history gives the same bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crypto::Digest;
+use features::{FeatureSchema, RiskError, RiskTable};
+use model::{Bar, Calibration, Learner, ModelError, NetworkSize, Scorer};
+use protocol::client::{Contribution, Installed, Order};
+use protocol::plan::{EvaluateTerms, Plan, RiskTerms, Training, Work};
+use protocol::{genesis, histogram, vector};
+
+use super::baseline::{Advance, Baseline, Stage};
+use super::calibration::{self, HeldOut, logits};
+use super::schedule::{self, Place};
+use super::window::{Shown, Windows};
+use crate::config;
+use crate::history::History;
+use crate::network::{self, NetworkError};
+use crate::risk::{self, SharedRisk};
+use crate::scoring::{Bundle, Slot};
+use crate::status::{BaselineStatus, Board, EvaluationStatus, ModelStatus, TrainingStatus};
+
+/// A bank's learning: its past, its moments, and what the federation has given it.
+pub struct Trainer {
+    history: History,
+    schema: FeatureSchema,
+    board: Board,
+    wanted: config::Baseline,
+    held_out: HeldOut,
+    windows: Windows,
+    risk: SharedRisk,
+    learner: Option<(Digest, Learner)>,
+    live: Option<(Digest, Calibration)>,
+    pretrained: Option<(Training, u32)>,
+    baseline: Option<Baseline>,
+}
+
+/// What scoring should have from now on.
+#[derive(Clone, Debug)]
+pub enum Product {
+    /// The federation's risk table.
+    Risk(Arc<RiskTable>),
+    /// A model.
+    Model(Bundle),
+}
+
+impl Trainer {
+    /// A trainer that has heard nothing of the federation.
+    #[must_use]
+    pub fn new(history: History, wanted: config::Baseline, board: Board) -> Self {
+        board.update(|status| status.history = history.summary());
+        Self {
+            held_out: HeldOut::new(history.cards()),
+            history,
+            schema: super::schema(),
+            board,
+            wanted,
+            windows: Windows::default(),
+            risk: SharedRisk::default(),
+            learner: None,
+            live: None,
+            pretrained: None,
+            baseline: None,
+        }
+    }
+
+    /// This bank's vector for an attempt. A bank without data for the plan takes part with zeros.
+    ///
+    /// # Errors
+    /// [`TrainingError`], told to the coordinator as it is: it names terms, never data.
+    pub fn contribute(&mut self, order: &Order) -> Result<Contribution, TrainingError> {
+        match &order.plan.work {
+            Work::Pretrain(training) => self.pretrain(order, training),
+            Work::Finetune(training) => self.finetune(order, training),
+            Work::Risk(terms) => Ok(Contribution::Counts(risk::count(&self.history, terms)?)),
+            Work::Evaluate(terms) => self.evaluate(order, terms),
+        }
+    }
+
+    /// Puts a result to use; what comes back is for scoring. A result that cannot be used here
+    /// is reported and left: the ledger has it all the same.
+    pub fn install(&mut self, installed: &Installed) -> Option<Product> {
+        let plan = installed.result.plan.plan.unverified();
+        let product = match &plan.work {
+            Work::Pretrain(training) => {
+                // Its head is untrained or trained on another encoder: nothing to score with.
+                self.pretrained = Some((training.clone(), plan.rounds));
+                Ok(None)
+            }
+            Work::Finetune(training) => self.install_model(plan, training, installed).map(Some),
+            Work::Risk(terms) => self.install_risk(terms, installed).map(Some),
+            Work::Evaluate(terms) => {
+                self.judge(terms, installed);
+                Ok(None)
+            }
+        };
+        product.unwrap_or_else(|error| {
+            tracing::warn!(%error, plan = plan.name, "result is of no use here");
+            None
+        })
+    }
+
+    /// Whether the bank's own model is in the making.
+    #[must_use]
+    pub fn has_baseline_work(&self) -> bool {
+        self.baseline.is_some()
+    }
+
+    /// Trains the bank's own model for a round's worth.
+    pub fn advance_baseline(&mut self) -> Option<Product> {
+        let outcome = self.baseline.as_mut()?.advance();
+        let (state, product) = match outcome {
+            Ok(Advance::More(status)) => {
+                self.board.trained(status);
+                return None;
+            }
+            Ok(Advance::Done(bundle)) => (BaselineStatus::Ready, Some(Product::Model(*bundle))),
+            Err(error) => {
+                tracing::warn!(%error, "the bank's own model could not be trained");
+                (BaselineStatus::None, None)
+            }
+        };
+        self.baseline = None;
+        self.board.update(|status| status.baseline = state);
+        product
+    }
+
+    fn pretrain(
+        &mut self,
+        order: &Order,
+        training: &Training,
+    ) -> Result<Contribution, TrainingError> {
+        let started = Instant::now();
+        let size = network::size_of(&training.model, &self.schema)?;
+        let window = self
+            .windows
+            .encoded(&self.history, &self.risk, days(training))?;
+        let examples = window.examples(cutoff(training), Shown::All);
+        if examples.len() < ROWS_MIN {
+            return Ok(nothing(training));
+        }
+        let learner = learner(&mut self.learner, &self.schema, size, order, training)?;
+        let terms = schedule::pretrain(training, place(order), order.seed);
+        let mut bar = Bar::new("pretrain");
+        let report = learner.pretrain(examples, &terms, &mut bar)?;
+        let after = learner.parameters();
+        let rows = examples.len() as u64;
+        self.board.trained(TrainingStatus {
+            round: Some(order.round.0),
+            kind: "pretrain",
+            step: order.step,
+            loss: report.loss,
+            held_out: Some(report.held_out),
+            alignment: Some(report.alignment),
+            uniformity: Some(report.uniformity),
+            effective_rank: Some(report.effective_rank),
+            examples: rows,
+            frauds: None,
+            seconds: started.elapsed().as_secs_f64(),
+        });
+        Ok(update(training, &order.parameters, &after, rows))
+    }
+
+    fn finetune(
+        &mut self,
+        order: &Order,
+        training: &Training,
+    ) -> Result<Contribution, TrainingError> {
+        let started = Instant::now();
+        let size = network::size_of(&training.model, &self.schema)?;
+        let window = self
+            .windows
+            .encoded(&self.history, &self.risk, days(training))?;
+        let examples = window.examples(cutoff(training), Shown::Trained(&self.held_out));
+        if examples.labelled().is_empty() {
+            return Ok(nothing(training));
+        }
+        let learner = learner(&mut self.learner, &self.schema, size, order, training)?;
+        let terms = schedule::finetune(training, place(order), order.seed);
+        let mut bar = Bar::new("finetune");
+        let report = learner.finetune(examples, &terms, &mut bar)?;
+        let after = learner.parameters();
+        self.board.trained(TrainingStatus {
+            round: Some(order.round.0),
+            kind: "finetune",
+            step: order.step,
+            loss: report.loss,
+            examples: u64::from(report.examples),
+            frauds: Some(u64::from(report.frauds)),
+            seconds: started.elapsed().as_secs_f64(),
+            ..TrainingStatus::default()
+        });
+        Ok(update(
+            training,
+            &order.parameters,
+            &after,
+            u64::from(report.examples),
+        ))
+    }
+
+    /// Calibrated logits, as this bank acts upon them; identity where this model was never
+    /// installed here.
+    fn evaluate(
+        &mut self,
+        order: &Order,
+        terms: &EvaluateTerms,
+    ) -> Result<Contribution, TrainingError> {
+        let size = network::size_of(&terms.model, &self.schema)?;
+        let root = genesis::model_root(&order.parameters);
+        let live = self.live.filter(|(live, _)| *live == root);
+        let calibration = live.map_or_else(Calibration::default, |(_, calibration)| calibration);
+        let scorer = Scorer::new(&self.schema, size, &order.parameters, calibration)?;
+        let days = terms.from_day..terms.to_day;
+        let window = self.windows.encoded(&self.history, &self.risk, days)?;
+        let cutoff_day = i64::from(terms.to_day) + i64::from(terms.label_delay_days);
+        let examples = window.examples(cutoff_day, Shown::All);
+        let logits = logits(&scorer, &examples.values, examples.columns)?;
+        let judged = logits
+            .into_iter()
+            .zip(&examples.label)
+            .filter(|(_, label)| !label.is_nan());
+        let scores =
+            judged.map(|(logit, label)| (calibration.a * logit + calibration.b, *label > 0.5));
+        Ok(Contribution::Counts(histogram::counts(scores, terms.bins)))
+    }
+
+    fn install_model(
+        &mut self,
+        plan: &Plan,
+        training: &Training,
+        installed: &Installed,
+    ) -> Result<Product, TrainingError> {
+        let size = network::size_of(&training.model, &self.schema)?;
+        let parameters = installed
+            .parameters
+            .as_ref()
+            .ok_or(TrainingError::NoParameters)?;
+        let window = self
+            .windows
+            .encoded(&self.history, &self.risk, days(training))?;
+        let judged = window.held_out(cutoff(training), &self.held_out);
+        let calibration = calibration::fit(&self.schema, size, parameters, &judged)?;
+        let root = genesis::model_root(parameters);
+        self.live = Some((root, calibration));
+        let bundle = Bundle {
+            slot: Slot::Live,
+            version: installed.result.outcome.unverified().sequence,
+            parameters: Arc::clone(parameters),
+            digest: root.0,
+            size,
+            calibration,
+        };
+        self.board.update(|status| {
+            status.model = Some(ModelStatus {
+                version: bundle.version,
+                parameters: root.to_hex(),
+                schema: training.model.schema.to_hex(),
+                calibration_a: calibration.a,
+                calibration_b: calibration.b,
+                calibrated_on: judged.frauds.len() as u64,
+            });
+        });
+        let is_last = installed.step + 1 == plan.rounds;
+        if is_last && self.wanted == config::Baseline::Local {
+            self.begin_baseline(plan, training, bundle.version)?;
+        }
+        Ok(Product::Model(bundle))
+    }
+
+    fn begin_baseline(
+        &mut self,
+        plan: &Plan,
+        training: &Training,
+        version: u64,
+    ) -> Result<(), TrainingError> {
+        let size = network::size_of(&training.model, &self.schema)?;
+        let lineage = training.model.lineage();
+        let pretrained = self.pretrained.clone();
+        let pretrained = pretrained.filter(|(earlier, _)| earlier.model.lineage() == lineage);
+        let pretrain = match pretrained {
+            Some((training, rounds)) => {
+                let window = self
+                    .windows
+                    .encoded(&self.history, &self.risk, days(&training))?;
+                let examples = window.examples(cutoff(&training), Shown::All).clone();
+                let is_enough = examples.len() >= ROWS_MIN;
+                is_enough.then_some(Stage {
+                    training,
+                    rounds,
+                    examples,
+                })
+            }
+            None => None,
+        };
+        let window = self
+            .windows
+            .encoded(&self.history, &self.risk, days(training))?;
+        let judged = window.held_out(cutoff(training), &self.held_out);
+        let examples = window
+            .examples(cutoff(training), Shown::Trained(&self.held_out))
+            .clone();
+        if examples.labelled().is_empty() {
+            return Ok(());
+        }
+        let finetune = Stage {
+            training: training.clone(),
+            rounds: plan.rounds,
+            examples,
+        };
+        let stages = (pretrain, finetune);
+        let baseline = Baseline::new(&self.schema, size, stages, judged, (plan.id(), version))?;
+        self.baseline = Some(baseline);
+        self.board
+            .update(|status| status.baseline = BaselineStatus::Training);
+        Ok(())
+    }
+
+    fn install_risk(
+        &mut self,
+        terms: &RiskTerms,
+        installed: &Installed,
+    ) -> Result<Product, TrainingError> {
+        let table = self
+            .risk
+            .absorb(terms, vector::payload(&installed.result.sum))?;
+        self.board
+            .update(|status| status.risk = self.risk.summary());
+        Ok(Product::Risk(table))
+    }
+
+    fn judge(&self, terms: &EvaluateTerms, installed: &Installed) {
+        self.board.evaluated(EvaluationStatus {
+            round: installed.result.outcome.unverified().round.0,
+            from_day: terms.from_day,
+            to_day: terms.to_day,
+            banks: installed.banks,
+            measures: histogram::Measures::new(vector::payload(&installed.result.sum)),
+        });
+    }
+}
+
+/// The learner of a lineage with the order's parameters; its moments live from round to round.
+fn learner<'a>(
+    kept: &'a mut Option<(Digest, Learner)>,
+    schema: &FeatureSchema,
+    size: NetworkSize,
+    order: &Order,
+    training: &Training,
+) -> Result<&'a mut Learner, TrainingError> {
+    let lineage = training.model.lineage();
+    let found = match kept.take().filter(|(of, _)| *of == lineage) {
+        Some((_, mut learner)) => {
+            learner.load(&order.parameters)?;
+            learner
+        }
+        None => Learner::new(schema, size, &order.parameters)?,
+    };
+    Ok(&mut kept.insert((lineage, found)).1)
+}
+
+fn place(order: &Order) -> Place {
+    Place {
+        step: order.step,
+        rounds: order.plan.rounds,
+    }
+}
+
+fn days(training: &Training) -> Range<u32> {
+    training.from_day..training.to_day
+}
+
+/// The day before whose start a label must have been known.
+fn cutoff(training: &Training) -> i64 {
+    i64::from(training.to_day) + i64::from(training.label_delay_days)
+}
+
+/// What the plan's parts became less what they were.
+fn update(training: &Training, before: &[f32], after: &[f32], examples: u64) -> Contribution {
+    let ranges = genesis::ranges(&training.model.layout, &training.parts);
+    let values = ranges.into_iter().flatten();
+    let delta = values.map(|at| after[at] - before[at]).collect();
+    Contribution::Update { delta, examples }
+}
+
+/// The part of a bank that has nothing to learn from.
+fn nothing(training: &Training) -> Contribution {
+    let values = genesis::count(&training.model.layout, &training.parts);
+    Contribution::Update {
+        delta: vec![0.0; values],
+        examples: 0,
+    }
+}
+
+/// Payments below which the contrast has too few others to compare with.
+const ROWS_MIN: usize = 20;
+
+/// Why an order or a result cannot be worked on. The text goes to the coordinator: it holds
+/// terms and lengths, never a value of a payment.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The plan's model is not one of this agent's.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// Training or scoring refused.
+    #[error("model: {0}")]
+    Model(#[from] ModelError),
+    /// The risk counts or their sum cannot be.
+    #[error("risk: {0}")]
+    Risk(#[from] RiskError),
+    /// A result of a training round without a model.
+    #[error("result holds no model, expected one after a training round")]
+    NoParameters,
+}

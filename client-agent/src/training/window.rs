@@ -1,0 +1,226 @@
+//! Encoded stretches of the past: what a plan's days look like to the network. A stretch is
+//! encoded by replaying everything before it through the encoder that scoring uses, and again
+//! once the federation's risk table has changed, since columns depend on it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use features::{FeatureEncoder, FeatureSchema, RiskSettings, Role};
+use model::{Examples, ModelError};
+
+use crate::history::{History, Verdict};
+use crate::risk::SharedRisk;
+use crate::training::calibration::HeldOut;
+
+/// Stretches kept: those of pretraining, fine-tuning and evaluation. 80 columns take 320 bytes a
+/// payment.
+const WINDOWS_MAX: usize = 3;
+
+/// The stretches encoded last.
+#[derive(Default)]
+pub(super) struct Windows(Vec<Window>);
+
+/// The encoded payments of some days.
+pub(super) struct Window {
+    days: Range<u32>,
+    version: u64,
+    examples: Examples,
+    verdicts: Vec<Verdict>,
+}
+
+/// Whose labels are shown to the learner.
+#[derive(Clone, Copy)]
+pub(super) enum Shown<'a> {
+    /// Everybody's.
+    All,
+    /// Those of cards that are not held out for calibration.
+    Trained(&'a HeldOut),
+}
+
+impl Windows {
+    /// The encoded payments of `days`, encoded anew where none fit.
+    pub(super) fn encoded(
+        &mut self,
+        history: &History,
+        risk: &SharedRisk,
+        days: Range<u32>,
+    ) -> Result<&mut Window, ModelError> {
+        let is_fit = |window: &Window| window.days == days && window.version == risk.version();
+        let found = match self.0.iter().position(is_fit) {
+            Some(at) => self.0.remove(at),
+            None => {
+                self.0
+                    .retain(|window| window.version == risk.version() && window.days != days);
+                Window::encode(history, risk, days)?
+            }
+        };
+        self.0.truncate(WINDOWS_MAX - 1);
+        self.0.insert(0, found);
+        Ok(&mut self.0[0])
+    }
+}
+
+impl Window {
+    fn encode(history: &History, risk: &SharedRisk, days: Range<u32>) -> Result<Self, ModelError> {
+        let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
+        if let Some(table) = risk.table() {
+            encoder.install_risk(Arc::clone(table));
+        }
+        let (mut examples, mut verdicts) = (Examples::new(encoder.schema().len()), Vec::new());
+        let mut pushed = Ok(());
+        history.replay(|payment, transaction| {
+            let day = i64::from(payment.day());
+            // Later payments have no part in what an earlier one looks like.
+            if day >= i64::from(days.end) || pushed.is_err() {
+                return;
+            }
+            let vector = encoder.encode(transaction);
+            if let Some(label) = History::label_of(&payment, transaction) {
+                encoder.add_label(transaction, &label);
+            }
+            if day >= i64::from(days.start) {
+                pushed = examples.push(&vector.0, payment.card, payment.ts, f32::NAN);
+                verdicts.push(payment.verdict);
+            }
+        });
+        pushed?;
+        Ok(Self {
+            days,
+            version: risk.version(),
+            examples,
+            verdicts,
+        })
+    }
+
+    /// The payments, labelled as they were known before the start of `cutoff_day`.
+    pub(super) fn examples(&mut self, cutoff_day: i64, shown: Shown<'_>) -> &Examples {
+        for ((label, verdict), card) in self
+            .examples
+            .label
+            .iter_mut()
+            .zip(&self.verdicts)
+            .zip(&self.examples.card)
+        {
+            *label = match shown {
+                Shown::Trained(held_out) if held_out.holds(*card) => f32::NAN,
+                Shown::All | Shown::Trained(_) => label_at(*verdict, cutoff_day),
+            };
+        }
+        &self.examples
+    }
+
+    /// Rows and labels of the cards held out, as known before the start of `cutoff_day`.
+    pub(super) fn held_out(&self, cutoff_day: i64, held_out: &HeldOut) -> Judged {
+        let mut judged = Judged::default();
+        for (row, verdict) in self.verdicts.iter().enumerate() {
+            let label = label_at(*verdict, cutoff_day);
+            if held_out.holds(self.examples.card[row]) && !label.is_nan() {
+                judged.values.extend_from_slice(self.examples.row(row));
+                judged.frauds.push(label > 0.5);
+            }
+        }
+        judged
+    }
+}
+
+/// Rows whose label is known.
+#[derive(Clone, Default)]
+pub(super) struct Judged {
+    /// Row-major.
+    pub(super) values: Vec<f32>,
+    /// One label a row.
+    pub(super) frauds: Vec<bool>,
+}
+
+/// What was known of a payment before the start of `cutoff_day`: 1 fraud, 0 genuine, NaN nothing.
+/// A fraud that nobody had reported counts as genuine: so would the bank have counted it.
+fn label_at(verdict: Verdict, cutoff_day: i64) -> f32 {
+    match verdict {
+        Verdict::Fraud { known_at } if known_at < cutoff_day * DAY_MS => 1.0,
+        Verdict::Fraud { .. } | Verdict::Genuine => 0.0,
+        Verdict::Unknown => f32::NAN,
+    }
+}
+
+/// Sets the federation's risk columns to zero: what a bank alone would not have.
+pub(super) fn hide_shared_risk(values: &mut [f32], schema: &FeatureSchema) {
+    let shared = schema.indices(|role| matches!(role, Role::SharedRisk));
+    for row in values.chunks_exact_mut(schema.len()) {
+        shared.iter().for_each(|&column| row[column] = 0.0);
+    }
+}
+
+const DAY_MS: i64 = 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::tests::sample;
+
+    #[test]
+    fn labels_are_those_known_before_the_cutoff() {
+        let known = |known_at, cutoff| label_at(Verdict::Fraud { known_at }, cutoff);
+        assert_eq!(known(10 * DAY_MS - 1, 10), 1.0);
+        assert_eq!(known(10 * DAY_MS, 10), 0.0);
+        assert_eq!(label_at(Verdict::Genuine, 10), 0.0);
+        assert!(label_at(Verdict::Unknown, 10).is_nan());
+    }
+
+    // The sample's labels come after three days, one payment in 17 never gets one.
+    #[test]
+    fn a_window_holds_its_days_and_hides_what_is_held_out() {
+        let history = sample(20, 20);
+        let held_out = HeldOut::new(history.cards());
+        let (mut windows, risk) = (Windows::default(), SharedRisk::default());
+        let window = windows.encoded(&history, &risk, 17_005..17_010).unwrap();
+        let all = window.examples(17_017, Shown::All).clone();
+        assert_eq!(all.len(), 100);
+        assert!(
+            all.ts
+                .iter()
+                .all(|ts| (17_005..17_010).contains(&(ts / DAY_MS)))
+        );
+        let frauds = |examples: &Examples| examples.label.iter().filter(|l| **l == 1.0).count();
+        assert!(frauds(&all) > 3);
+        assert_eq!(frauds(window.examples(17_005, Shown::All)), 0);
+        let unknown = all.label.iter().filter(|label| label.is_nan()).count();
+        assert!((4..=7).contains(&unknown), "{unknown}");
+        let trained = window
+            .examples(17_017, Shown::Trained(&held_out))
+            .labelled()
+            .len();
+        let judged = window.held_out(17_017, &held_out);
+        assert_eq!(trained + judged.frauds.len() + unknown, 100);
+        assert_eq!(judged.values.len(), judged.frauds.len() * all.columns);
+    }
+
+    #[test]
+    fn a_window_is_kept_until_the_table_changes() {
+        let history = sample(10, 10);
+        let (mut windows, risk) = (Windows::default(), SharedRisk::default());
+        for days in [
+            17_001..17_003,
+            17_002..17_004,
+            17_003..17_005,
+            17_004..17_006,
+        ] {
+            windows.encoded(&history, &risk, days).unwrap();
+        }
+        assert_eq!(windows.0.len(), WINDOWS_MAX);
+        assert_eq!(windows.0[0].days, 17_004..17_006);
+        windows.encoded(&history, &risk, 17_002..17_004).unwrap();
+        assert_eq!(windows.0[0].days, 17_002..17_004);
+        let mut changed = SharedRisk::default();
+        let terms = protocol::plan::RiskTerms {
+            buckets: 8,
+            salt: crypto::Digest([0; 32]),
+            from_day: 17_000,
+            days: 1,
+            label_delay_days: 0,
+            banks_min: 1,
+        };
+        changed.absorb(&terms, &[1; 24]).unwrap();
+        windows.encoded(&history, &changed, 17_002..17_004).unwrap();
+        assert_eq!(windows.0.len(), 1);
+    }
+}
