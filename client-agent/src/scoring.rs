@@ -1,9 +1,9 @@
 //! Live scoring: one worker owns encoder, models and journal; this handle puts requests, models
 //! and tables into its one queue. No step waits for the coordinator.
 //!
-//! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door,
-//! `door.rs` and `http.rs` the socket's side of it, `decision.rs` and `reasons.rs` what a score leads to,
-//! `problem.rs` every refusal.
+//! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door, with
+//! `door.rs` and `http.rs` for the socket's side of it; `decision.rs` and `reasons.rs` what a
+//! score leads to, `problem.rs` every refusal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -72,8 +72,8 @@ const KINDS: [Kind; 9] = [
     Kind {
         group: "time",
         code: "R22_TIME_OF_DAY",
-        lead: "The hour stands out",
-        column: Some("hour_sin"),
+        lead: "The time stands out",
+        column: None,
     },
     Kind {
         group: "windows",
@@ -201,6 +201,8 @@ fn words(column: &str) -> String {
         "amount" => "amount",
         "gap" => "time since the card's last payment",
         "hour_sin" | "hour_cos" => "hour of the day",
+        "weekend" => "on a weekend:",
+        "night" => "before six in the morning:",
         "visits" => "earlier visits of this card",
         "visit_gap" => "time since this card's last visit",
         "history_count" => "payments so far",
