@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use host::telemetry::Telemetry;
-use host::telemetry::prometheus_client::encoding::EncodeLabelSet;
 use host::telemetry::prometheus_client::metrics::counter::Counter;
 use host::telemetry::prometheus_client::metrics::family::Family;
 use host::telemetry::prometheus_client::metrics::gauge::Gauge;
@@ -18,9 +17,9 @@ pub struct Meters(Arc<Inner>);
 struct Inner {
     members: Gauge,
     opened: Counter,
-    committed: Family<KindLabel, Counter>,
-    abandoned: Family<CauseLabel, Counter>,
-    dropouts: Family<PhaseLabel, Counter>,
+    committed: Family<Label, Counter>,
+    abandoned: Family<Label, Counter>,
+    dropouts: Family<Label, Counter>,
     misbehaved: Counter,
     declined: Counter,
     malformed: Counter,
@@ -32,20 +31,8 @@ struct Inner {
     halted: Gauge,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct KindLabel {
-    kind: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CauseLabel {
-    cause: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct PhaseLabel {
-    phase: &'static str,
-}
+/// One label and its value.
+type Label = [(&'static str, String); 1];
 
 impl Meters {
     /// Registers every metric.
@@ -166,17 +153,19 @@ impl Meters {
                 m.opened.inc();
             }
             Event::Dropout(_, _, phase) => {
-                m.dropouts.get_or_create(&PhaseLabel { phase }).inc();
+                m.dropouts
+                    .get_or_create(&[("phase", (*phase).to_owned())])
+                    .inc();
             }
             Event::RoundCommitted { kind, took, .. } => {
                 let kind = format!("{kind:?}").to_lowercase();
-                m.committed.get_or_create(&KindLabel { kind }).inc();
+                m.committed.get_or_create(&[("kind", kind)]).inc();
                 m.seconds.observe(took.0 as f64 / 1_000.0);
                 m.ledger.inc();
             }
             Event::RoundAbandoned(_, _, cause) => {
                 let cause = format!("{cause:?}").to_lowercase();
-                m.abandoned.get_or_create(&CauseLabel { cause }).inc();
+                m.abandoned.get_or_create(&[("cause", cause)]).inc();
             }
             Event::Halted(_) => {
                 m.halted.set(1);

@@ -14,7 +14,7 @@ use crate::risk::{RiskReading, RiskSettings, RiskTable};
 use crate::schema::{FeatureSchema, Role, Slot, slot};
 use crate::transaction::{DAY_MS, HOUR_MS, Label, Transaction};
 use crate::trend::Trend;
-use crate::windows::{NO_KEY, Totals, key_of};
+use crate::windows::{NO_KEY, key_of};
 
 /// The numbers of one payment, one for each column of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -279,7 +279,7 @@ impl FeatureEncoder {
         let (ts, today) = (transaction.ts, transaction.day());
         let last_day = today - i32::from(self.risk.label_delay_days) - 1;
         let memory = self.outlets.get(&outlet).map(|seen| &seen.memory);
-        let windows = memory.map_or([Totals::default(); 4], |memory| memory.windows(ts));
+        let windows = memory.map_or_else(Default::default, |memory| memory.windows(ts));
         for (at, totals) in windows.into_iter().enumerate() {
             let mean = totals.sum / totals.count.max(1.0);
             let values = [totals.count, mean, totals.distinct].map(f64::ln_1p);

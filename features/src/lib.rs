@@ -28,9 +28,10 @@ pub use map::{
     Source, TokenKey, TokenKeyError, check, read,
 };
 pub use pan::{is_pan_like, is_pan_number, is_sensitive_name, redact};
-pub use risk::{RiskCounts, RiskError, RiskSettings, RiskTable, RiskTerms};
+pub use risk::{PRESENCE_DAYS, RiskCounts, RiskError, RiskSettings, RiskTable, RiskTerms};
 pub use schema::{Column, FeatureSchema, FieldGroup, Role, SchemaError};
 pub use transaction::{
-    AuthMethod, AuthResult, Channel, CounterpartyKind, Direction, EntryMode, ExtValue, FieldError,
-    FieldErrorKind, Label, PriorDecision, Rail, RawTransaction, Transaction, TxnType, VopResult,
+    AuthMethod, AuthResult, CANONICAL, Channel, CounterpartyKind, Direction, EntryMode, ExtValue,
+    FieldError, FieldErrorKind, Label, PriorDecision, Rail, RawTransaction, Transaction, TxnType,
+    VopResult,
 };

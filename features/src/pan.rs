@@ -10,26 +10,17 @@ pub fn is_pan_like(text: &str) -> bool {
     if text.len() < DIGITS_MIN || is_digest(text) {
         return false;
     }
-    // Digits of the running chain of groups, and where each group of the chain begins.
-    let mut digits: Vec<u8> = Vec::new();
-    let mut starts: Vec<usize> = Vec::new();
-    let mut separated = false;
+    let mut chain = Chain::default();
     for character in text.chars().chain(std::iter::once('\0')) {
         if let Some(digit) = character.to_digit(10) {
-            if starts.is_empty() || separated {
-                starts.push(digits.len());
-            }
-            digits.push(u8::try_from(digit).expect("a decimal digit is below ten"));
-            separated = false;
-        } else if is_separator(character) && !separated && !digits.is_empty() {
-            separated = true;
+            chain.push(u8::try_from(digit).expect("a decimal digit is below ten"));
+        } else if is_separator(character) && chain.pending.is_none() && !chain.digits.is_empty() {
+            chain.pending = Some(character);
         } else {
-            if has_pan(&digits, &starts) {
+            if chain.has_pan() {
                 return true;
             }
-            digits.clear();
-            starts.clear();
-            separated = false;
+            chain = Chain::default();
         }
     }
     false
@@ -86,20 +77,49 @@ pub fn redact(text: &str) -> String {
     shown
 }
 
-/// True where some chain of whole neighbouring groups has 13 to 19 digits and passes Luhn.
-fn has_pan(digits: &[u8], starts: &[usize]) -> bool {
-    if digits.len() < DIGITS_MIN {
-        return false;
+/// Groups of digits with single separators between them.
+#[derive(Default)]
+struct Chain {
+    digits: Vec<u8>,
+    /// Where each group begins.
+    starts: Vec<usize>,
+    /// The separators between the groups.
+    separators: Vec<char>,
+    /// A separator that no digit followed yet.
+    pending: Option<char>,
+}
+
+impl Chain {
+    fn push(&mut self, digit: u8) {
+        if let Some(separator) = self.pending.take() {
+            self.separators.push(separator);
+            self.starts.push(self.digits.len());
+        } else if self.digits.is_empty() {
+            self.starts.push(0);
+        }
+        self.digits.push(digit);
     }
-    starts.iter().enumerate().any(|(group, &start)| {
-        let ends = starts[group + 1..]
-            .iter()
-            .copied()
-            .chain(std::iter::once(digits.len()));
-        ends.skip_while(|end| end - start < DIGITS_MIN)
-            .take_while(|end| end - start <= DIGITS_MAX)
-            .any(|end| passes_luhn(&digits[start..end]))
-    })
+
+    /// True where some run of whole neighbouring groups has 13 to 19 digits and passes Luhn. A
+    /// lone dot is a decimal point: then only the digits before it count, since floating point
+    /// writes 57.16 as 57.160000000000004.
+    fn has_pan(&self) -> bool {
+        let point = match (self.separators.as_slice(), self.starts.as_slice()) {
+            (['.'], [_, point]) => *point,
+            _ => self.digits.len(),
+        };
+        let digits = &self.digits[..point];
+        self.starts.iter().enumerate().any(|(group, &start)| {
+            let ends = self.starts[group + 1..]
+                .iter()
+                .copied()
+                .filter(|end| *end < point);
+            let ends = ends.chain(std::iter::once(point));
+            ends.skip_while(|end| end.saturating_sub(start) < DIGITS_MIN)
+                .take_while(|end| end - start <= DIGITS_MAX)
+                .any(|end| passes_luhn(&digits[start..end]))
+        })
+    }
 }
 
 /// ISO/IEC 7812-1 annex B: double every second digit from the right, sum the digits, mod 10.
@@ -186,6 +206,9 @@ mod tests {
         }
         assert!(!is_pan_like("550e8400-e29b-41d4-a716-446655440000"));
         assert!(!is_pan_like("00000000000000000"));
+        // A decimal number, though its digits pass Luhn; a lone dot separates nothing.
+        assert!(is_pan_like("57160000000000048") && !is_pan_like("57.160000000000048"));
+        assert!(is_pan_like("4111.1111.1111.1111") && is_pan_like("4111111111111111.0"));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct RiskTerms {
     pub days: u16,
     /// Whole days that labels are given to arrive after each counted day.
     pub label_delay_days: u16,
-    /// Buckets with payments of fewer banks are not released.
+    /// Buckets in which fewer banks are present are not released.
     pub banks_min: u16,
 }
 
@@ -64,7 +64,8 @@ impl RiskTerms {
     /// reads a past day sees nothing that was not known by then.
     #[must_use]
     pub fn as_of_day(&self, day: i32) -> i32 {
-        day.saturating_add(1).saturating_add(i32::from(self.label_delay_days))
+        day.saturating_add(1)
+            .saturating_add(i32::from(self.label_delay_days))
     }
 }
 
@@ -72,7 +73,7 @@ impl RiskTerms {
 #[derive(Clone, Debug)]
 pub struct RiskCounts {
     terms: RiskTerms,
-    /// `[day][bucket](payments, frauds)`, then `[bucket]` whether there was any payment.
+    /// `[day][bucket](payments, frauds)`, then `[bucket]` whether the bank is present.
     words: Vec<u32>,
 }
 
@@ -88,30 +89,33 @@ impl RiskCounts {
     }
 
     /// Counts one payment, as a fraud where it was known for one by the start of its day's
-    /// [`RiskTerms::as_of_day`]. Payments of other days or without an outlet count nowhere.
+    /// [`RiskTerms::as_of_day`]. A bank is present in a bucket by any payment of the
+    /// [`PRESENCE_DAYS`] days up to the end of the range, so that a range of one day is not
+    /// suppressed where many banks are usual. Other days and payments without an outlet count
+    /// nowhere.
     pub fn add(&mut self, transaction: &Transaction, fraud_known_at: Option<i64>) {
         let Some(outlet) = transaction.outlet() else {
             return;
         };
+        let days = i64::from(self.terms.days);
         let offset = i64::from(transaction.day()) - i64::from(self.terms.from_day);
-        let Some(day) = usize::try_from(offset)
-            .ok()
-            .filter(|d| *d < self.terms.days.into())
-        else {
+        if !((days - PRESENCE_DAYS).min(0)..days).contains(&offset) {
             return;
-        };
-        let as_of = i64::from(self.terms.as_of_day(transaction.day())) * DAY_MS;
+        }
         let buckets = self.terms.buckets as usize;
         let bucket = self.terms.bucket(outlet) as usize;
-        let cell = 2 * (day * buckets + bucket);
-        let is_fraud = fraud_known_at.is_some_and(|known_at| known_at <= as_of);
-        self.raise(cell);
-        if is_fraud {
-            self.raise(cell + 1);
-        }
         let presence = 2 * usize::from(self.terms.days) * buckets + bucket;
         if let Some(word) = self.words.get_mut(presence) {
             *word = 1;
+        }
+        let Ok(day) = usize::try_from(offset) else {
+            return;
+        };
+        let as_of = i64::from(self.terms.as_of_day(transaction.day())) * DAY_MS;
+        let cell = 2 * (day * buckets + bucket);
+        self.raise(cell);
+        if fraud_known_at.is_some_and(|known_at| known_at <= as_of) {
+            self.raise(cell + 1);
         }
     }
 
@@ -166,6 +170,9 @@ pub(crate) fn bucket(salt: &[u8; 32], buckets: u32, outlet: &str) -> u32 {
     let place = u64::from_le_bytes(head) % u64::from(buckets.max(1));
     u32::try_from(place).expect("a remainder by a u32 is a u32")
 }
+
+/// Days up to the end of a range in which a payment makes a bank present in a bucket.
+pub const PRESENCE_DAYS: i64 = 30;
 
 /// Days of the windows, all ending on the newest day that may be read.
 pub(crate) const RISK_DAYS: [i32; 4] = [1, 7, 21, 30];

@@ -16,7 +16,7 @@ pub use vocabulary::{
     TxnType, VopResult,
 };
 
-pub(crate) use door::CANONICAL;
+pub use door::CANONICAL;
 
 /// One validated payment. Every optional field is missing where the bank has none: nothing is
 /// filled in. The encoder reads the fields up to `mcc`; the rest is kept for the bank's own use.

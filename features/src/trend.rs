@@ -107,7 +107,7 @@ impl Trend {
 
 const DAYS: i32 = 7;
 const DAYS_KEPT: usize = 16;
-const PRIOR_WEIGHT: f64 = 50.0;
+const PRIOR_WEIGHT: f64 = 20.0;
 
 #[cfg(test)]
 mod tests {
@@ -121,8 +121,8 @@ mod tests {
                 trend.remember(day, std::iter::once(day as f32));
             }
         }
-        // Days 13 to 19 have mean 16 over 350 payments, beside 50 at zero.
-        assert_eq!(trend.means(20).as_ref(), [16.0 * 350.0 / 400.0]);
+        // Days 13 to 19 have mean 16 over 350 payments, beside 20 at zero.
+        assert_eq!(trend.means(20).as_ref(), [16.0 * 350.0 / 370.0]);
         assert_eq!(trend.means(100).as_ref(), [0.0]);
         assert_eq!(trend.days.len(), DAYS_KEPT);
     }
@@ -132,9 +132,9 @@ mod tests {
         let mut trend = Trend::new(2);
         trend.remember(4, [1.0, f32::NAN].into_iter());
         trend.prepare(5);
-        assert_eq!(trend.prepared(), Some([1.0_f32 / 51.0, 0.0].as_slice()));
+        assert_eq!(trend.prepared(), Some([1.0_f32 / 21.0, 0.0].as_slice()));
         trend.remember(3, [1.0, 1.0].into_iter());
         assert_eq!(trend.prepared(), None);
-        assert_eq!(trend.means(5).as_ref(), [2.0_f32 / 52.0, 1.0 / 51.0]);
+        assert_eq!(trend.means(5).as_ref(), [2.0_f32 / 22.0, 1.0 / 21.0]);
     }
 }

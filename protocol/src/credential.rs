@@ -83,10 +83,16 @@ impl Authority {
     ) -> Result<Verified<Credential>, CredentialError> {
         let verified = credential.clone().verify(&self.0)?;
         if verified.role != role {
-            return Err(CredentialError::Role { found: verified.role, expected: role });
+            return Err(CredentialError::Role {
+                found: verified.role,
+                expected: role,
+            });
         }
         if verified.expires < now {
-            return Err(CredentialError::Expired { expired: verified.expires, now });
+            return Err(CredentialError::Expired {
+                expired: verified.expires,
+                now,
+            });
         }
         Ok(verified)
     }

@@ -77,3 +77,21 @@ pub const SPARSE_HONEST_MAX: u16 = 10;
 
 /// Summaries in one answer to the operator.
 pub const ROUNDS_LISTED_MAX: u32 = 1_000;
+
+/// How long a bank that spoilt a key agreement is left out, the first time: five heartbeats.
+pub const ASIDE_MS: u64 = 5 * HEARTBEAT_MS;
+
+/// Doublings of [`ASIDE_MS`]: three hours in the end.
+pub const ASIDE_DOUBLINGS_MAX: u32 = 10;
+
+/// A bank that declined a plan is asked again an hour later.
+pub const DECLINED_MS: u64 = 3_600_000;
+
+/// A client that still lacks a result after five heartbeats is sent it again.
+pub const RESEND_MS: u64 = 5 * HEARTBEAT_MS;
+
+/// Ended attempts whose late messages the coordinator tells from foreign ones.
+pub const ENDED_ATTEMPTS_MAX: usize = 16;
+
+/// Complaints in one epoch that end in a seat being left out: one may be a machine's fault.
+pub const COMPLAINTS_MAX: usize = 2;

@@ -173,7 +173,8 @@ pub enum ServerRule {
 }
 
 /// Terms of a risk-count round. Vector: `[day][bucket](transactions, frauds)`, then per bucket
-/// 1 where the bank had any transaction in the days: `days * buckets * 2 + buckets` words.
+/// 1 where the bank had any transaction in the 30 days up to the last one (or in the days, if they
+/// are more): `days * buckets * 2 + buckets` words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RiskTerms {
     /// Size of the hashed table, at least 1.6 times the merchants (learning.md §2).
@@ -187,7 +188,7 @@ pub struct RiskTerms {
     /// Frauds count where they were known before their own day plus `1 + label_delay_days`: a
     /// range of days counts what as many single days would.
     pub label_delay_days: u16,
-    /// Buckets with fewer contributing banks are dropped by every bank before use.
+    /// Buckets with fewer such banks are dropped by every bank before use.
     pub banks_min: u16,
 }
 

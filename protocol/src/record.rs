@@ -108,4 +108,3 @@ pub enum ClientRecord {
     /// An attempt this client sat in ended without a result.
     Abandoned(RoundId, Attempt),
 }
-

@@ -1,6 +1,6 @@
 //! A federation in one thread, where everything that can fail does, and the made-up banks it
 //! is tried on. `population` invents payments and `generate` writes them to files; `stage`,
-//! `pooled` and `judge` set up and judge the demo.
+//! `pooled` and `judge` set up and judge the demo. `world` is where federations are broken.
 
 pub mod generate;
 #[cfg(feature = "learning")]
@@ -9,3 +9,4 @@ pub mod judge;
 pub mod pooled;
 pub mod population;
 pub mod stage;
+pub mod world;

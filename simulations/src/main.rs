@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use simulations::{generate, stage};
+use simulations::{generate, stage, world};
 #[cfg(feature = "learning")]
 use simulations::{judge, pooled};
 
@@ -20,6 +20,8 @@ struct Cli {
 enum Command {
     /// Write the transactions of made-up banks as Parquet.
     Generate(generate::Args),
+    /// Play federations in which everything that can fail does.
+    Run(world::run::Args),
     /// Deal a feed to banks, and cut it into history and live week.
     Stage(stage::Args),
     /// Train one model on everybody's data, which no real consortium could.
@@ -33,6 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Generate(args) => generate::run(&args),
+        Command::Run(args) => world::run::run(&args),
         Command::Stage(args) => stage::run(&args),
         #[cfg(feature = "learning")]
         Command::Pooled(args) => pooled::run(&args),

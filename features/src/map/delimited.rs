@@ -38,7 +38,7 @@ impl Delimited {
                 return Err(RowError::fatal(RowError { line: 1, kind }));
             }
         };
-        let header: Vec<String> = header.iter().map(|name| column_name(name)).collect();
+        let header: Vec<String> = header.iter().map(column_name).collect();
         let unmapped = map.judge_columns(header.iter().map(String::as_str));
         let unmapped = unmapped.map_err(|(found, expected)| RowError {
             line: 1,

@@ -32,6 +32,9 @@ pub struct Row {
     pub extra: BTreeMap<String, String>,
 }
 
+/// A row with its line, or what is wrong with it.
+type Numbered = Result<(u64, Row), RowError>;
+
 /// What is wrong with a row or with the feed. The text repeats no digit of a card number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {kind}")]
@@ -188,7 +191,7 @@ impl Reader<'_> {
     }
 
     /// The next row's line and its cells in the map's order, and what became of it.
-    pub(crate) fn next_cells(&mut self) -> Option<(Vec<Cell>, Result<(u64, Row), RowError>)> {
+    pub(crate) fn next_cells(&mut self) -> Option<(Vec<Cell>, Numbered)> {
         if let Some(error) = self.broken.take() {
             return Some((Vec::new(), Err(error)));
         }

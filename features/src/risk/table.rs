@@ -98,7 +98,10 @@ impl RiskTable {
                 self.cells[bucket * width + start + day] = (word(at), word(at + 1));
             }
         }
-        for (as_of, day) in self.as_of[start..start + days].iter_mut().zip(terms.from_day..) {
+        for (as_of, day) in self.as_of[start..start + days]
+            .iter_mut()
+            .zip(terms.from_day..)
+        {
             *as_of = Some(terms.as_of_day(day));
         }
         self.trim();

@@ -52,13 +52,15 @@ proptest! {
                 let transaction = payment(outlet, day);
                 let known_at = known.map(|after| transaction.ts + after * DAY_MS);
                 banks[bank].add(&transaction, known_at);
+                let bucket = terms.bucket(&format!("outlet{outlet}"));
+                if (from_day - 20..from_day + 10).contains(&day) {
+                    present.insert((from_day, bucket, bank));
+                }
                 if (from_day..from_day + 10).contains(&day) {
-                    let bucket = terms.bucket(&format!("outlet{outlet}"));
                     let cell = direct.entry((bucket, day)).or_default();
                     cell.0 += 1;
                     let as_of = i64::from(day + 8) * DAY_MS;
                     cell.1 += u64::from(known_at.is_some_and(|at| at <= as_of));
-                    present.insert((from_day, bucket, bank));
                 }
             }
             table.absorb(&terms, &sum(banks)).unwrap();
@@ -100,6 +102,23 @@ fn buckets_of_too_few_banks_are_not_released() {
 }
 
 #[test]
+fn a_bank_that_is_usual_at_an_outlet_counts_as_present_on_a_quiet_day() {
+    let day = terms(18_000, 1, 2);
+    let mut busy = RiskCounts::new(day.clone());
+    busy.add(&payment(1, 18_000), Some(0));
+    let count = |last_seen: i32| {
+        let mut quiet = RiskCounts::new(day.clone());
+        quiet.add(&payment(1, last_seen), None);
+        let mut table = RiskTable::new(64, [7; 32]);
+        table.absorb(&day, &sum(vec![busy.clone(), quiet])).unwrap();
+        table.window("outlet1", 18_000, 1)
+    };
+    assert_eq!(count(17_971), Some((1, 1)));
+    assert_eq!(count(17_970), Some((0, 0)));
+    assert_eq!(count(18_001), Some((0, 0)));
+}
+
+#[test]
 fn a_day_is_held_back_from_readers_before_its_labels_were_due() {
     let terms = terms(18_000, 5, 1);
     let mut bank = RiskCounts::new(terms.clone());
@@ -107,8 +126,14 @@ fn a_day_is_held_back_from_readers_before_its_labels_were_due() {
     bank.add(&payment(1, 18_003), Some(0));
     let mut table = RiskTable::new(64, [7; 32]);
     table.absorb(&terms, &sum(vec![bank])).unwrap();
-    assert_eq!((terms.as_of_day(18_000), terms.as_of_day(18_003)), (18_008, 18_011));
-    assert_eq!(table.read("outlet1", 18_003, 18_007), RiskReading::default());
+    assert_eq!(
+        (terms.as_of_day(18_000), terms.as_of_day(18_003)),
+        (18_008, 18_011)
+    );
+    assert_eq!(
+        table.read("outlet1", 18_003, 18_007),
+        RiskReading::default()
+    );
     assert_eq!(table.read("outlet1", 18_003, 18_010).windows[1], (1.0, 1.0));
     assert_eq!(table.read("outlet1", 18_003, 18_011).windows[1], (2.0, 2.0));
     assert_eq!(table.read("outlet1", 18_003, 18_011).windows[0], (1.0, 1.0));

@@ -375,7 +375,7 @@ const AGE_MAX: i64 = i32::MAX as i64;
 const AMOUNT_MAX: i64 = 999_999_999_999_999;
 
 /// Every field of `txn.v1`.
-pub(crate) const CANONICAL: &[&str] = &[
+pub const CANONICAL: &[&str] = &[
     "txn_id",
     "ts",
     "rail",

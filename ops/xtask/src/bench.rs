@@ -16,12 +16,20 @@ pub(crate) struct Bench {
 }
 
 /// Every benchmark of the project.
-pub(crate) const BENCHES: &[Bench] = &[Bench {
-    name: "secagg",
-    package: "crypto",
-    target: "cost",
-    measures: "masks, shares, seals and signatures of the secure sum",
-}];
+pub(crate) const BENCHES: &[Bench] = &[
+    Bench {
+        name: "secagg",
+        package: "crypto",
+        target: "cost",
+        measures: "masks, shares, seals and signatures of the secure sum",
+    },
+    Bench {
+        name: "score",
+        package: "client-agent",
+        target: "score",
+        measures: "one live decision, with and without reasons and journal",
+    },
+];
 
 /// Runs the named benchmark, or all of them; `--json` is handed on to it.
 pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), Failure> {

@@ -15,9 +15,10 @@ use crate::credential::{Identity, Role};
 use crate::event::CoordinatorEvent;
 use crate::id::{Attempt, ClientId, Context, EpochId, PlanId, RoundId, Seat};
 use crate::ledger::{Ledger, LedgerError};
-use crate::limits::{ATTEMPTS_MAX, BURNT_ROUNDS_MAX};
+use crate::limits::{ATTEMPTS_MAX, BURNT_ROUNDS_MAX, ENDED_ATTEMPTS_MAX};
 use crate::message::{Abandoned, Cause, CheckIn, RoundResult, ToClient, Welcome};
 use crate::party::Outbox;
+use crate::plan::SignedPlan;
 use crate::time::{Duration, Time};
 
 /// What is kept whatever the phase.
@@ -141,13 +142,25 @@ impl Desk {
         let plan = adopted.plan();
         self.ledger.step(&adopted.id) >= plan.rounds
             || adopted.is_spent()
-            || plan.expires < self.now
+            || adopted.expires() < self.now
             || self.next.1.0 >= ATTEMPTS_MAX
     }
 
     /// Whether too many rounds were burnt: nothing opens until the operator starts something.
     pub(crate) fn is_halted(&self) -> bool {
         self.burnt >= BURNT_ROUNDS_MAX
+    }
+
+    /// A plan joins the queue. A start is also what the operator says after a halt. False where
+    /// its signature does not verify, which only a foreign record can bring about.
+    pub(crate) fn adopt(&mut self, plan: SignedPlan) -> bool {
+        let Some(adopted) = self.plans.adopt(plan) else {
+            return false;
+        };
+        let (name, kind) = (adopted.plan().name.clone(), adopted.plan().work.kind());
+        self.out.report(CoordinatorEvent::PlanAdopted(name, kind));
+        self.burnt = 0;
+        true
     }
 
     /// A plan ends; the attempts it used up are not the next plan's.
@@ -255,7 +268,7 @@ impl Desk {
 
     fn end_attempt(&mut self, context: Context) {
         self.ended.push_back(context);
-        if self.ended.len() > ENDED_REMEMBERED {
+        if self.ended.len() > ENDED_ATTEMPTS_MAX {
             self.ended.pop_front();
         }
     }
@@ -272,6 +285,3 @@ impl Desk {
         }
     }
 }
-
-/// Attempts whose late messages are told from foreign ones.
-const ENDED_REMEMBERED: usize = 16;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crypto::{Digest, VerifyKey};
 
 use crate::id::{ClientId, EpochId, RoundId, Seat};
+use crate::limits::COMPLAINTS_MAX;
 use crate::message::Roster;
 
 /// One bank's place in a roster. Made by [`Members`] alone, so that what a stranger says can
@@ -97,7 +98,7 @@ impl Epoch {
 /// The counts are not recorded: after a restart everybody has a clean sheet.
 #[derive(Debug, Default)]
 pub(crate) struct Complaints {
-    unproven: BTreeMap<Seat, u8>,
+    unproven: BTreeMap<Seat, usize>,
     accusers: BTreeMap<Seat, BTreeSet<Seat>>,
 }
 
@@ -118,9 +119,6 @@ impl Complaints {
     pub(crate) fn leave_out(&self, seat: Seat) -> bool {
         let unproven = self.unproven.get(&seat).copied().unwrap_or(0);
         let accusers = self.accusers.get(&seat).map_or(0, BTreeSet::len);
-        unproven >= COMPLAINTS_MAX || accusers >= usize::from(COMPLAINTS_MAX)
+        unproven >= COMPLAINTS_MAX || accusers >= COMPLAINTS_MAX
     }
 }
-
-/// One complaint may be a fault of the machines; two are a habit.
-const COMPLAINTS_MAX: u8 = 2;

@@ -48,6 +48,10 @@ use selection::Selection;
 use topic::Place;
 
 /// Where the federation stands.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one phase, moved a few times a round"
+)]
 pub(crate) enum Phase {
     /// Nothing to run.
     Rest(Rest),
@@ -92,9 +96,11 @@ impl Phase {
     /// A record that has no place here, which only a foreign or damaged log can hold.
     pub(crate) fn apply(self, record: Record, desk: &mut Desk) -> Result<Self, RecoverError> {
         let misplaced = RecoverError::misplaced(&record, self.stage().step().0);
-        let next = match (self, record) {
+        Ok(match (self, record) {
             (phase, Record::PlanAdopted(plan)) => {
-                desk.adopt(plan)?;
+                if !desk.adopt(plan) {
+                    return Err(misplaced);
+                }
                 phase.or_idle(desk)
             }
             (phase, Record::PlanEnded(plan)) => {
@@ -156,8 +162,7 @@ impl Phase {
                 Self::idle(desk.after_pause(), desk)
             }
             (_, _) => return Err(misplaced),
-        };
-        Ok(next)
+        })
     }
 
     /// A member says something: the record that it leads to, none where it changes nothing.

@@ -1,15 +1,15 @@
 //! `Plans`: the plans adopted and not ended, in the order of adoption. The first one runs, one
 //! round at a time; the others wait. What a plan may say is `terms.rs`; rounds are the phases'.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::credential::{Authority, Credential, Role};
 use crate::id::{ClientId, PlanId};
-use crate::limits::PLANS_MAX;
+use crate::limits::{DECLINED_MS, PLANS_MAX};
 use crate::plan::{Plan, SignedPlan};
 use crate::signed::{Signed, Verified};
 use crate::terms;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 
 /// The plans adopted and not ended.
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Adopted {
     pub(crate) id: PlanId,
     plan: Verified<Plan>,
     operator: Signed<Credential>,
-    declined: BTreeSet<ClientId>,
+    declined: BTreeMap<ClientId, Time>,
     is_spent: bool,
 }
 
@@ -40,9 +40,19 @@ impl Adopted {
         }
     }
 
-    /// Whether a client said that it takes no part in this plan.
-    pub(crate) fn is_declined_by(&self, id: ClientId) -> bool {
-        self.declined.contains(&id)
+    /// The last moment at which a client may accept it.
+    pub(crate) fn expires(&self) -> Time {
+        self.plan.expires.min(self.operator.unverified().expires)
+    }
+
+    /// Whether a client said that it takes no part in this plan, and is not to be asked yet.
+    pub(crate) fn is_declined_by(&self, id: ClientId, now: Time) -> bool {
+        self.declined.get(&id).is_some_and(|&until| now < until)
+    }
+
+    /// When the next client that declined is asked again.
+    pub(crate) fn next_asking(&self, now: Time) -> Option<Time> {
+        self.declined.values().copied().filter(|&at| at > now).min()
     }
 
     /// Whether the base was revealed without a result: no honest client reveals it again.
@@ -90,7 +100,7 @@ impl Plans {
             id: plan.id(),
             plan,
             operator: signed.operator,
-            declined: BTreeSet::new(),
+            declined: BTreeMap::new(),
             is_spent: false,
         });
         self.queue.back()
@@ -121,10 +131,12 @@ impl Plans {
         self.each_with(id, |adopted| adopted.is_spent = true);
     }
 
-    /// A client takes no part in this plan, whatever the round.
-    pub(crate) fn note_declined(&mut self, id: PlanId, client: ClientId) {
+    /// A client takes no part in this plan, whatever the round. It is asked again later, so that
+    /// a plan that nobody wants comes to its last attempt, and to its end.
+    pub(crate) fn note_declined(&mut self, id: PlanId, client: ClientId, now: Time) {
         self.each_with(id, |adopted| {
-            adopted.declined.insert(client);
+            let until = now.after(Duration(DECLINED_MS));
+            adopted.declined.insert(client, until);
         });
     }
 

@@ -12,11 +12,9 @@ use crate::coordinator::desk::Desk;
 use crate::coordinator::phase::Phase;
 use crate::coordinator::{Coordinator, Settings};
 use crate::credential::{CredentialError, Identity, Role};
-use crate::event::CoordinatorEvent;
 use crate::ledger::LedgerError;
 use crate::message::RoundResult;
 use crate::party::Outbox;
-use crate::plan::SignedPlan;
 use crate::record::CoordinatorRecord;
 use crate::signed::Signed;
 use crate::time::Time;
@@ -51,17 +49,6 @@ impl Coordinator {
     }
 }
 
-impl Desk {
-    /// A plan joins the queue. A start is what the operator says after a halt.
-    pub(crate) fn adopt(&mut self, plan: SignedPlan) -> Result<(), RecoverError> {
-        let adopted = self.plans.adopt(plan).ok_or(RecoverError::Plan)?;
-        let (name, kind) = (adopted.plan().name.clone(), adopted.plan().work.kind());
-        self.out.report(CoordinatorEvent::PlanAdopted(name, kind));
-        self.burnt = 0;
-        Ok(())
-    }
-}
-
 /// Our own signatures, renewed where they are a former key's: clients know only today's.
 fn resigned(record: CoordinatorRecord, desk: &Desk) -> CoordinatorRecord {
     let CoordinatorRecord::Committed(at, result) = record else {
@@ -91,9 +78,6 @@ pub enum RecoverError {
     /// The credential is for another key.
     #[error("credential names another key than the one given")]
     Key,
-    /// An adopted plan whose signature does not verify.
-    #[error("adopted plan is not signed by its operator")]
-    Plan,
     /// A result that is not the next one.
     #[error("committed result: {0}")]
     Ledger(#[from] LedgerError),

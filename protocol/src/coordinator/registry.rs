@@ -8,7 +8,7 @@ use crypto::Digest;
 use crate::blame::{Misbehaviour, Refusal};
 use crate::credential::Credential;
 use crate::id::{ClientId, EpochId};
-use crate::limits::{HEARTBEAT_MS, MEMBERS_MAX, NAME_BYTES_MAX};
+use crate::limits::{ASIDE_DOUBLINGS_MAX, ASIDE_MS, MEMBERS_MAX, NAME_BYTES_MAX, RESEND_MS};
 use crate::message::CheckIn;
 use crate::operator::ClientStatus;
 use crate::signed::{Signed, Verified};
@@ -207,8 +207,10 @@ impl Registry {
 
     /// Until when it is worth waiting for a client's word: while it is here, and a grace after.
     pub(crate) fn waits_until(&self, id: ClientId) -> Time {
+        if self.is_barred(id) {
+            return Time(0);
+        }
         match self.clients.get(&id).map(|client| client.presence) {
-            _ if self.is_barred(id) => Time(0),
             Some(Presence::Here(_)) => Time(u64::MAX),
             Some(Presence::Gone(since)) => since.after(self.grace),
             None => Time(0),
@@ -255,15 +257,10 @@ impl Registry {
         })
     }
 
-    /// Whether any roster was ever agreed on.
-    pub(crate) fn has_seats(&self) -> bool {
-        !self.seated.is_empty()
-    }
-
     /// Leaves a bank that spoilt an agreement or a round out for a while, each time twice as long.
     pub(crate) fn set_aside(&mut self, id: ClientId, now: Time) {
         if let Some(client) = self.clients.get_mut(&id) {
-            let span = ASIDE_MS << client.lapses.min(LAPSES_COUNTED_MAX);
+            let span = ASIDE_MS << client.lapses.min(ASIDE_DOUBLINGS_MAX);
             client.aside = now.after(Duration(span));
             client.lapses = client.lapses.saturating_add(1);
         }
@@ -289,7 +286,7 @@ impl Registry {
         let from = client.standing?.ledger;
         let is_repeat = client
             .offered
-            .is_some_and(|(offered, at)| offered == from && now < at.after(RESEND_AFTER));
+            .is_some_and(|(offered, at)| offered == from && now < at.after(Duration(RESEND_MS)));
         if from >= length || is_repeat {
             return None;
         }
@@ -337,12 +334,3 @@ impl Client {
         matches!(self.presence, Presence::Here(_))
     }
 }
-
-/// How long a bank that spoilt something is left out, the first time: five heartbeats.
-const ASIDE_MS: u64 = 5 * HEARTBEAT_MS;
-
-/// Doublings of [`ASIDE_MS`]: three hours in the end.
-const LAPSES_COUNTED_MAX: u32 = 10;
-
-/// A client that still lacks a result after five heartbeats is sent it again.
-const RESEND_AFTER: Duration = Duration(5 * HEARTBEAT_MS);

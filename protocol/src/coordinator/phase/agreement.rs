@@ -315,9 +315,11 @@ impl Stage for Agreement {
     }
 
     fn nudge(&self, to: &Member, desk: &mut Desk) {
+        if self.refused.contains(&to.seat) {
+            return;
+        }
         let is_highest = usize::from(to.seat.0) + 1 == self.members.len();
         match self.half() {
-            _ if self.refused.contains(&to.seat) => {}
             Half::Bundles if !self.bundles.contains_key(&to.seat) => {
                 let roster = Box::new(self.roster.clone());
                 desk.out.send(to.id, ToClient::Roster(roster));

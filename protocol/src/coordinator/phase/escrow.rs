@@ -94,7 +94,7 @@ impl Escrow {
             return false;
         }
         if lasts(&said.refusal) {
-            desk.plans.note_declined(manifest.plan, from.id);
+            desk.plans.note_declined(manifest.plan, from.id, desk.now);
         }
         self.withdrawn.insert(from.seat)
     }

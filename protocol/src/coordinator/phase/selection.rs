@@ -30,8 +30,8 @@ impl Selection {
     /// When the wait for more banks is over; none while there are too few.
     ///
     /// The last roster's members are waited for, until they have been away for the plan's
-    /// selection deadline, and so are those that still catch up. Before there ever was a roster
-    /// nobody is known: then the whole deadline is waited, or until as many banks are here as the
+    /// selection deadline, and so are those that still catch up. Before the first roster nobody is
+    /// known: then the whole deadline is waited, or until as many banks are here as the
     /// operator's settings expect.
     fn goes_on(&self, adopted: &Adopted, desk: &Desk) -> Option<Time> {
         let ready = ready(adopted, desk);
@@ -49,7 +49,7 @@ impl Selection {
         if desk.settings.banks_expected.is_some_and(is_complete) {
             return Some(enough);
         }
-        if !desk.registry.has_seats() {
+        if desk.epochs == EpochId(0) {
             return Some(latest);
         }
         let gone = desk
@@ -71,12 +71,13 @@ impl Stage for Selection {
 
     fn ends(&self, desk: &Desk) -> Option<Time> {
         let adopted = desk.plans.front()?;
-        let expiry = adopted.plan().expires.after(Duration(1));
+        let expiry = adopted.expires().after(Duration(1));
         let moments = [
             Some(self.opened),
             Some(expiry),
             self.goes_on(adopted, desk),
             desk.registry.next_return(desk.now),
+            adopted.next_asking(desk.now),
         ];
         let later = moments.into_iter().flatten().filter(|&at| at > desk.now);
         later.min()
@@ -120,7 +121,7 @@ fn ready(adopted: &Adopted, desk: &Desk) -> Vec<ClientId> {
         Some(epoch.complaints.leave_out(seat))
     };
     candidates(desk)
-        .filter(|&id| !adopted.is_declined_by(id) && left_out(id) != Some(true))
+        .filter(|&id| !adopted.is_declined_by(id, desk.now) && left_out(id) != Some(true))
         .collect()
 }
 

@@ -1,5 +1,8 @@
 //! What a malicious bank may send, and what comes of it: it is named, and the others go on.
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
 use crypto::Scalar;
 
 use super::rig::{Federation, Up, bank_id, bank_key, plan};
@@ -65,7 +68,7 @@ fn spoilt_escrow(spoil: fn(&mut Escrow)) -> Federation {
 }
 
 thread_local! {
-    static SPOIL: std::cell::Cell<Option<fn(&mut Escrow)>> = const { std::cell::Cell::new(None) };
+    static SPOIL: Cell<Option<fn(&mut Escrow)>> = const { Cell::new(None) };
 }
 
 #[test]
@@ -75,20 +78,17 @@ fn a_malformed_escrow_is_refused_and_its_sender_drops_out() {
             |escrow| escrow.share_digests.truncate(4),
             "number of share digests",
         ),
+        (|escrow| _ = escrow.sealed.pop(), "number of sealed shares"),
         (
-            |escrow| drop(escrow.sealed.pop()),
-            "number of sealed shares",
-        ),
-        (
-            |escrow| drop(escrow.sealed[0].pop()),
+            |escrow| _ = escrow.sealed[0].pop(),
             "size of a sealed share",
         ),
         (
-            |escrow| drop(escrow.escrow_box.pop()),
+            |escrow| _ = escrow.escrow_box.pop(),
             "size of the escrow box",
         ),
         (
-            |escrow| drop(escrow.commitments.pop()),
+            |escrow| _ = escrow.commitments.pop(),
             "number of commitments",
         ),
         (
@@ -298,13 +298,24 @@ fn a_box_that_does_not_open_blocks_nobody() {
 #[test]
 fn a_dealer_that_signed_another_secret_is_named_when_the_round_fails() {
     let mut federation = Federation::new(5);
-    federation.up = liar(|message| match message {
-        ToCoordinator::Escrow(mut escrow) => {
+    let told = Rc::new(RefCell::new(None));
+    let honest = Rc::clone(&told);
+    federation.up = Box::new(move |bank, message| match message {
+        ToCoordinator::Escrow(mut escrow) if bank == LIAR => {
+            *told.borrow_mut() = Some(escrow.header.clone());
             let wrong = crypto::Digest([3; 32]);
             escrow.header = resigned(&escrow.header, |header: &mut EscrowHeader| {
                 header.self_secret = wrong;
             });
             vec![ToCoordinator::Escrow(escrow)]
+        }
+        message => vec![message],
+    });
+    // The liar's own machine sees the header that it made, and plays on.
+    federation.down = Box::new(move |bank, message| match message {
+        ToClient::EscrowBundle(mut bundle) if bank == LIAR => {
+            bundle.headers[LIAR] = honest.borrow().clone().unwrap();
+            vec![ToClient::EscrowBundle(bundle)]
         }
         message => vec![message],
     });

@@ -176,6 +176,7 @@ fn status_tells_the_phase_the_banks_and_the_plans() {
     let mut federation = Federation::new(3);
     federation.start(plan(fixture::risk(), 1, 5));
     federation.start(plan(fixture::evaluate(), 1, 5));
+    federation.deliver();
     let status = federation.status();
     assert_eq!(status.phase, "selection");
     assert_eq!(status.plans.len(), 2);

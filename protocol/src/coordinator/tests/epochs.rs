@@ -153,6 +153,7 @@ fn check_in(federation: &mut Federation, id: ClientId, name: &str, serial: u64) 
 #[test]
 fn a_second_certificate_of_one_name_counts_only_with_a_higher_serial() {
     let mut federation = Federation::new(5);
+    federation.deliver();
     let (double, renewed) = (ClientId(Digest([90; 32])), ClientId(Digest([91; 32])));
     let answer = check_in(&mut federation, double, "Bank 2", 1);
     assert!(matches!(answer[..], [ToClient::Refused(_)]));

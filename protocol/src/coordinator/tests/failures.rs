@@ -189,7 +189,7 @@ fn who_declines_a_plan_is_left_out_of_its_next_cohort() {
     federation.start(plan(Work::Finetune(fixture::training()), 1, 5));
     federation.run_to(1);
     assert_eq!(abandoned(&federation), [(1, 0, Cause::Declined)]);
-    federation.assert_sum_of(&[2, 3, 4]);
+    federation.assert_result_of(0, &[2, 3, 4]);
     let refusal = Some(Refusal::KindNotAllowed(Kind::Risk).to_string());
     assert_eq!(federation.status().clients[0].refusal, refusal);
     federation.run_to(2);
@@ -200,18 +200,24 @@ fn who_declines_a_plan_is_left_out_of_its_next_cohort() {
     );
 }
 
+/// Whoever declined is asked again an hour later, and a plan that nobody wants comes to its end.
 #[test]
-fn a_plan_that_everybody_declines_waits_without_asking_again() {
+fn a_plan_that_everybody_declines_is_asked_for_seldom_and_then_given_up() {
     let mut federation = Federation::with_policy(5, |_, mut policy| {
         policy.kinds = [Kind::Finetune].into();
         policy
     });
-    federation.start(plan(fixture::risk(), 1, 5));
-    let later = Time(federation.now.0 + 300_000);
-    federation.run(|federation| federation.now > later);
-    let opened = federation.count(|event| matches!(event, CoordinatorEvent::RoundOpened(..)));
-    assert_eq!(opened, 1);
-    assert_eq!(federation.status().phase, "selection");
+    let mut unwanted = plan(fixture::risk(), 1, 5);
+    unwanted.expires = Time(u64::MAX);
+    let id = federation.start(unwanted);
+    for asked in 1..=usize::from(ATTEMPTS_MAX) {
+        let later = Time(federation.now.0 + 300_000);
+        federation.run(|federation| federation.now > later);
+        assert_eq!(abandoned(&federation).len(), asked);
+        federation.now = Time(federation.now.0 + 3_400_000);
+    }
+    assert_eq!(federation.coordinator.desk.plans.get(id).map(|_| ()), None);
+    assert_eq!(federation.status().phase, "rest");
 }
 
 /// The local work fails again and again: the plan is given up after some attempts, with a pause
@@ -264,33 +270,47 @@ fn a_restarted_bank_drops_out_of_the_attempt_and_sits_in_the_next_epoch() {
         federation.now.since(before).0 < 30_000,
         "nobody waited for the deadline"
     );
-    federation.assert_sum_of(&[0, 1, 3, 4]);
     federation.run_to(2);
-    federation.assert_sum_of(&[0, 1, 2, 3, 4]);
+    federation.assert_result_of(0, &[0, 1, 3, 4]);
+    federation.assert_result_of(1, &[0, 1, 2, 3, 4]);
     let agreed = federation.count(|event| matches!(event, CoordinatorEvent::EpochAgreed(..)));
     assert_eq!(agreed, 2);
     assert!(federation.coordinator.desk.registry.is_here(bank_id(2)));
 }
 
-/// A coordinator that was away for long gives the running phase its whole span again, but not
-/// beyond the end that the clients were told.
+/// A coordinator that was away gives the running phase its whole span again.
 #[test]
-fn a_long_outage_of_the_coordinator_does_not_wedge_the_round() {
-    for away in [40_000, 10_000_000] {
-        let mut federation = Federation::new(5);
-        lose(&mut federation, |bank, message| {
-            bank < 2 && matches!(message, ToCoordinator::Masked(_))
-        });
-        let mut terms = plan(fixture::risk(), 1, 5);
-        terms.expires = Time(u64::MAX);
-        federation.start(terms);
-        federation.run(|federation| federation.status_name() == "collection");
-        lose_nothing(&mut federation);
-        federation.now = Time(federation.now.0 + away.min(600_000));
-        federation.crash();
-        federation.run_to(1);
-        federation.assert_sum_of(&[0, 1, 2, 3, 4]);
-        let attempt = federation.results()[0].manifest.unverified().attempt;
-        assert_eq!(attempt == Attempt(0), away == 40_000);
-    }
+fn an_outage_of_the_coordinator_costs_no_attempt() {
+    let federation = after_an_outage(40_000);
+    assert_eq!(
+        federation.results()[0].manifest.unverified().attempt,
+        Attempt(0)
+    );
+}
+
+/// But not beyond the end that the clients were told: then it is another attempt's turn.
+#[test]
+fn an_outage_beyond_the_end_of_a_round_costs_an_attempt() {
+    let federation = after_an_outage(600_000);
+    assert_eq!(
+        federation.results()[0].manifest.unverified().attempt,
+        Attempt(1)
+    );
+}
+
+fn after_an_outage(away: u64) -> Federation {
+    let mut federation = Federation::new(5);
+    lose(&mut federation, |bank, message| {
+        bank < 2 && matches!(message, ToCoordinator::Masked(_))
+    });
+    let mut terms = plan(fixture::risk(), 1, 5);
+    terms.expires = Time(u64::MAX);
+    federation.start(terms);
+    federation.run(|federation| federation.status_name() == "collection");
+    lose_nothing(&mut federation);
+    federation.now = Time(federation.now.0 + away);
+    federation.crash();
+    federation.run_to(1);
+    federation.assert_sum_of(&[0, 1, 2, 3, 4]);
+    federation
 }

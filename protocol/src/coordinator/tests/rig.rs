@@ -83,7 +83,7 @@ pub(super) fn credential(role: Role, name: &str, id: ClientId, key: &SigningKey)
         id,
         key: key.verify_key(),
         serial: 1,
-        expires: Time(1_000_000),
+        expires: Time(u64::MAX),
     }
 }
 
@@ -367,7 +367,9 @@ impl Federation {
         let clients = self.banks.iter().filter(|bank| bank.is_up);
         let timeouts = clients.filter_map(|bank| bank.client.next_timeout());
         let next = timeouts.chain(self.coordinator.next_timeout()).min();
-        self.now = next.unwrap_or(self.now.after(Duration(1))).max(self.now);
+        self.now = next
+            .unwrap_or_else(|| self.now.after(Duration(1)))
+            .max(self.now);
         if self
             .coordinator
             .next_timeout()
@@ -422,8 +424,13 @@ impl Federation {
     /// Asserts that the last result is the exact sum of these banks' counts, and theirs alone.
     #[track_caller]
     pub(super) fn assert_sum_of(&self, banks: &[usize]) {
-        let results = self.results();
-        let result = results.last().expect("a result");
+        self.assert_result_of(self.results().len() - 1, banks);
+    }
+
+    /// The same for the result at this place.
+    #[track_caller]
+    pub(super) fn assert_result_of(&self, place: usize, banks: &[usize]) {
+        let result = self.results()[place];
         let payload = vector::payload(&result.sum);
         assert_eq!(payload, summed(banks, payload.len()));
         assert_eq!(vector::banks(&result.sum) as usize, banks.len());

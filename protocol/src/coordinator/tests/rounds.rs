@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::rig::{Federation, bank_id, plan};
+use crate::client::Contribution;
 use crate::event::CoordinatorEvent;
 use crate::fixture;
 use crate::id::{Attempt, RoundId, Seat};
@@ -11,6 +12,7 @@ use crate::message::{ToClient, ToCoordinator};
 use crate::operator::{Command, Reply, RoundEnd};
 use crate::plan::{Kind, Work};
 use crate::record::{CoordinatorRecord, Lifetime};
+use crate::vector::payload;
 
 fn everybody(banks: usize) -> Vec<usize> {
     (0..banks).collect()
@@ -297,6 +299,7 @@ fn a_bank_that_was_away_catches_up_and_sits_in_the_next_round() {
     federation.start(plan(Work::Finetune(training.clone()), 2, 4));
     federation.run_to(3);
     federation.connect(4);
+    federation.deliver();
     training.to_day += 1;
     federation.start(plan(Work::Finetune(training), 1, 4));
     federation.run_to(4);
@@ -341,4 +344,31 @@ fn the_log_of_a_round_holds_each_record_before_what_depends_on_it() {
     });
     assert_eq!(federation.coordinator.desk.registry.here().len(), 5);
     assert!(federation.coordinator.desk.registry.is_here(bank_id(0)));
+}
+
+/// Above 128 members the mask graph is sparse: a mask is missing between most pairs, shares still
+/// go to everybody, and what dropouts leave on the sum is taken off all the same.
+#[test]
+fn a_sparse_mask_graph_gives_the_exact_sum_with_dropouts() {
+    let banks = 130;
+    let mut federation = Federation::new(banks);
+    federation.work = |bank, _| {
+        let mut one_hot = vec![0; 512];
+        one_hot[bank] = 1;
+        Ok(Contribution::Counts(one_hot))
+    };
+    federation.up = Box::new(|bank, message| match message {
+        ToCoordinator::Masked(_) if bank % 30 == 7 => Vec::new(),
+        message => vec![message],
+    });
+    let Work::Evaluate(mut terms) = fixture::evaluate() else {
+        panic!("the fixture evaluates");
+    };
+    terms.bins = 256;
+    federation.start(plan(Work::Evaluate(terms), 1, 100));
+    federation.run_to(1);
+    let result = federation.results()[0];
+    assert!(result.manifest.unverified().degree < 129);
+    let expected = (0..512).map(|word| i32::from(word < banks && word % 30 != 7));
+    assert_eq!(payload(&result.sum), expected.collect::<Vec<_>>());
 }

@@ -1,0 +1,441 @@
+//! What must be true: safety after every step, liveness after calm. Every invariant names the
+//! planted fault (`scenario::Sabotage`) that shows it awake; `tests.rs` plants them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crypto::Digest;
+use protocol::client::{Client, Contribution, Order};
+use protocol::event::{ClientEvent, CoordinatorEvent};
+use protocol::id::{ClientId, Context, EpochId, PlanId, RoundId};
+use protocol::message::{RoundResult, ToClient, ToCoordinator};
+use protocol::record::{ClientRecord, CoordinatorRecord};
+use protocol::{vector, wire};
+
+use super::Story;
+use super::actors::Host;
+use super::cast::Cast;
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{invariant}: {found}")]
+pub struct Violation {
+    /// Which one.
+    pub invariant: &'static str,
+    /// What was found.
+    pub found: String,
+}
+
+impl Violation {
+    pub(crate) fn new(invariant: &'static str, found: impl std::fmt::Display) -> Self {
+        Self {
+            invariant,
+            found: found.to_string(),
+        }
+    }
+}
+
+/// What has been said and remembered in a world.
+pub(crate) struct Oracle {
+    pub(crate) story: Story,
+    ids: Vec<ClientId>,
+    last_plan: (PlanId, u32),
+    rosters: BTreeMap<EpochId, Vec<ClientId>>,
+    /// Contexts of the manifests that are durable at the coordinator, with their rounds.
+    opened: BTreeMap<Context, RoundId>,
+    /// Sequences of the results that are durable at the coordinator.
+    committed: BTreeMap<u64, Digest>,
+    committed_rounds: BTreeMap<RoundId, Context>,
+    of_plan: BTreeMap<PlanId, BTreeSet<RoundId>>,
+    contributions: BTreeMap<(Context, usize), Vec<i64>>,
+    last_made: BTreeMap<usize, Contribution>,
+    masked: BTreeMap<(Context, usize), Digest>,
+    acked: Vec<BTreeSet<RoundId>>,
+    revealed: Vec<BTreeSet<RoundId>>,
+    acks: BTreeMap<(usize, RoundId), Digest>,
+    heads: BTreeMap<u64, Digest>,
+}
+
+impl Oracle {
+    pub(crate) fn new(cast: &Cast) -> Self {
+        let ids: Vec<_> = (0..).map_while(|bank| cast.try_id(bank)).collect();
+        Self {
+            story: Story::default(),
+            last_plan: cast.last_plan(),
+            rosters: BTreeMap::new(),
+            opened: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            committed_rounds: BTreeMap::new(),
+            of_plan: BTreeMap::new(),
+            contributions: BTreeMap::new(),
+            last_made: BTreeMap::new(),
+            masked: BTreeMap::new(),
+            acked: vec![BTreeSet::new(); ids.len()],
+            revealed: vec![BTreeSet::new(); ids.len()],
+            acks: BTreeMap::new(),
+            heads: BTreeMap::new(),
+            ids,
+        }
+    }
+
+    /// A bank begins to work for an attempt. *No work for a round that is not on the books*
+    /// (`SendBeforeDurable`, `ForgetRoundOpened`).
+    pub(crate) fn contributes(
+        &mut self,
+        bank: usize,
+        order: &Order,
+        contribution: &Contribution,
+    ) -> Result<(), Violation> {
+        if !self.opened.contains_key(&order.context) {
+            return Err(Violation::new(
+                "work only for a durable round",
+                order.round.0,
+            ));
+        }
+        let expected = Cast::expected(order, contribution);
+        self.contributions.insert((order.context, bank), expected);
+        Ok(())
+    }
+
+    /// The contribution before this one, for a saboteur who sends stale updates.
+    pub(crate) fn earlier(&mut self, bank: usize, made: &Contribution) -> Contribution {
+        self.last_made
+            .insert(bank, made.clone())
+            .unwrap_or_else(|| made.clone())
+    }
+
+    /// The coordinator decides something. *The sum is that of its survivors' updates, each of
+    /// this attempt and each once* (`UpdateOfAnotherRound`, `ForgetMasked`).
+    pub(crate) fn coordinator_persists(
+        &mut self,
+        record: &CoordinatorRecord,
+    ) -> Result<(), Violation> {
+        if let CoordinatorRecord::Committed(_, result) = record {
+            self.check_sum(result)?;
+        }
+        Ok(())
+    }
+
+    fn check_sum(&self, result: &RoundResult) -> Result<(), Violation> {
+        let manifest = result.manifest.unverified();
+        let context = result.outcome.unverified().context;
+        if result.survivors.len() < usize::from(manifest.threshold) {
+            return Err(Violation::new(
+                "no commit below the threshold",
+                result.survivors.len(),
+            ));
+        }
+        let roster = self.rosters.get(&manifest.epoch);
+        let roster = roster.ok_or_else(|| Violation::new("a known roster", manifest.epoch.0))?;
+        let payload = vector::payload(&result.sum);
+        let mut expected = vec![0; payload.len()];
+        for seat in result.survivors.iter() {
+            let id = roster[usize::from(seat.0)];
+            let bank = self.ids.iter().position(|known| *known == id);
+            let made = bank.and_then(|bank| self.contributions.get(&(context, bank)));
+            let made = made.ok_or_else(|| Violation::new("a survivor contributed", seat.0))?;
+            expected
+                .iter_mut()
+                .zip(made)
+                .for_each(|(sum, part)| *sum += part);
+        }
+        // Rounding of a fixed point may move each update by one; counts are exact, and heights
+        // are a hundred at least.
+        let slack = result.survivors.len() as i64;
+        let differs =
+            |(found, expected): (&i32, &i64)| (i64::from(*found) - expected).abs() > slack;
+        if payload.iter().zip(&expected).any(differs) {
+            let found = format!(
+                "round {}: {payload:?}, expected {expected:?}",
+                manifest.round.0
+            );
+            return Err(Violation::new("the exact sum", found));
+        }
+        Ok(())
+    }
+
+    /// A record of the coordinator's is durable. *One result for a round number, and one chain of
+    /// results* (`ForgetRoundOpened`).
+    pub(crate) fn coordinator_remembers(
+        &mut self,
+        record: &CoordinatorRecord,
+    ) -> Result<(), Violation> {
+        match record {
+            CoordinatorRecord::EpochOpened(roster) => {
+                let roster = roster.unverified();
+                let ids = roster.members.iter().map(|member| member.unverified().id);
+                self.rosters.insert(roster.epoch, ids.collect());
+            }
+            CoordinatorRecord::RoundOpened(_, manifest) => {
+                let manifest = manifest.unverified();
+                self.opened.insert(manifest.context(), manifest.round);
+            }
+            CoordinatorRecord::Committed(_, result) => self.commit(result)?,
+            CoordinatorRecord::Abandoned(..) => self.story.abandoned += 1,
+            CoordinatorRecord::PlanAdopted(_)
+            | CoordinatorRecord::PlanEnded(_)
+            | CoordinatorRecord::Barred(_)
+            | CoordinatorRecord::KeyBundle(_)
+            | CoordinatorRecord::Encapsulations(_)
+            | CoordinatorRecord::EpochAgreed(_)
+            | CoordinatorRecord::EpochAbandoned(_)
+            | CoordinatorRecord::Escrow(_)
+            | CoordinatorRecord::Escrowed(_)
+            | CoordinatorRecord::Masked(_)
+            | CoordinatorRecord::Survived(_)
+            | CoordinatorRecord::Ack(_)
+            | CoordinatorRecord::Acknowledged(_)
+            | CoordinatorRecord::Reveal(_) => {}
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, result: &RoundResult) -> Result<(), Violation> {
+        let (outcome, manifest) = (result.outcome.unverified(), result.manifest.unverified());
+        let before = self.committed.insert(outcome.sequence, outcome.sum);
+        if before.is_some_and(|before| before != outcome.sum) {
+            return Err(Violation::new(
+                "one result for a place in the ledger",
+                outcome.sequence,
+            ));
+        }
+        let before = self.committed_rounds.insert(outcome.round, outcome.context);
+        if before.is_some_and(|before| before != outcome.context) {
+            return Err(Violation::new(
+                "one result for a round number",
+                outcome.round.0,
+            ));
+        }
+        if before.is_none() {
+            self.story.committed += 1;
+            self.story.dropouts += (manifest.cohort.len() - result.survivors.len()) as u64;
+        }
+        self.of_plan
+            .entry(manifest.plan)
+            .or_default()
+            .insert(outcome.round);
+        Ok(())
+    }
+
+    /// The coordinator says something. *Nothing is said that a lost record could contradict*
+    /// (`SendBeforeDurable`).
+    pub(crate) fn coordinator_sends(&self, message: &ToClient) -> Result<(), Violation> {
+        match message {
+            ToClient::Round(offer) => {
+                let manifest = offer.manifest.unverified();
+                if !self.opened.contains_key(&manifest.context()) {
+                    return Err(Violation::new("configure after persist", manifest.round.0));
+                }
+            }
+            ToClient::Result(result) => {
+                let sequence = result.outcome.unverified().sequence;
+                if !self.committed.contains_key(&sequence) {
+                    return Err(Violation::new("publish after persist", sequence));
+                }
+            }
+            ToClient::Welcome(_)
+            | ToClient::Roster(_)
+            | ToClient::Bundles(_)
+            | ToClient::Encapsulations(_)
+            | ToClient::EscrowBundle(_)
+            | ToClient::Survivors(_)
+            | ToClient::Acks(_)
+            | ToClient::Abandoned(_)
+            | ToClient::Refused(_)
+            | ToClient::Operator(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A record of a bank's is durable.
+    pub(crate) fn bank_remembers(&mut self, bank: usize, record: &ClientRecord) {
+        match record {
+            ClientRecord::Acked(round) => {
+                self.acked[bank].insert(*round);
+            }
+            ClientRecord::Revealed(round, ..) => {
+                self.revealed[bank].insert(*round);
+            }
+            ClientRecord::EpochJoined(..)
+            | ClientRecord::Joined(..)
+            | ClientRecord::Applied(_)
+            | ClientRecord::Abandoned(..) => {}
+        }
+    }
+
+    /// A bank says something. *Nothing unmasked leaves; one update is masked once; one
+    /// acknowledgement for a round number, and remembered before it leaves* (`BankForgets`).
+    pub(crate) fn bank_sends(
+        &mut self,
+        bank: usize,
+        message: &ToCoordinator,
+    ) -> Result<(), Violation> {
+        match message {
+            ToCoordinator::Masked(masked) => {
+                let context = masked.trailer.unverified().context;
+                self.check_masked(bank, context, &masked.words.0)
+            }
+            ToCoordinator::Ack(ack) => {
+                let round = self.round(ack.unverified().context)?;
+                if !self.acked[bank].contains(&round) {
+                    return Err(Violation::new("ack after persist", round.0));
+                }
+                let said = crypto::sha256(&[&wire::encode(ack)]);
+                let before = self.acks.insert((bank, round), said);
+                if before.is_some_and(|before| before != said) {
+                    return Err(Violation::new("one acknowledgement for a round", round.0));
+                }
+                Ok(())
+            }
+            ToCoordinator::Reveal(reveal) => {
+                let round = self.round(reveal.unverified().context)?;
+                if !self.revealed[bank].contains(&round) {
+                    return Err(Violation::new("reveal after persist", round.0));
+                }
+                Ok(())
+            }
+            ToCoordinator::CheckIn(_)
+            | ToCoordinator::KeyBundle(_)
+            | ToCoordinator::Encapsulations(_)
+            | ToCoordinator::Declined(_)
+            | ToCoordinator::Escrow(_)
+            | ToCoordinator::Complaint(_)
+            | ToCoordinator::Operator(_) => Ok(()),
+        }
+    }
+
+    fn round(&self, context: Context) -> Result<RoundId, Violation> {
+        let round = self.opened.get(&context).copied();
+        round.ok_or_else(|| Violation::new("a durable round", context.0))
+    }
+
+    fn check_masked(
+        &mut self,
+        bank: usize,
+        context: Context,
+        words: &[u8],
+    ) -> Result<(), Violation> {
+        self.round(context)?;
+        let digest = crypto::sha256(&[words]);
+        let before = self.masked.insert((context, bank), digest);
+        if before.is_some_and(|before| before != digest) {
+            return Err(Violation::new("one masking of one update", bank));
+        }
+        let Some(plain) = self.contributions.get(&(context, bank)) else {
+            return Err(Violation::new("a masked update was made", bank));
+        };
+        let header = protocol::limits::HEADER_WORDS;
+        let masked = words.chunks_exact(4).skip(header);
+        let shown = masked
+            .zip(plain)
+            .filter(|(word, plain)| {
+                let word: [u8; 4] = (*word).try_into().unwrap_or_default();
+                i64::from(i32::from_le_bytes(word)) == **plain
+            })
+            .count();
+        if 4 * shown > plain.len() {
+            return Err(Violation::new(
+                "nothing unmasked leaves a bank",
+                format!("{shown} words"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// An honest peer is never blamed.
+    pub(crate) fn coordinator_reports(
+        &self,
+        event: &CoordinatorEvent,
+        liar: Option<usize>,
+    ) -> Result<(), Violation> {
+        match event {
+            CoordinatorEvent::Misbehaved(id, sin) => {
+                let is_liar = liar.is_some_and(|bank| self.ids.get(bank) == Some(id));
+                if is_liar {
+                    Ok(())
+                } else {
+                    Err(Violation::new("honest banks stay unblamed", sin))
+                }
+            }
+            CoordinatorEvent::ClientArrived(..)
+            | CoordinatorEvent::ClientLeft(_)
+            | CoordinatorEvent::PhaseEntered(_)
+            | CoordinatorEvent::PlanAdopted(..)
+            | CoordinatorEvent::PlanEnded(..)
+            | CoordinatorEvent::EpochAgreed(..)
+            | CoordinatorEvent::EpochAbandoned(_)
+            | CoordinatorEvent::RoundOpened(..)
+            | CoordinatorEvent::Dropout(..)
+            | CoordinatorEvent::RoundCommitted { .. }
+            | CoordinatorEvent::RoundAbandoned(..)
+            | CoordinatorEvent::Halted(_)
+            | CoordinatorEvent::Declined(..)
+            | CoordinatorEvent::UpdateReceived(..) => Ok(()),
+        }
+    }
+
+    /// An honest coordinator is never blamed, and its results always follow.
+    pub(crate) fn bank_reports(
+        &self,
+        bank: usize,
+        event: &ClientEvent,
+        liar: Option<usize>,
+    ) -> Result<(), Violation> {
+        match event {
+            ClientEvent::Misbehaved(sin) if liar.is_none() => {
+                let found = format!("bank {bank}: {sin}");
+                Err(Violation::new(
+                    "the honest coordinator stays unblamed",
+                    found,
+                ))
+            }
+            ClientEvent::Misbehaved(_)
+            | ClientEvent::Welcomed
+            | ClientEvent::EpochAgreed(..)
+            | ClientEvent::Joined(..)
+            | ClientEvent::Declined(_)
+            | ClientEvent::UpdateSent(..)
+            | ClientEvent::Acked(_)
+            | ClientEvent::Revealed(_)
+            | ClientEvent::Applied(..)
+            | ClientEvent::Abandoned(..)
+            | ClientEvent::Refused(_) => Ok(()),
+        }
+    }
+
+    /// *Ledgers never fork*: equal lengths have equal heads.
+    pub(crate) fn compare_ledgers(&mut self, banks: &[Host<Client>]) -> Result<(), Violation> {
+        for party in banks.iter().filter_map(|host| host.party.as_ref()) {
+            let (length, head) = (party.ledger().length(), party.ledger().head());
+            let known = *self.heads.entry(length).or_insert(head);
+            if known != head {
+                return Err(Violation::new("ledgers never fork", length));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the last plan is done everywhere.
+    pub(crate) fn is_content(&self, banks: &[Host<Client>]) -> bool {
+        let (plan, rounds) = self.last_plan;
+        let done = self.of_plan.get(&plan).map_or(0, BTreeSet::len);
+        let newest = self.committed.keys().max().copied();
+        let caught_up = |host: &Host<Client>| {
+            host.party.as_ref().map(|party| party.ledger().length()) == newest
+        };
+        done == rounds as usize && banks.iter().all(caught_up)
+    }
+
+    /// *After calm a round commits everywhere*; this one did not.
+    pub(crate) fn restless(&self, banks: &[Host<Client>]) -> Violation {
+        let lengths = banks
+            .iter()
+            .map(|host| host.party.as_ref().map(|p| p.ledger().length()));
+        let found = format!(
+            "{} commits, ledgers {:?}, last plan {:?}",
+            self.committed.len(),
+            lengths.collect::<Vec<_>>(),
+            self.of_plan.get(&self.last_plan.0).map_or(0, BTreeSet::len)
+        );
+        Violation::new("a round commits after calm", found)
+    }
+}

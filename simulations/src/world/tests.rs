@@ -1,0 +1,104 @@
+//! Worlds in which all is well, worlds that once failed, and planted faults that must be found.
+
+use super::regressions;
+use super::scenario::{Fault, Sabotage, Scenario};
+use super::*;
+
+fn quiet(seed: u64) -> Scenario {
+    Scenario {
+        seed,
+        banks: 5,
+        hardship_ms: 20_000,
+        latency_ms: 50,
+        training_ms: 500,
+        lost: 0,
+        repeated: 0,
+        crash_per_output: 0,
+        faults: Vec::new(),
+        liar: None,
+        sabotage: None,
+    }
+}
+
+#[test]
+fn a_quiet_federation_commits_every_round_of_every_plan() {
+    let story = World::new(quiet(1), false).play().unwrap();
+    assert_eq!((story.committed, story.abandoned, story.crashes), (7, 0, 0));
+}
+
+#[test]
+fn a_world_played_twice_is_the_same_world() {
+    for seed in [3, 4] {
+        let play = || World::new(Scenario::from_seed(seed), false).play();
+        assert_eq!(play(), play());
+    }
+}
+
+#[test]
+fn a_bank_that_dies_in_the_middle_is_survived() {
+    let faults = vec![
+        (2_500, Fault::CrashBank(2)),
+        (4_000, Fault::CrashCoordinator),
+    ];
+    let story = World::new(Scenario { faults, ..quiet(5) }, false)
+        .play()
+        .unwrap();
+    assert_eq!((story.committed, story.crashes), (7, 2));
+}
+
+#[test]
+fn worlds_that_once_failed_hold() {
+    for (what, scenario) in regressions::all() {
+        if let Err(violation) = World::new(scenario, false).play() {
+            panic!("{what}: {violation}");
+        }
+    }
+}
+
+#[test]
+fn a_few_dozen_worlds_of_hardship_hold() {
+    for seed in 1..=40 {
+        if let Err(violation) = World::new(Scenario::from_seed(seed), false).play() {
+            panic!("seed {seed}: {violation}");
+        }
+    }
+}
+
+/// The first violation that a planted fault causes within some worlds.
+fn found(sabotage: Sabotage) -> Option<Violation> {
+    (1..=120).find_map(|seed| {
+        let scenario = Scenario {
+            sabotage: Some(sabotage),
+            liar: None,
+            ..Scenario::from_seed(seed)
+        };
+        World::new(scenario, false).play().err()
+    })
+}
+
+#[test]
+fn saying_it_before_it_is_durable_is_found() {
+    let violation = found(Sabotage::SendBeforeDurable).unwrap();
+    assert!(violation.invariant.contains("persist"), "{violation}");
+}
+
+#[test]
+fn forgetting_that_a_round_was_opened_is_found() {
+    assert!(found(Sabotage::ForgetRoundOpened).is_some());
+}
+
+#[test]
+fn forgetting_masked_updates_is_found() {
+    assert!(found(Sabotage::ForgetMasked).is_some());
+}
+
+#[test]
+fn a_bank_that_forgets_is_found() {
+    assert!(found(Sabotage::BankForgets).is_some());
+}
+
+#[test]
+fn an_update_of_another_round_is_found() {
+    let violation = found(Sabotage::UpdateOfAnotherRound).unwrap();
+    assert_eq!(violation.invariant, "the exact sum");
+}
