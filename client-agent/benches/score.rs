@@ -119,9 +119,8 @@ fn histogram() -> Histogram<u64> {
 fn tell(is_json: bool, name: &str, callers: u32, latencies: &Histogram<u64>) {
     let [half, most, all] = [0.5, 0.99, 1.0].map(|q| latencies.value_at_quantile(q));
     if is_json {
-        println!(
-            r#"{{"case":"{name}","callers":{callers},"p50_us":{half},"p99_us":{most},"max_us":{all}}}"#
-        );
+        let figures = format!(r#""p50_us":{half},"p99_us":{most},"max_us":{all}"#);
+        println!(r#"{{"case":"{name}","callers":{callers},{figures}}}"#);
     } else {
         println!("{name:<24} {callers} at once: p50 {half:>6} us, p99 {most:>6} us, max {all} us");
     }
