@@ -68,7 +68,7 @@ impl Config {
     /// [`ConfigError`], which names file, line or key, and what was expected.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let raw: RawConfig = load(path)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
+        let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let days = raw.history.days()?;
         Ok(Self {
             identity: folder.join(raw.identity.folder),

@@ -2,7 +2,7 @@
 //! messages here, and the connection's state becomes `Connected` and `Gone`; nothing is decided.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crypto::Digest;
 use host::drive::Input;
@@ -78,7 +78,7 @@ pub struct Keeper {
 impl Keeper {
     /// Keeps the connection until the process is to go.
     pub async fn keep(self, shutdown: Shutdown) {
-        let mut failures = 0;
+        let mut failures = 0_u32;
         loop {
             let dialled = tokio::select! {
                 () = shutdown.triggered() => return,
@@ -86,11 +86,17 @@ impl Keeper {
             };
             match dialled {
                 Ok(link) => {
-                    failures = 0;
+                    let since = Instant::now();
                     tokio::select! {
                         () = shutdown.triggered() => return,
                         () = self.listen(link) => {}
                     }
+                    // A coordinator that turns us out at once is not asked at once again.
+                    failures = if since.elapsed() < SETTLED {
+                        failures + 1
+                    } else {
+                        0
+                    };
                 }
                 Err(error) => {
                     self.meters.dial_failed();
@@ -163,6 +169,8 @@ fn pause(salt: &Digest, failures: u32) -> Duration {
     Duration::from_millis(full / 2 + full / 2 * share / u64::from(u16::MAX))
 }
 
+/// A link that lasted so long counts as one that worked.
+const SETTLED: Duration = Duration::from_secs(10);
 const PAUSE_MS_MIN: u64 = 250;
 const PAUSE_MS_MAX: u64 = 30_000;
 

@@ -29,8 +29,8 @@ pub struct RiskSummary {
 }
 
 impl SharedRisk {
-    /// Takes up a result's payload and gives the table with it. One with another salt or size begins a table of its own: the
-    /// operator has started anew.
+    /// Takes up a result's payload, and gives the table with it. A result with another salt or
+    /// size begins a table of its own: the operator has started anew.
     ///
     /// # Errors
     /// [`RiskError`] where the payload is no sum of counts under these terms, or counts a day
