@@ -15,7 +15,7 @@ use crate::status::Board;
 #[derive(Clone, Debug)]
 pub struct Meters(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
     board: Board,
     connected: Gauge,
@@ -38,18 +38,7 @@ impl Meters {
     pub fn new(telemetry: &Telemetry, board: Board) -> Self {
         let inner = Inner {
             board,
-            connected: Gauge::default(),
-            dials_failed: Counter::default(),
-            joined: Family::default(),
-            committed: Counter::default(),
-            abandoned: Family::default(),
-            declined: Counter::default(),
-            misbehaved: Counter::default(),
-            malformed: Counter::default(),
-            refused: Counter::default(),
-            update_bytes: Counter::default(),
-            frames_dropped: Counter::default(),
-            ledger: Gauge::default(),
+            ..Inner::default()
         };
         telemetry.register(|registry| {
             let r = registry.sub_registry_with_prefix("phalanx_agent");

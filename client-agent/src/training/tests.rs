@@ -107,14 +107,9 @@ fn order(work: Work) -> Order {
     }
 }
 
-fn result(work: Work, step: u32, payload: &[i32]) -> Installed {
-    let key = SigningKey::from_seed([3; 32]);
+fn manifest(plan: &Plan, step: u32, payload: usize) -> Manifest {
     let none = Digest([0; 32]);
-    let parameters = work
-        .model()
-        .map(|terms| Arc::new(genesis::parameters(terms)));
-    let plan = plan(work);
-    let manifest = Manifest {
+    Manifest {
         version: limits::PROTOCOL_VERSION,
         session: none,
         epoch: EpochId(1),
@@ -125,7 +120,7 @@ fn result(work: Work, step: u32, payload: &[i32]) -> Installed {
         step,
         base: none,
         head: none,
-        words: payload.len() as u64 + 6,
+        words: payload as u64 + 6,
         word_bits: 32,
         value_bits: 20,
         cohort: Seats::default(),
@@ -139,7 +134,17 @@ fn result(work: Work, step: u32, payload: &[i32]) -> Installed {
             collection: Time(0),
             end: Time(0),
         },
-    };
+    }
+}
+
+fn result(work: Work, step: u32, payload: &[i32]) -> Installed {
+    let key = SigningKey::from_seed([3; 32]);
+    let none = Digest([0; 32]);
+    let parameters = work
+        .model()
+        .map(|terms| Arc::new(genesis::parameters(terms)));
+    let plan = plan(work);
+    let manifest = manifest(&plan, step, payload.len());
     let outcome = RoundOutcome {
         context: manifest.context(),
         round: RoundId(5),
