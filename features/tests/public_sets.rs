@@ -16,8 +16,9 @@ fn place(of: &str) -> PathBuf {
 /// The map and the opened set, or nothing with a word about it.
 #[expect(clippy::disallowed_methods, reason = "a test opens its data")]
 fn open(name: &str, data: &str) -> Option<(FeedMap, Source)> {
-    let text = std::fs::read_to_string(place("../ops/config/maps").join(name)).unwrap();
-    let map = FeedMap::parse(&text).unwrap();
+    let text = std::fs::read_to_string(place("../ops/config/maps").join(name))
+        .expect("the shipped file and the public set fit");
+    let map = FeedMap::parse(&text).expect("the shipped file and the public set fit");
     let Ok(file) = File::open(place("../../shared/data").join(data)) else {
         eprintln!("skipped: {data} is not at hand");
         return None;
@@ -26,14 +27,15 @@ fn open(name: &str, data: &str) -> Option<(FeedMap, Source)> {
 }
 
 fn key() -> TokenKey {
-    TokenKey::new(b"a key that is only used in tests").unwrap()
+    TokenKey::new(b"a key that is only used in tests")
+        .expect("the shipped file and the public set fit")
 }
 
 fn rows(map: &FeedMap, source: Source, count: usize) -> Vec<Row> {
     read(map, &key(), source)
         .take(count)
         .collect::<Result<_, _>>()
-        .unwrap()
+        .expect("the shipped file and the public set fit")
 }
 
 #[test]

@@ -12,8 +12,8 @@ use crate::workshop::Failure;
 pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), Failure> {
     let workshop = setup::run(root)?;
     let mut build = workshop.cargo();
-    build.args(["build", "--locked"]);
-    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    // The whole workspace: with fewer packages their dependencies would have other features.
+    build.args(["build", "--workspace", "--bins", "--locked"]);
     let status = build
         .status()
         .map_err(|error| Failure::Said(format!("could not start cargo: {error}")))?;
@@ -40,5 +40,3 @@ fn passed_on(status: ExitStatus) -> Result<(), Failure> {
         .unwrap_or(1);
     Err(Failure::Status(code))
 }
-
-const PACKAGES: [&str; 4] = ["coordinator", "client-agent", "simulations", "ops"];

@@ -48,17 +48,13 @@ use selection::Selection;
 use topic::Place;
 
 /// Where the federation stands.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one phase, moved a few times a round"
-)]
 pub(crate) enum Phase {
     /// Nothing to run.
     Rest(Rest),
     /// A plan waits for its banks.
     Selection(Selection),
     /// The banks agree on keys (E0 to E3).
-    Agreement(Agreement),
+    Agreement(Box<Agreement>),
     /// Escrows come in (M1).
     Escrow(Box<Escrow>),
     /// Masked updates come in (M2, M3).
@@ -113,7 +109,7 @@ impl Phase {
             }
 
             (Self::Selection(_), Record::EpochOpened(roster)) => {
-                Self::Agreement(Agreement::open(roster, desk))
+                Self::Agreement(Box::new(Agreement::open(roster, desk)))
             }
             (Self::Agreement(phase), Record::KeyBundle(bundle)) => {
                 Self::Agreement(phase.with_bundle(bundle, desk))
@@ -243,7 +239,7 @@ impl Phase {
         match self {
             Self::Rest(phase) => phase,
             Self::Selection(phase) => phase,
-            Self::Agreement(phase) => phase,
+            Self::Agreement(phase) => &**phase,
             Self::Escrow(phase) => &**phase,
             Self::Collection(phase) => &**phase,
             Self::Acknowledgement(phase) => &**phase,

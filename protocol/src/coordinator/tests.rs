@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::wildcard_enum_match_arm,
-    clippy::type_complexity,
     reason = "a test spoils one message and passes all others on"
 )]
 

@@ -75,7 +75,11 @@ impl Agreement {
     }
 
     /// E1 came in.
-    pub(crate) fn with_bundle(mut self, bundle: Signed<KeyBundle>, desk: &Desk) -> Self {
+    pub(crate) fn with_bundle(
+        mut self: Box<Self>,
+        bundle: Signed<KeyBundle>,
+        desk: &Desk,
+    ) -> Box<Self> {
         self.bundles.insert(bundle.unverified().seat, bundle);
         if self.bundles.len() == self.members.len() {
             self.deadline = desk.now.after(self.span);
@@ -85,10 +89,10 @@ impl Agreement {
 
     /// E2 came in.
     pub(crate) fn with_encapsulations(
-        mut self,
+        mut self: Box<Self>,
         list: Vec<Signed<Encapsulation>>,
         desk: &Desk,
-    ) -> Self {
+    ) -> Box<Self> {
         if let Some(first) = list.first() {
             self.encapsulations.insert(first.unverified().from, list);
         }

@@ -1,6 +1,6 @@
 //! What a malicious bank may send, and what comes of it: it is named, and the others go on.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use crypto::Scalar;
@@ -19,7 +19,7 @@ use crate::signed::{Signable, Signed};
 const LIAR: usize = 2;
 
 /// Five banks, one of which says something else than it should.
-fn with_liar(lie: fn(ToCoordinator) -> Vec<ToCoordinator>) -> Federation {
+fn with_liar(lie: impl FnMut(ToCoordinator) -> Vec<ToCoordinator> + 'static) -> Federation {
     let mut federation = Federation::new(5);
     federation.up = liar(lie);
     federation.start(plan(fixture::risk(), 1, 4));
@@ -27,7 +27,7 @@ fn with_liar(lie: fn(ToCoordinator) -> Vec<ToCoordinator>) -> Federation {
     federation
 }
 
-fn liar(lie: fn(ToCoordinator) -> Vec<ToCoordinator>) -> Up {
+fn liar(mut lie: impl FnMut(ToCoordinator) -> Vec<ToCoordinator> + 'static) -> Up {
     Box::new(move |bank, message| {
         if bank == LIAR {
             lie(message)
@@ -54,57 +54,49 @@ fn assert_named(federation: &Federation, misbehaviour: Misbehaviour) {
 }
 
 fn spoilt_escrow(spoil: fn(&mut Escrow)) -> Federation {
-    // The function pointer travels in a thread-local, since a hook of a pointer cannot capture.
-    SPOIL.set(Some(spoil));
-    with_liar(|message| match message {
+    with_liar(move |message| match message {
         ToCoordinator::Escrow(mut escrow) => {
-            if let Some(spoil) = SPOIL.get() {
-                spoil(&mut escrow);
-            }
+            spoil(&mut escrow);
             vec![ToCoordinator::Escrow(escrow)]
         }
         message => vec![message],
     })
 }
 
-thread_local! {
-    static SPOIL: Cell<Option<fn(&mut Escrow)>> = const { Cell::new(None) };
-}
-
 #[test]
 fn a_malformed_escrow_is_refused_and_its_sender_drops_out() {
-    let cases: [(fn(&mut Escrow), &str); 7] = [
-        (
-            |escrow| escrow.share_digests.truncate(4),
-            "number of share digests",
-        ),
-        (|escrow| _ = escrow.sealed.pop(), "number of sealed shares"),
-        (
-            |escrow| _ = escrow.sealed[0].pop(),
-            "size of a sealed share",
-        ),
-        (
-            |escrow| _ = escrow.escrow_box.pop(),
-            "size of the escrow box",
-        ),
-        (
-            |escrow| _ = escrow.commitments.pop(),
-            "number of commitments",
-        ),
-        (
-            |escrow| escrow.commitments[0][0] ^= 1,
-            "digest of the commitments",
-        ),
-        (
-            |escrow| escrow.share_digests[0].self_share[0] ^= 1,
-            "root of the share digests",
-        ),
-    ];
-    for (spoil, why) in cases {
+    let refuse = |why: &'static str, spoil: fn(&mut Escrow)| {
         let federation = spoilt_escrow(spoil);
         assert_named(&federation, Misbehaviour::Malformed("escrow", why));
         federation.assert_sum_of(&[0, 1, 3, 4]);
-    }
+    };
+    refuse("number of share digests", |escrow| {
+        escrow.share_digests.truncate(4)
+    });
+    refuse("number of sealed shares", |escrow| {
+        escrow.sealed.truncate(4)
+    });
+    refuse("size of a sealed share", |escrow| {
+        escrow.sealed[0].truncate(79)
+    });
+    refuse("size of the escrow box", |escrow| {
+        escrow.escrow_box.truncate(9)
+    });
+    refuse("number of commitments", |escrow| {
+        escrow.commitments.truncate(3)
+    });
+    refuse("digest of the commitments", |escrow| {
+        escrow.commitments[0][0] ^= 1
+    });
+    refuse("digest of the escrow box", |escrow| {
+        escrow.escrow_box[0] ^= 1
+    });
+    refuse("digest of the sealed shares", |escrow| {
+        escrow.sealed[0][0] ^= 1
+    });
+    refuse("root of the share digests", |escrow| {
+        escrow.share_digests[0].self_share[0] ^= 1;
+    });
 }
 
 #[test]
@@ -248,21 +240,7 @@ fn a_wrong_share_names_the_liar_and_the_others_open_the_sum() {
 #[test]
 fn a_wrong_pair_key_or_number_of_shares_names_the_liar() {
     // Bank 7 drops out after its escrow, so that pair keys are asked for.
-    let cases: [(fn(&mut Reveal), Misbehaviour); 3] = [
-        (
-            |reveal| reveal.pair_keys[0] = Some([1; 32]),
-            Misbehaviour::Commitment(Seat(7)),
-        ),
-        (
-            |reveal| reveal.pair_keys[0] = None,
-            Misbehaviour::Commitment(Seat(7)),
-        ),
-        (
-            |reveal| drop(reveal.escrow_shares.pop()),
-            Misbehaviour::Malformed("reveal", "number of shares or keys"),
-        ),
-    ];
-    for (spoil, misbehaviour) in cases {
+    let name = |misbehaviour: Misbehaviour, spoil: fn(&mut Reveal)| {
         let mut federation = Federation::new(8);
         federation.up = Box::new(move |bank, message| match message {
             ToCoordinator::Masked(_) if bank == 7 => Vec::new(),
@@ -275,7 +253,14 @@ fn a_wrong_pair_key_or_number_of_shares_names_the_liar() {
         federation.run(|federation| federation.coordinator.desk.ledger.length() == 1);
         assert_named(&federation, misbehaviour);
         federation.assert_sum_of(&[0, 1, 2, 3, 4, 5, 6]);
-    }
+    };
+    let wrong_key = || Misbehaviour::Commitment(Seat(7));
+    name(wrong_key(), |reveal| reveal.pair_keys[0] = Some([1; 32]));
+    name(wrong_key(), |reveal| reveal.pair_keys[0] = None);
+    name(
+        Misbehaviour::Malformed("reveal", "number of shares or keys"),
+        |reveal| reveal.escrow_shares.clear(),
+    );
 }
 
 /// The box of the one that drops out is garbage: the other sides of its pairs give the keys.

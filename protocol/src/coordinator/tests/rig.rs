@@ -497,6 +497,7 @@ impl Federation {
                     other => panic!("said to the operator: {other:?}"),
                 },
                 Output::Send { to, message } => {
+                    assert!(self.is_recorded(&message), "said too early: {message:?}");
                     let Some(bank) = (0..self.banks.len()).find(|&bank| bank_id(bank) == to) else {
                         continue;
                     };
@@ -510,6 +511,43 @@ impl Federation {
                 Output::Report(event) => self.events.push(event),
                 Output::Perform(never) => match never {},
             }
+        }
+    }
+
+    /// Whether what a message depends on is in the log: checked of everything that is ever said.
+    fn is_recorded(&self, message: &ToClient) -> bool {
+        let has = |is: &dyn Fn(&CoordinatorRecord) -> bool| self.records.iter().rev().any(is);
+        match message {
+            ToClient::Roster(roster) => {
+                has(&|record| *record == CoordinatorRecord::EpochOpened((**roster).clone()))
+            }
+            ToClient::Bundles(bundles) => bundles.bundles.iter().all(|bundle| {
+                has(&|record| *record == CoordinatorRecord::KeyBundle(bundle.clone()))
+            }),
+            ToClient::Round(offer) => has(&|record| {
+                matches!(record, CoordinatorRecord::RoundOpened(_, manifest)
+                    if *manifest == offer.manifest)
+            }),
+            ToClient::EscrowBundle(bundle) => {
+                has(&|record| *record == CoordinatorRecord::Escrowed(bundle.escrowed.clone()))
+            }
+            ToClient::Survivors(told) => {
+                has(&|record| *record == CoordinatorRecord::Survived(told.survivors.clone()))
+            }
+            ToClient::Acks(bundle) => {
+                has(&|record| *record == CoordinatorRecord::Acknowledged(bundle.acks.clone()))
+            }
+            ToClient::Result(told) => has(&|record| {
+                matches!(record, CoordinatorRecord::Committed(_, result)
+                    if result.outcome.unverified() == told.outcome.unverified())
+            }),
+            ToClient::Abandoned(told) => has(
+                &|record| matches!(record, CoordinatorRecord::Abandoned(_, ended) if ended == told),
+            ),
+            ToClient::Welcome(_)
+            | ToClient::Encapsulations(_)
+            | ToClient::Refused(_)
+            | ToClient::Operator(_) => true,
         }
     }
 }

@@ -8,10 +8,10 @@ use crate::client::Contribution;
 use crate::event::CoordinatorEvent;
 use crate::fixture;
 use crate::id::{Attempt, RoundId, Seat};
-use crate::message::{ToClient, ToCoordinator};
+use crate::message::ToCoordinator;
 use crate::operator::{Command, Reply, RoundEnd};
 use crate::plan::{Kind, Work};
-use crate::record::{CoordinatorRecord, Lifetime};
+use crate::record::Lifetime;
 use crate::vector::payload;
 
 fn everybody(banks: usize) -> Vec<usize> {
@@ -306,44 +306,6 @@ fn a_bank_that_was_away_catches_up_and_sits_in_the_next_round() {
     assert_eq!(federation.results()[2].survivors.len(), 4);
     assert_eq!(federation.results()[3].survivors.len(), 5);
     assert_eq!(federation.banks[4].installed.len(), 4);
-}
-
-#[test]
-fn the_log_of_a_round_holds_each_record_before_what_depends_on_it() {
-    let mut federation = Federation::new(5);
-    federation.start(plan(fixture::risk(), 1, 5));
-    // Whatever a bank hears of is in the log already.
-    let ends = ["escrowed", "survived", "acknowledged", "committed"];
-    let seen = Rc::new(RefCell::new(Vec::new()));
-    let told = Rc::clone(&seen);
-    federation.down = Box::new(move |_, message| {
-        told.borrow_mut().push(match &message {
-            ToClient::EscrowBundle(_) => "escrowed",
-            ToClient::Survivors(_) => "survived",
-            ToClient::Acks(_) => "acknowledged",
-            ToClient::Result(_) => "committed",
-            _ => "other",
-        });
-        vec![message]
-    });
-    federation.run(|federation| {
-        let has = |is: fn(&CoordinatorRecord) -> bool| federation.records.iter().any(is);
-        let recorded = [
-            has(|record| matches!(record, CoordinatorRecord::Escrowed(_))),
-            has(|record| matches!(record, CoordinatorRecord::Survived(_))),
-            has(|record| matches!(record, CoordinatorRecord::Acknowledged(_))),
-            has(|record| matches!(record, CoordinatorRecord::Committed(..))),
-        ];
-        for (end, is_recorded) in ends.iter().zip(recorded) {
-            assert!(
-                is_recorded || !seen.borrow().contains(end),
-                "{end} was told too early"
-            );
-        }
-        recorded[3]
-    });
-    assert_eq!(federation.coordinator.desk.registry.here().len(), 5);
-    assert!(federation.coordinator.desk.registry.is_here(bank_id(0)));
 }
 
 /// Above 128 members the mask graph is sparse: a mask is missing between most pairs, shares still
