@@ -8,6 +8,7 @@ use host::telemetry::prometheus_client::metrics::counter::Counter;
 use host::telemetry::prometheus_client::metrics::family::Family;
 use host::telemetry::prometheus_client::metrics::gauge::Gauge;
 use host::telemetry::prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use host::telemetry::prometheus_client::registry::Registry;
 use protocol::event::CoordinatorEvent as Event;
 
 /// What the coordinator counts; clones share the counters.
@@ -34,6 +35,67 @@ struct Inner {
 /// One label and its value.
 type Label = [(&'static str, String); 1];
 
+impl Inner {
+    /// Every metric under the name that dashboards and alerts use.
+    fn register(&self, registry: &mut Registry) {
+        let r = registry.sub_registry_with_prefix("phalanx_coordinator");
+        r.register("members_connected", "Banks connected", self.members.clone());
+        r.register("rounds_opened", "Rounds opened", self.opened.clone());
+        r.register(
+            "rounds_committed",
+            "Rounds with a result",
+            self.committed.clone(),
+        );
+        r.register(
+            "rounds_abandoned",
+            "Attempts without one",
+            self.abandoned.clone(),
+        );
+        r.register(
+            "dropouts",
+            "Members absent from a phase",
+            self.dropouts.clone(),
+        );
+        r.register(
+            "misbehaved",
+            "Messages refused as misbehaviour",
+            self.misbehaved.clone(),
+        );
+        r.register("declined", "Refusals by banks", self.declined.clone());
+        r.register(
+            "frames_malformed",
+            "Frames that do not decode",
+            self.malformed.clone(),
+        );
+        r.register(
+            "connections_refused",
+            "Handshakes that failed",
+            self.turned_away.clone(),
+        );
+        r.register(
+            "received_bytes",
+            "Bytes of frames received",
+            self.bytes.clone(),
+        );
+        r.register(
+            "update_bytes",
+            "Bytes of masked updates",
+            self.update_bytes.clone(),
+        );
+        r.register("round_seconds", "Opening to commit", self.seconds.clone());
+        r.register(
+            "ledger_rounds",
+            "Committed rounds in the ledger",
+            self.ledger.clone(),
+        );
+        r.register(
+            "halted",
+            "1 after too many burnt rounds",
+            self.halted.clone(),
+        );
+    }
+}
+
 impl Meters {
     /// Registers every metric.
     #[must_use]
@@ -54,67 +116,7 @@ impl Meters {
             ledger: Gauge::default(),
             halted: Gauge::default(),
         };
-        telemetry.register(|registry| {
-            let r = registry.sub_registry_with_prefix("phalanx_coordinator");
-            r.register(
-                "members_connected",
-                "Banks connected",
-                inner.members.clone(),
-            );
-            r.register("rounds_opened", "Rounds opened", inner.opened.clone());
-            r.register(
-                "rounds_committed",
-                "Rounds with a result",
-                inner.committed.clone(),
-            );
-            r.register(
-                "rounds_abandoned",
-                "Attempts without one",
-                inner.abandoned.clone(),
-            );
-            r.register(
-                "dropouts",
-                "Members absent from a phase",
-                inner.dropouts.clone(),
-            );
-            r.register(
-                "misbehaved",
-                "Messages refused as misbehaviour",
-                inner.misbehaved.clone(),
-            );
-            r.register("declined", "Refusals by banks", inner.declined.clone());
-            r.register(
-                "frames_malformed",
-                "Frames that do not decode",
-                inner.malformed.clone(),
-            );
-            r.register(
-                "connections_refused",
-                "Handshakes that failed",
-                inner.turned_away.clone(),
-            );
-            r.register(
-                "received_bytes",
-                "Bytes of frames received",
-                inner.bytes.clone(),
-            );
-            r.register(
-                "update_bytes",
-                "Bytes of masked updates",
-                inner.update_bytes.clone(),
-            );
-            r.register("round_seconds", "Opening to commit", inner.seconds.clone());
-            r.register(
-                "ledger_rounds",
-                "Committed rounds in the ledger",
-                inner.ledger.clone(),
-            );
-            r.register(
-                "halted",
-                "1 after too many burnt rounds",
-                inner.halted.clone(),
-            );
-        });
+        telemetry.register(|registry| inner.register(registry));
         Self(Arc::new(inner))
     }
 

@@ -195,10 +195,17 @@ impl FeatureEncoder {
         };
         let key = key_of(outlet);
         let seen = match label.fraud {
-            true => Some(self.outlets.entry(key).or_insert_with(|| Seen {
-                memory: Outlet::new(self.risk.label_delay_days),
-                arrival: self.arrivals,
-                day: self.clock_ms.unwrap_or(0).div_euclid(DAY_MS),
+            true => Some(self.outlets.entry(key).or_insert_with(|| {
+                Seen {
+                    memory: Outlet::new(self.risk.label_delay_days),
+                    arrival: self.arrivals,
+                    // A label may be ahead of the clock, or come before there is one: an outlet known
+                    // by its labels alone must not look long unseen.
+                    day: self
+                        .clock_ms
+                        .map_or(i64::MIN, |ms| ms.div_euclid(DAY_MS))
+                        .max(i64::from(day)),
+                }
             })),
             false => self.outlets.get_mut(&key),
         };

@@ -160,7 +160,10 @@ mod tests {
             let at = encoder.schema().position(name).unwrap();
             encoder.explain(at, &vector).unwrap()
         };
-        let near = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-2);
+        let near = |found: f64, expected: f64| {
+            let off = (found / expected - 1.0).abs();
+            assert!(off < 1e-2, "found {found}, expected {expected}");
+        };
         let amount = explain("amount");
         near(amount.observed, 400.0);
         near(amount.usual.unwrap(), 50.0);

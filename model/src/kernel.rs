@@ -159,7 +159,6 @@ fn relu(values: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
 
     use tch::Tensor;
 
@@ -217,35 +216,6 @@ mod tests {
                     assert!(close(*a, *b), "energy {a} {b}");
                 }
             }
-        }
-    }
-
-    #[test]
-    #[ignore = "prints figures: cargo nextest run -p model --run-ignored only --no-capture latency"]
-    fn latency_of_kernel_and_libtorch() {
-        crate::threads(1);
-        let schema = synthetic::schema();
-        let layout = layout(&schema, NetworkSize::default());
-        let flat = genesis(&layout, 1);
-        let roles = Roles::new(&schema).unwrap();
-        let _guard = tch::no_grad_guard();
-        let network = Network::new(&layout, &roles, &Tensor::from_slice(&flat)).unwrap();
-        let kernel = Kernel::new(&layout, Roles::new(&schema).unwrap(), &flat);
-        let mut chance = Chance::new(1, 0);
-        let mut scratch = Scratch::default();
-        let (mut own, mut torch) = (Vec::new(), Vec::new());
-        for _ in 0..5_000 {
-            let row = random_row(roles.columns(), &mut chance);
-            let start = Instant::now();
-            std::hint::black_box(kernel.logit(&row, &mut scratch));
-            own.push(start.elapsed());
-            let start = Instant::now();
-            std::hint::black_box(by_libtorch(&network, &roles, &row));
-            torch.push(start.elapsed());
-        }
-        for (name, mut times) in [("kernel", own), ("libtorch", torch)] {
-            times.sort();
-            println!("{name}: median {:?}, p99 {:?}", times[2_500], times[4_950]);
         }
     }
 }

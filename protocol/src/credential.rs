@@ -27,7 +27,8 @@ pub enum Role {
 pub struct Credential {
     /// What the holder may do.
     pub role: Role,
-    /// The legal entity's name, unique in the consortium; at most [`crate::limits::NAME_BYTES_MAX`].
+    /// The legal entity's name, unique in the consortium; at most
+    /// [`crate::limits::NAME_BYTES_MAX`].
     pub name: String,
     /// The holder's identity: the digest of its certificate.
     pub id: ClientId,

@@ -8,7 +8,8 @@ use crate::time::Time;
 /// One side of the protocol, as a state machine without a world.
 ///
 /// Call order: any `handle_*`, then `poll_output` until it is empty, then wait for the next input
-/// or for `next_timeout`. No input can make a party fail: what a peer sends wrongly becomes an event.
+/// or for `next_timeout`. No input can make a party fail: what a peer sends wrongly becomes an
+/// event.
 pub trait Party: Sized {
     /// Who may send to it.
     type Peer;

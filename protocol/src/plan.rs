@@ -109,7 +109,8 @@ pub enum Init {
     Constant(f32),
     /// Uniform between minus and plus this bound.
     Uniform(f32),
-    /// Normal with this standard deviation (a sum of twelve uniforms: no libm, same bytes everywhere).
+    /// Normal with this standard deviation (a sum of twelve uniforms: no libm, same bytes
+    /// everywhere).
     Normal(f32),
 }
 

@@ -80,7 +80,8 @@ impl Drop for Coordinator {
 fn spawn(folder: &Path, test: &str, listen: SocketAddr) -> Child {
     let config = folder.join("coordinator.toml");
     let text = format!(
-        "[identity]\nfolder = {folder:?}\n[listen]\naddress = \"{listen}\"\n[store]\nfolder = {:?}\n\
+        "[identity]\nfolder = {folder:?}\n[listen]\naddress = \"{listen}\"\n\
+         [store]\nfolder = {:?}\n\
          [http]\naddress = \"127.0.0.1:0\"\n[log]\nformat = \"text\"\n",
         folder.join("store")
     );

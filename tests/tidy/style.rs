@@ -6,7 +6,16 @@ use crate::none;
 use crate::sources::sources;
 
 /// Files (`path`) and functions (`path fn name`) that may be longer, each with its reason.
-const EXCEPTIONS: &[(&str, &str)] = &[];
+const EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "features/src/map.rs",
+        "the grammar of the mapping file, whole, a few lines over",
+    ),
+    (
+        "protocol/src/terms/tests.rs fn plan_out_of_range_is_refused_by_field",
+        "a table of one line per field",
+    ),
+];
 
 const FILE_LINES_MAX: usize = 500;
 const FILE_LINES_WITH_TESTS_MAX: usize = 800;

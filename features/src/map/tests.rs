@@ -78,7 +78,10 @@ fn ndjson_map() -> FeedMap {
     FeedMap::parse(text).unwrap()
 }
 
-const OBJECT: &str = r#"{"id":1,"ts":1522540831000,"payment":{"amount":57.16,"currency":"EUR"},"rail":"sct","account":"DE89"}"#;
+const OBJECT: &str = concat!(
+    r#"{"id":1,"ts":1522540831000,"payment":{"amount":57.16,"currency":"EUR"},"#,
+    r#""rail":"sct","account":"DE89"}"#
+);
 
 #[test]
 fn a_row_becomes_a_transaction_a_label_and_extras() {
@@ -369,7 +372,10 @@ fn ndjson_reads_paths_and_survives_garbage() {
         "\u{0}\u{1}",
         r#"{"id":{"a":[{"b":[[[[]]]]}]},"ts":1}"#,
         r#"{"id":1,"ts":1522540831000,"payment":[57.16],"rail":"sct","account":"x"}"#,
-        r#"{"id":1,"ts":1522540831000,"payment":{"amount":{"x":1},"currency":"EUR"},"rail":"sct","account":"x"}"#,
+        concat!(
+            r#"{"id":1,"ts":1522540831000,"payment":{"amount":{"x":1},"currency":"EUR"},"#,
+            r#""rail":"sct","account":"x"}"#
+        ),
     ];
     let deep = "{\"a\":".repeat(100_000);
     let mut text = String::new();
@@ -479,7 +485,10 @@ proptest! {
     }
 
     #[test]
-    fn broken_parquet_never_panics(flips in prop::collection::vec((any::<u16>(), any::<u8>()), 1..8), cut in any::<u16>()) {
+    fn broken_parquet_never_panics(
+        flips in prop::collection::vec((any::<u16>(), any::<u8>()), 1..8),
+        cut in any::<u16>(),
+    ) {
         let whole = parquet_bytes();
         let mut bytes = whole.clone();
         for (at, byte) in flips {

@@ -29,6 +29,12 @@ pub(crate) const BENCHES: &[Bench] = &[
         target: "score",
         measures: "one live decision, with and without reasons and journal",
     },
+    Bench {
+        name: "features",
+        package: "features",
+        target: "encode",
+        measures: "one payment to its feature vector",
+    },
 ];
 
 /// Runs the named benchmark, or all of them; `--json` is handed on to it.

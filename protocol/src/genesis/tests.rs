@@ -1,3 +1,5 @@
+//! First parameters: the same bytes everywhere, and as an independent script draws them.
+
 use super::*;
 use crate::fixture;
 

@@ -1,3 +1,5 @@
+//! Mask graphs: regular, symmetric, and safe where the tables say so.
+
 use proptest::prelude::*;
 
 use super::*;

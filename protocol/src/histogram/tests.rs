@@ -1,3 +1,5 @@
+//! Measures from histograms against the exact ones.
+
 use crypto::{Seed, Stream};
 use proptest::prelude::*;
 

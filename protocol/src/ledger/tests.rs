@@ -1,3 +1,5 @@
+//! Ledgers: replayed, tampered with, forked.
+
 use super::*;
 use crate::fixture;
 use crate::plan::ServerRule;

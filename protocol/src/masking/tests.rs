@@ -1,3 +1,5 @@
+//! A secure sum from its primitives, and what must not open it.
+
 use std::collections::BTreeMap;
 
 use crypto::mask::{self, Sign};

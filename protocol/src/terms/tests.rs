@@ -1,3 +1,5 @@
+//! The rules of plans and manifests, each broken alone.
+
 use proptest::prelude::*;
 
 use super::*;

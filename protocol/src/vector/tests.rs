@@ -1,3 +1,5 @@
+//! Fixed point: unbiased, bounded, and every planted fault in a sum found.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Generated files: same seed same bytes, and readable through the shipped map.
+
 use std::fs;
 
 use clap::Parser;

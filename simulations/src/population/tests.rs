@@ -1,3 +1,5 @@
+//! Made-up payments: literal counts, independent streams, and fraud where it should be.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
