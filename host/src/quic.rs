@@ -29,8 +29,9 @@ const SEND_QUEUE_MAX: usize = 256;
 /// Frames received and not yet handled, per connection.
 const RECEIVE_QUEUE_MAX: usize = 64;
 
-/// A peer that stays silent for so long is gone.
-const IDLE: Duration = Duration::from_secs(20);
+/// A peer that stays silent for so long is gone: a coordinator that was killed says no goodbye,
+/// and every phase of a round outlasts this.
+const IDLE: Duration = Duration::from_secs(6);
 
 /// Streams a peer may have open at once.
 const STREAMS_MAX: u32 = 64;

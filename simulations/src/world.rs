@@ -322,7 +322,8 @@ impl World {
             if self.dies(self.scenario.crash_per_output) {
                 return self.crash(Who::Bank(bank));
             }
-            if !matches!(output, Output::Persist(_)) {
+            let is_hasty = self.scenario.sabotage == Some(Sabotage::BankSendsBeforeDurable);
+            if !matches!(output, Output::Persist(_)) && !is_hasty {
                 for record in self.banks[bank].disk.settle() {
                     self.oracle.bank_remembers(bank, &record);
                 }

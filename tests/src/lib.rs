@@ -199,7 +199,7 @@ pub fn evaluate_plan(schema: Digest, members_min: u16) -> Plan {
 }
 
 fn plan(name: &str, work: Work, members_min: u16) -> Plan {
-    let (short, long) = (Span::from_secs(10), Span::from_secs(40));
+    let (short, long) = (Span::from_secs(30), Span::from_secs(60));
     Plan {
         name: name.to_owned(),
         work,

@@ -124,8 +124,7 @@ impl World {
                 self.carry_out_coordinator()
             }
             Who::Bank(bank) => {
-                let forgetful = self.scenario.sabotage == Some(Sabotage::BankForgets);
-                let records = self.banks[bank].disk.records(&|_| forgetful);
+                let records = self.banks[bank].disk.records(&|_| false);
                 let (identity, policy) = (self.cast.identity(bank), self.cast.policy.clone());
                 let seed = self.cast.seed(bank, self.banks[bank].life);
                 let recovered = Client::recover(identity, policy, records, seed)

@@ -52,8 +52,8 @@ pub enum Sabotage {
     ForgetRoundOpened,
     /// The coordinator's disk forgets masked updates.
     ForgetMasked,
-    /// A bank's disk forgets everything.
-    BankForgets,
+    /// A bank's messages leave before the records they depend on are durable.
+    BankSendsBeforeDurable,
     /// Banks answer with the update they made for an earlier attempt.
     UpdateOfAnotherRound,
 }
@@ -64,7 +64,9 @@ impl Sabotage {
         match self {
             Self::ForgetRoundOpened => matches!(record, CoordinatorRecord::RoundOpened(..)),
             Self::ForgetMasked => matches!(record, CoordinatorRecord::Masked(_)),
-            Self::SendBeforeDurable | Self::BankForgets | Self::UpdateOfAnotherRound => false,
+            Self::SendBeforeDurable | Self::BankSendsBeforeDurable | Self::UpdateOfAnotherRound => {
+                false
+            }
         }
     }
 }

@@ -113,8 +113,9 @@ fn forgetting_masked_updates_is_found() {
 }
 
 #[test]
-fn a_bank_that_forgets_is_found() {
-    assert!(found(Sabotage::BankForgets).is_some());
+fn a_bank_that_says_it_before_it_is_durable_is_found() {
+    let violation = found(Sabotage::BankSendsBeforeDurable).unwrap();
+    assert!(violation.invariant.contains("persist"), "{violation}");
 }
 
 #[test]
