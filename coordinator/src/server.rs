@@ -19,6 +19,7 @@ use protocol::event::CoordinatorEvent;
 use protocol::id::ClientId;
 use protocol::message::ToClient;
 use protocol::record::CoordinatorRecord;
+use protocol::time::Duration;
 use protocol::wire;
 use tokio::sync::mpsc;
 
@@ -46,7 +47,7 @@ pub async fn run(config: &Config) -> Result<(), ServerError> {
             key: identity.signing_key(),
             authority: identity.authority,
         },
-        Settings::default(),
+        settings(),
         records,
         clock.now(),
     )?;
@@ -78,6 +79,17 @@ pub async fn run(config: &Config) -> Result<(), ServerError> {
     telemetry.set_ready(false);
     listener.close().await;
     ended.map_err(ServerError::Disk)
+}
+
+/// After a restart every bank is away until it notices: the grace for dialling again is twice
+/// what the transport takes to notice.
+fn settings() -> Settings {
+    let grace = host::quic::IDLE.as_millis().saturating_mul(2);
+    let grace = Duration(u64::try_from(grace).unwrap_or(u64::MAX));
+    Settings {
+        grace,
+        ..Settings::default()
+    }
 }
 
 /// The coordinator's body.

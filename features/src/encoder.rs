@@ -199,8 +199,8 @@ impl FeatureEncoder {
                 Seen {
                     memory: Outlet::new(self.risk.label_delay_days),
                     arrival: self.arrivals,
-                    // A label may be ahead of the clock, or come before there is one: an outlet known
-                    // by its labels alone must not look long unseen.
+                    // A label may be ahead of the clock, or come before there is one: an outlet
+                    // known by its labels alone must not look long unseen.
                     day: self
                         .clock_ms
                         .map_or(i64::MIN, |ms| ms.div_euclid(DAY_MS))

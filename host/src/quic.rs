@@ -31,7 +31,7 @@ const RECEIVE_QUEUE_MAX: usize = 64;
 
 /// A peer that stays silent for so long is gone: a coordinator that was killed says no goodbye,
 /// and every phase of a round outlasts this.
-const IDLE: Duration = Duration::from_secs(6);
+pub const IDLE: Duration = Duration::from_secs(6);
 
 /// Streams a peer may have open at once.
 const STREAMS_MAX: u32 = 64;

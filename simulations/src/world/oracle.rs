@@ -263,7 +263,8 @@ impl Oracle {
     }
 
     /// A bank says something. *Nothing unmasked leaves; one update is masked once; one
-    /// acknowledgement for a round number, and remembered before it leaves* (`BankSendsBeforeDurable`).
+    /// acknowledgement for a round number, and remembered before it leaves*
+    /// (`BankSendsBeforeDurable`).
     pub(crate) fn bank_sends(
         &mut self,
         bank: usize,
