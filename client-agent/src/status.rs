@@ -141,12 +141,12 @@ impl Board {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Adds a piece of training; the oldest goes above [`TRAINING_MAX`].
+    /// Adds a piece of training; the oldest goes above `TRAINING_MAX`.
     pub fn trained(&self, training: TrainingStatus) {
         self.update(|status| keep(&mut status.training, training, TRAINING_MAX));
     }
 
-    /// Adds an evaluation; the oldest goes above [`EVALUATIONS_MAX`].
+    /// Adds an evaluation; the oldest goes above `EVALUATIONS_MAX`.
     pub fn evaluated(&self, evaluation: EvaluationStatus) {
         self.update(|status| keep(&mut status.evaluation, evaluation, EVALUATIONS_MAX));
     }

@@ -9,7 +9,7 @@ use rand::RngExt;
 
 use super::disk::Disk;
 use super::oracle::Violation;
-use super::scenario::{Fault, Sabotage};
+use super::scenario::Fault;
 use super::{Happening, Who, World};
 
 /// One process.
