@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RISK_DAYS, RiskReading, RiskTerms, bucket};
 
-/// All released days of the federation, at most [`DAYS_MAX`] of them; the oldest go first.
+/// All released days of the federation, at most `DAYS_MAX` of them; the oldest go first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct RiskTable {
