@@ -3,9 +3,9 @@
 //! agent dial out: a bank is of use to its customers before it is of use to the federation.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 
 use features::FeatureEncoder;
+use host::address::{self, AddressError};
 use host::clock::Clock;
 use host::disk::{DiskError, RecordLog, Store};
 use host::drive::{Body, Input, drive};
@@ -98,7 +98,7 @@ async fn open_http(
         error,
     })?;
     tracing::info!(%address, "http is up");
-    write_address(&config.store, "http.addr", address)
+    Ok(address::publish(&config.store, "http.addr", address)?)
 }
 
 async fn read_history(
@@ -270,11 +270,6 @@ impl Body<Client> for Agent {
 }
 
 /// Tells whoever started us where we listen: the port may be chosen by the system.
-fn write_address(store: &Path, name: &str, address: SocketAddr) -> Result<(), AgentError> {
-    let path = store.join(name);
-    std::fs::write(&path, address.to_string()).map_err(|error| AgentError::Address { path, error })
-}
-
 /// Why the agent left.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -317,13 +312,8 @@ pub enum AgentError {
         error: std::io::Error,
     },
     /// The address file cannot be written.
-    #[error("could not write {}: {error}", path.display())]
-    Address {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Address(#[from] AddressError),
 }
 
 impl AgentError {
@@ -334,7 +324,7 @@ impl AgentError {
             Self::Link(_) | Self::Http { .. } => 69,
             Self::Thread(_) | Self::Task(_) | Self::Entropy(_) => 70,
             Self::Disk(_)
-            | Self::Address { .. }
+            | Self::Address(_)
             | Self::Journal(_)
             | Self::Recover(RecoverError::Ledger { .. }) => 74,
             Self::Identity(_)

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use host::address::{self, AddressError};
 use host::clock::Clock;
 use host::disk::{DiskError, RecordLog, Store};
 use host::drive::{Body, Input, drive};
@@ -55,14 +55,14 @@ pub async fn run(config: &Config) -> Result<(), ServerError> {
     let telemetry = Telemetry::default();
     let meters = Meters::new(&telemetry);
     let listener = Arc::new(Listener::bind(config.listen, &identity)?);
-    write_address(&config.store, "quic.addr", listener.local_address()?)?;
+    address::publish(&config.store, "quic.addr", listener.local_address()?)?;
     let http = serve(config.http, telemetry.router(), shutdown.clone())
         .await
         .map_err(|error| ServerError::Http {
             address: config.http,
             error,
         })?;
-    write_address(&config.store, "http.addr", http)?;
+    address::publish(&config.store, "http.addr", http)?;
     telemetry.set_ready(true);
     tracing::info!(address = %listener.local_address()?, "listening for banks");
 
@@ -202,11 +202,6 @@ async fn listen(mut link: Link, serial: u64, links: Links, inputs: Inputs, meter
 }
 
 /// Tells whoever started us where we listen: ports may be chosen by the system.
-fn write_address(store: &Path, name: &str, address: SocketAddr) -> Result<(), ServerError> {
-    let path = store.join(name);
-    std::fs::write(&path, address.to_string()).map_err(|error| ServerError::Address { path, error })
-}
-
 /// Why the coordinator left.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -234,13 +229,8 @@ pub enum ServerError {
         error: std::io::Error,
     },
     /// The address file cannot be written.
-    #[error("could not write {}: {error}", path.display())]
-    Address {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Address(#[from] AddressError),
 }
 
 impl ServerError {
@@ -249,7 +239,7 @@ impl ServerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Link(_) | Self::Http { .. } => 69,
-            Self::Disk(_) | Self::Address { .. } | Self::Recover(_) => 74,
+            Self::Disk(_) | Self::Address(_) | Self::Recover(_) => 74,
             Self::Identity(_) => 78,
             Self::Signals(_) => 70,
         }

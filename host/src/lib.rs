@@ -5,6 +5,7 @@
 //! ([`quic`]), identities and enrolment ([`identity`]), the disk ([`disk`]), the clock, chance,
 //! configuration, telemetry and leaving. Nothing here decides anything about a round.
 
+pub mod address;
 pub mod clock;
 pub mod config;
 pub mod disk;

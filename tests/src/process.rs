@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use coordinator::config::Config;
+use host::address;
 
 use crate::{PATIENCE, POLL};
 
@@ -65,7 +66,8 @@ impl Coordinator {
     fn kill(&mut self) {
         self.child.kill().expect("our own child can be killed");
         self.child.wait().expect("our own child can be waited for");
-        std::fs::remove_file(address_file(&self.folder)).expect("it had written its address");
+        std::fs::remove_file(self.folder.join("store/quic.addr"))
+            .expect("it had written its address");
     }
 }
 
@@ -101,15 +103,10 @@ fn spawn(folder: &Path, test: &str, listen: SocketAddr) -> Child {
         .expect("the test program starts again")
 }
 
-fn address_file(folder: &Path) -> PathBuf {
-    folder.join("store/quic.addr")
-}
-
 fn wait_for_address(folder: &Path) -> SocketAddr {
     let began = Instant::now();
     loop {
-        let text = std::fs::read_to_string(address_file(folder)).unwrap_or_default();
-        if let Ok(address) = text.parse() {
+        if let Some(address) = address::find(&folder.join("store"), "quic.addr") {
             return address;
         }
         let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 
 use host::identity::{self, Consortium};
 use protocol::credential::Role;
@@ -73,15 +74,15 @@ fn score(address: &str, txn_id: &str) -> String {
 /// Runs an agent, and `visit` beside it once it is ready; then tells it to leave.
 fn with_agent(config: &Config, visit: impl FnOnce(&str) + Send + 'static) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (path, shutdown) = (config.store.join("http.addr"), Shutdown::default());
+    let (store, shutdown) = (config.store.clone(), Shutdown::default());
     // An address of an earlier run would be taken for this one's.
-    let _ = std::fs::remove_file(&path);
+    let _ = std::fs::remove_file(store.join("http.addr"));
     let leaving = shutdown.clone();
     let visitor = std::thread::spawn(move || {
         let address = loop {
-            match std::fs::read_to_string(&path) {
-                Ok(address) if fetch(&address, "/readyz").contains("200 OK") => break address,
-                Ok(_) | Err(_) => std::thread::yield_now(),
+            match address::find(&store, "http.addr").map(|address| address.to_string()) {
+                Some(address) if fetch(&address, "/readyz").contains("200 OK") => break address,
+                Some(_) | None => std::thread::yield_now(),
             }
         };
         let visited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| visit(&address)));

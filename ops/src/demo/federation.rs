@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use host::address;
 use host::clock::Clock;
 use host::identity::{self, Consortium};
 use protocol::credential::Role;
@@ -91,7 +92,7 @@ impl Federation {
             if let Some(process) = &mut self.coordinator {
                 process.check()?;
             }
-            Ok(address(&at.join("store/quic.addr")))
+            Ok(address::find(&at.join("store"), "quic.addr"))
         })?;
         for (bank, staged) in self.banks.iter_mut().zip(&stage.banks) {
             let text = agent_toml(&bank.folder, staged, stage, coordinator);
@@ -107,7 +108,7 @@ impl Federation {
 
     /// Where the coordinator listens.
     pub(crate) fn coordinator(&self) -> Result<SocketAddr, String> {
-        address(&self.folder.join("coordinator/store/quic.addr"))
+        address::find(&self.folder.join("coordinator/store"), "quic.addr")
             .ok_or_else(|| "the coordinator has no address".to_owned())
     }
 
@@ -197,13 +198,13 @@ impl Bank {
     }
 
     fn wait_until_ready(&mut self, steps: &Steps) -> Result<(), Failed> {
-        let file = self.folder.join("store/http.addr");
+        let store = self.folder.join("store");
         let (name, process, http) = (&self.name, &mut self.process, &mut self.http);
         steps.wait(&format!("{name} to be ready"), PATIENCE, || {
             if let Some(process) = process {
                 process.check()?;
             }
-            *http = address(&file);
+            *http = address::find(&store, "http.addr");
             let Some(address) = *http else {
                 return Ok(None);
             };
@@ -213,10 +214,6 @@ impl Bank {
                 .then_some(()))
         })
     }
-}
-
-fn address(path: &Path) -> Option<SocketAddr> {
-    std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 fn coordinator_toml(folder: &Path) -> String {
