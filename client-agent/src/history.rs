@@ -147,10 +147,12 @@ impl History {
         let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
         let mut past = Self::new(feed.silence);
         let (source, bar) = feed.source()?;
+        let (mut accepted, mut refusal) = (false, None);
         for row in features::read(&feed.map, &feed.key.0, source) {
             if shutdown.is_triggered() {
                 return Err(HistoryError::Leaving);
             }
+            accepted |= row.is_ok();
             match row {
                 Ok(row) if config.days.contains(&row.transaction.day()) => {
                     encoder.encode(&row.transaction);
@@ -169,6 +171,7 @@ impl History {
                 Err(error) => {
                     past.summary.rejected += 1;
                     tracing::debug!(%error, "row refused");
+                    refusal.get_or_insert(error);
                 }
             }
             if feed.map.format == FeedFormat::Parquet {
@@ -177,8 +180,12 @@ impl History {
         }
         bar.finish_and_clear();
         past.memory.settle();
-        if past.summary.rejected > 0 {
-            tracing::warn!(rows = past.summary.rejected, "rows of the history refused");
+        if let Some(first) = refusal {
+            let (path, rows) = (config.file.clone(), past.summary.rejected);
+            if !accepted {
+                return Err(HistoryError::AllRefused { path, rows, first });
+            }
+            tracing::warn!(rows, %first, "rows of the history refused");
         }
         Ok((past, encoder))
     }
@@ -335,6 +342,16 @@ pub enum HistoryError {
         path: PathBuf,
         /// Where and why.
         error: RowError,
+    },
+    /// Every row was refused: this is not the file that the map is for.
+    #[error("{}: {rows} rows read, all refused, the first at {first}", path.display())]
+    AllRefused {
+        /// The file.
+        path: PathBuf,
+        /// How many.
+        rows: u64,
+        /// The first refusal.
+        first: RowError,
     },
     /// More payments than are kept in memory.
     #[error("history holds more than {PAYMENTS_MAX} payments, expected history.from_day to be set")]
