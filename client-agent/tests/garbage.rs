@@ -1,6 +1,11 @@
 //! The agent as a process, fed what nobody should send: feeds that are no feeds, a coordinator
 //! that speaks nonsense, requests that are none. It names the fault and goes on.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};

@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 6)]
     pretrain_rounds: u32,
     /// Rounds of fine-tuning.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 20)]
     finetune_rounds: u32,
     /// Local steps in a round of fine-tuning.
     #[arg(long, default_value_t = 60)]
@@ -116,11 +116,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error
     let scored = live::run(&operator, &steps, &plans, &federation, &stage)?;
 
     steps.begin("judgement");
+    let (coordinator, agent) = federation.usage();
     let mut outcome = table::Outcome {
         measures: stage::judge(arguments, &plans, &stage, &scored, &steps)?,
         latency: scored.latency(),
         rounds: rounds::listed(&operator)?,
         banks: federation.statuses()?,
+        coordinator,
+        agent,
         wall_seconds: 0.0,
     };
     federation.stop();

@@ -12,7 +12,7 @@ use protocol::credential::Role;
 use protocol::time::Duration as Span;
 use serde_json::Value;
 
-use super::processes::{Process, output};
+use super::processes::{Process, Usage, output};
 use super::stage::{Stage, StagedBank};
 use super::steps::Steps;
 use crate::plan::ModelFile;
@@ -110,6 +110,22 @@ impl Federation {
     pub(crate) fn coordinator(&self) -> Result<SocketAddr, String> {
         address::find(&self.folder.join("coordinator/store"), "quic.addr")
             .ok_or_else(|| "the coordinator has no address".to_owned())
+    }
+
+    /// What the coordinator has taken of the machine, and the most that any agent has.
+    pub(crate) fn usage(&self) -> (Usage, Usage) {
+        let most = |a: Usage, b: Usage| Usage {
+            peak_memory_mb: a.peak_memory_mb.max(b.peak_memory_mb),
+            cpu_seconds: a.cpu_seconds.max(b.cpu_seconds),
+        };
+        let agents = self.banks.iter().filter_map(|bank| bank.process.as_ref());
+        (
+            self.coordinator
+                .as_ref()
+                .map(Process::usage)
+                .unwrap_or_default(),
+            agents.map(Process::usage).fold(Usage::default(), most),
+        )
     }
 
     /// The operator's identity folder.

@@ -66,7 +66,7 @@ impl Steps {
         self.bar.set_message(text);
     }
 
-    /// Asks `ready` four times a second until it answers.
+    /// Asks `ready` again and again until it answers.
     pub(crate) fn wait<T>(
         &self,
         what: &str,

@@ -6,6 +6,7 @@ use protocol::operator::{RoundEnd, RoundSummary};
 use serde_json::{Value, json};
 
 use super::live::Latency;
+use super::processes::Usage;
 
 /// Everything the demo measured.
 pub(crate) struct Outcome {
@@ -17,6 +18,10 @@ pub(crate) struct Outcome {
     pub(crate) rounds: Vec<RoundSummary>,
     /// Every agent's own account.
     pub(crate) banks: Vec<Value>,
+    /// What the coordinator took of the machine.
+    pub(crate) coordinator: Usage,
+    /// The most any agent took of it: one may be the busiest, another the largest.
+    pub(crate) agent: Usage,
     /// From start to end.
     pub(crate) wall_seconds: f64,
 }
@@ -70,6 +75,14 @@ impl Outcome {
             "bytes_up_per_bank": self.bytes_up_per_bank(),
             "rounds": self.committed(),
             "dropouts_survived": self.dropouts_survived(),
+            "peak_memory_mb": {
+                "coordinator": self.coordinator.peak_memory_mb,
+                "agent": self.agent.peak_memory_mb,
+            },
+            "cpu_s": {
+                "coordinator": self.coordinator.cpu_seconds,
+                "agent": self.agent.cpu_seconds,
+            },
             "wall_s": (self.wall_seconds * 10.0).round() / 10.0,
         })
     }
@@ -100,13 +113,18 @@ fn text(outcome: &Outcome) -> String {
     text += &row("all", &outcome.measures["all"]);
     text += &format!(
         "\nscore round trip p50 {} µs, p99 {} µs · {:.1} MB sent per bank · {} rounds, {} dropouts \
-         survived · {:.0} s\n* what no real consortium could do: one model on everybody's data",
+         survived · {:.0} s\ncoordinator {:.1} s of CPU, {:.0} MB at most; the busiest agent {:.1} s, \
+         the largest {:.0} MB\n* what no real consortium could do: one model on everybody's data",
         outcome.latency.p50,
         outcome.latency.p99,
         outcome.bytes_up_per_bank() as f64 / 1e6,
         outcome.committed(),
         outcome.dropouts_survived(),
-        outcome.wall_seconds
+        outcome.wall_seconds,
+        outcome.coordinator.cpu_seconds,
+        outcome.coordinator.peak_memory_mb,
+        outcome.agent.cpu_seconds,
+        outcome.agent.peak_memory_mb,
     );
     text
 }

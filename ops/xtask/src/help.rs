@@ -15,10 +15,11 @@ pub(crate) fn show(command: &str) -> Result<(), Failure> {
         "demo" => DEMO.to_owned(),
         "test" => TEST.to_owned(),
         "lint" => LINT.to_owned(),
+        "fresh" => FRESH.to_owned(),
         "bench" => bench(),
         unknown => {
             return Err(Failure::Said(format!(
-                "no help for `{unknown}`: expected one of setup, demo, test, lint, bench"
+                "no help for `{unknown}`: expected one of setup, demo, test, lint, bench, fresh"
             )));
         }
     };
@@ -43,6 +44,7 @@ The project's own commands.
   cargo xtask test            everything that must hold before a change is merged
   cargo xtask lint            the quick part of it: format, clippy, tidy
   cargo xtask bench [NAME]    measure
+  cargo xtask fresh           demo and test on a clean clone in an empty home
   cargo xtask help COMMAND    more about one command
 
 Example: cargo xtask demo
@@ -77,7 +79,7 @@ What the demo itself can be told: cargo xtask demo -- --help
 const TEST: &str = "\
 Usage: cargo xtask test
 
-Runs setup, then in this order: format, clippy, tests, doctests, simulation, documents.
+Runs setup, then in this order: format, clippy, tests, doctests, documents.
 Stops at the first step that fails and says how to run that step alone. The tests run
 under cargo-nextest where it is installed, else under cargo test.
 
@@ -85,6 +87,17 @@ A step whose tool is not installed (rustfmt, clippy) is skipped and says so; whe
 environment variable CI is set it fails instead.
 
 Example: cargo xtask test
+";
+
+const FRESH: &str = "\
+Usage: cargo xtask fresh
+
+Keeps README's promise to a newcomer: clones what is committed into the system's temporary
+folder and runs `cargo xtask demo` and `cargo xtask test` there with an empty home, without
+built dependencies, downloaded packages and cargo-nextest. Takes as long as a first build
+does, and several gigabytes, which are freed at the end.
+
+Example: cargo xtask fresh
 ";
 
 const LINT: &str = "\

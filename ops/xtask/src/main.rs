@@ -7,6 +7,7 @@
 mod bench;
 mod check;
 mod demo;
+mod fresh;
 mod help;
 mod libtorch;
 mod progress;
@@ -47,15 +48,16 @@ fn obey(root: &Path, words: &[String]) -> Result<(), Failure> {
         _ if asks_for_help => help::show(command),
         "demo" => demo::run(root, rest),
         "bench" => bench::run(root, rest),
-        "setup" | "test" | "lint" if !rest.is_empty() => Err(Failure::Said(format!(
+        "setup" | "test" | "lint" | "fresh" if !rest.is_empty() => Err(Failure::Said(format!(
             "`{command}` takes no arguments, found `{}`; see cargo xtask {command} --help",
             rest.join(" ")
         ))),
         "setup" => setup::run(root).map(|_| ()),
         "test" => check::test(root),
         "lint" => check::lint(root),
+        "fresh" => fresh::run(root),
         unknown => Err(Failure::Said(format!(
-            "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, help"
+            "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, fresh, help"
         ))),
     }
 }
