@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use plotters::prelude::{
-    BLACK, ChartBuilder, Color, IntoDrawingArea, LineSeries, PathElement, RGBColor, Rectangle,
-    SVGBackend, SeriesLabelPosition, WHITE,
+    ChartBuilder, Color, IntoDrawingArea, LineSeries, RGBColor, Rectangle, SVGBackend, WHITE,
 };
 use serde_json::Value;
 
@@ -27,7 +26,7 @@ fn html(outcome: &Outcome, stage: &Stage) -> Result<String, Failed> {
     let mut page = String::from(HEAD);
     let _ = write!(
         page,
-        "<h1>One federation, {} banks</h1><p>{}. {} rounds committed, {} dropouts survived, \
+        "<h1>One federation, {} banks</h1><p>{}. {} rounds committed, dropouts survived: {}, \
          {:.1} MB sent per bank, score round trip p50 {} µs and p99 {} µs. <em>Pooled</em> is what \
          no real consortium could do: one model trained on everybody's data.</p>",
         stage.banks.len(),
@@ -39,18 +38,27 @@ fn html(outcome: &Outcome, stage: &Stage) -> Result<String, Failed> {
         outcome.latency.p99
     );
     page += &table(outcome);
-    page += "<h2>Gain per bank</h2><div class=row>";
-    page += &gains(outcome)?;
-    page += "</div><h2>Precision and recall in the live week</h2><div class=row>";
+    let arms = key(&ARMS);
+    let _ = write!(
+        page,
+        "<h2>Gain per bank</h2>{arms}<div class=row>{}</div>",
+        gains(outcome)?
+    );
+    let _ = write!(
+        page,
+        "<h2>Precision and recall in the live week</h2>{arms}<div class=row>"
+    );
     for of in banks(outcome).chain(std::iter::once(&outcome.measures["all"])) {
         let title = of["bank"].as_str().unwrap_or("all banks");
-        let series: Vec<_> = ARMS
-            .iter()
-            .map(|arm| (*arm, points(&of["curves"][*arm])))
-            .collect();
+        let series: Vec<_> = ARMS.iter().map(|arm| points(&of["curves"][*arm])).collect();
         page += &lines(title, ("recall", "precision"), &series)?;
     }
-    page += "</div><h2>Learning, round by round</h2><div class=row>";
+    let names: Vec<_> = outcome.banks.iter().map(bank_name).collect();
+    let names = key(&names);
+    let _ = write!(
+        page,
+        "</div><h2>Learning, round by round</h2>{names}<div class=row>"
+    );
     for (kind, measure, title) in LEARNING {
         page += &lines(title, ("round", measure), &learning(outcome, kind, measure))?;
     }
@@ -60,7 +68,7 @@ fn html(outcome: &Outcome, stage: &Stage) -> Result<String, Failed> {
 
 fn table(outcome: &Outcome) -> String {
     let mut text = String::from(
-        "<table><thead><tr><th rowspan=2>bank<th rowspan=2>payments<th rowspan=2>frauds\
+        "<div class=wide><table><thead><tr><th rowspan=2>bank<th rowspan=2>payments<th rowspan=2>frauds\
          <th colspan=3>local only<th colspan=3>federated<th colspan=3>pooled<tr>",
     );
     text += &"<th>AUC<th>AP<th>CP@100".repeat(ARMS.len());
@@ -81,7 +89,20 @@ fn table(outcome: &Outcome) -> String {
             }
         }
     }
-    text + "</table>"
+    text + "</table></div>"
+}
+
+/// Which colour is whose, once above the plots that share it.
+fn key(names: &[&str]) -> String {
+    let mut text = String::from("<p class=key>");
+    for (name, RGBColor(r, g, b)) in names.iter().zip(COLORS.iter().cycle()) {
+        let _ = write!(
+            text,
+            "<i style=background:rgb({r},{g},{b})></i>{} ",
+            escape(name)
+        );
+    }
+    text + "</p>"
 }
 
 /// Average precision of the three arms, one group of bars per bank.
@@ -117,11 +138,8 @@ fn gains(outcome: &Outcome) -> Result<String, Failed> {
                 let height = of[*arm]["ap"].as_f64().unwrap_or(0.0);
                 Rectangle::new([(left, 0.0), (left + 0.22, height)], color.filled())
             });
-            chart.draw_series(bars)?.label(*arm).legend(move |(x, y)| {
-                PathElement::new([(x, y), (x + 14, y)], color.stroke_width(4))
-            });
+            chart.draw_series(bars)?;
         }
-        legend(&mut chart)?;
         root.present()?;
     }
     Ok(svg)
@@ -130,16 +148,23 @@ fn gains(outcome: &Outcome) -> Result<String, Failed> {
 fn lines(
     title: &str,
     (x_name, y_name): (&str, &str),
-    series: &[(&str, Vec<(f64, f64)>)],
+    series: &[Vec<(f64, f64)>],
 ) -> Result<String, Failed> {
-    let all = || series.iter().flat_map(|(_, points)| points.iter().copied());
+    let all = || series.iter().flatten().copied();
     let x_max = all().map(|(x, _)| x).fold(1.0_f64, f64::max);
-    let y_max = all().map(|(_, y)| y).fold(f64::MIN, f64::max).max(1e-3);
-    let y_min = all().map(|(_, y)| y).fold(0.0_f64, f64::min);
-    let y_max = if y_name == "precision" {
-        1.0
+    let (y_min, y_max) = if y_name == "precision" {
+        (0.0, 1.0)
     } else {
-        y_max * 1.08
+        let low = all().map(|(_, y)| y).fold(f64::INFINITY, f64::min);
+        let high = all().map(|(_, y)| y).fold(f64::NEG_INFINITY, f64::max);
+        let room = 0.08 * (high - low).max(1e-3);
+        (low - room, high + room)
+    };
+    // Nothing to draw leaves infinite bounds, which plotters cannot bear.
+    let (y_min, y_max) = if y_min < y_max {
+        (y_min, y_max)
+    } else {
+        (0.0, 1.0)
     };
     let mut svg = String::new();
     {
@@ -159,59 +184,28 @@ fn lines(
             .y_labels(6)
             .light_line_style(WHITE)
             .draw()?;
-        for (place, (name, points)) in series.iter().enumerate() {
-            let color = COLORS[place % COLORS.len()];
-            chart
-                .draw_series(LineSeries::new(
-                    points.iter().copied(),
-                    color.stroke_width(2),
-                ))?
-                .label(*name)
-                .legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + 14, y)], color.stroke_width(2))
-                });
+        for (points, color) in series.iter().zip(COLORS.iter().cycle()) {
+            let line = LineSeries::new(points.iter().copied(), color.stroke_width(2));
+            chart.draw_series(line)?;
         }
-        legend(&mut chart)?;
         root.present()?;
     }
     Ok(svg)
 }
 
-type Chart<'a, 'b> = plotters::chart::ChartContext<
-    'a,
-    SVGBackend<'b>,
-    plotters::coord::cartesian::Cartesian2d<
-        plotters::coord::types::RangedCoordf64,
-        plotters::coord::types::RangedCoordf64,
-    >,
->;
-
-fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), Failed> {
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.2))
-        .draw()
-        .map_err(|error| error.to_string())?;
-    Ok(())
-}
-
 /// One series per bank of a measure that agents report after each round of `kind`.
-fn learning<'a>(
-    outcome: &'a Outcome,
-    kind: &str,
-    measure: &str,
-) -> Vec<(&'a str, Vec<(f64, f64)>)> {
-    let of_bank = |bank: &'a Value| {
-        let name = bank["bank"].as_str().unwrap_or("?");
+fn learning(outcome: &Outcome, kind: &str, measure: &str) -> Vec<Vec<(f64, f64)>> {
+    let of_bank = |bank: &Value| {
         let rounds = bank["training"].as_array().into_iter().flatten();
         let of_kind = rounds.filter(|round| round["kind"] == kind);
-        let points = of_kind
-            .filter_map(|round| Some((round["step"].as_f64()? + 1.0, round[measure].as_f64()?)));
-        (name, points.collect())
+        let point = |round: &Value| Some((round["step"].as_f64()? + 1.0, round[measure].as_f64()?));
+        of_kind.filter_map(point).collect()
     };
     outcome.banks.iter().map(of_bank).collect()
+}
+
+fn bank_name(of: &Value) -> &str {
+    of["bank"].as_str().unwrap_or("?")
 }
 
 fn banks(outcome: &Outcome) -> impl Iterator<Item = &Value> {
@@ -257,5 +251,6 @@ const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
 main{max-width:1180px;margin:auto;padding:1.5rem}h2{margin-top:2rem}\
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 th,td{padding:.25rem .6rem;border-bottom:1px solid #8884;text-align:right}\
-tbody tr:last-child{font-weight:600}.row{display:flex;flex-wrap:wrap;gap:.6rem}\
+tbody tr:last-child{font-weight:600}.wide{overflow-x:auto}.key i{display:inline-block;width:.8em;height:.8em;margin:0 .4em 0 .8em}\
+.row{display:flex;flex-wrap:wrap;gap:.6rem}\
 svg{background:#fff;border-radius:6px;max-width:100%;height:auto}</style><main>";
