@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use crypto::mask::{self, Sign};
+use crypto::mask::{self, MaskKey, Sign};
 use crypto::{AgreementKey, Chain, Key, Lagrange, Seed, SigningKey, seal, shamir, tagged};
 
 const RUNS: usize = 9;
@@ -25,15 +25,30 @@ fn vectors() {
         let mut words = vec![1_u32; count];
         let other = vec![2_u32; count];
         let gigabytes = (count * 4) as f64 / 1e9;
-        let masked = seconds(|| mask::apply(&key, Sign::Plus, black_box(&mut words)));
+        let library = [(MaskKey::portable(&key), Sign::Plus)];
+        let library = seconds(|| mask::apply_from(&library, 0, black_box(&mut words)));
+        let fused = MaskKey::fused(&key).map(|fused| {
+            let fused = [(fused, Sign::Plus)];
+            seconds(|| mask::apply_from(&fused, 0, black_box(&mut words)))
+        });
         let added = seconds(|| {
             let pairs = black_box(&mut words).iter_mut().zip(black_box(&other));
             pairs.for_each(|(word, other)| *word = word.wrapping_add(*other));
         });
+        let fused = fused.map_or_else(
+            || "no fused way here".to_owned(),
+            |fused| {
+                format!(
+                    "fused {:.2} GB/s ({:.3} ms)",
+                    gigabytes / fused,
+                    fused * 1e3
+                )
+            },
+        );
         println!(
-            "{count:>9} words: mask {:.2} GB/s ({:.2} ms), plain addition {:.2} GB/s",
-            gigabytes / masked,
-            masked * 1e3,
+            "{count:>9} words: library {:.2} GB/s ({:.3} ms), {fused}, plain addition {:.2} GB/s",
+            gigabytes / library,
+            library * 1e3,
             gigabytes / added
         );
     }

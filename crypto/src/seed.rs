@@ -8,7 +8,7 @@ use curve25519_dalek::Scalar as FieldElement;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::kdf::{Key, expand_into};
-use crate::mask::{MaskKey, TILE_BYTES};
+use crate::mask::{TILE_BYTES, Tiles};
 use crate::secret::Secret;
 use crate::shamir::Scalar;
 
@@ -54,7 +54,7 @@ impl Seed {
     pub fn stream(&self, label: &str, index: u64) -> Stream {
         let key = Key::from_bytes(self.expand("csa1/seed/stream", label, index));
         Stream {
-            key: MaskKey::from(&key),
+            key: Tiles::from(&key),
             tile: vec![0; TILE_BYTES],
             tiles: 0,
             at: TILE_BYTES,
@@ -79,7 +79,7 @@ impl Seed {
 /// An endless deterministic stream: the tiles of [`crate::mask`] one after the other. How the
 /// requests are cut does not matter. Wiped when dropped.
 pub struct Stream {
-    key: MaskKey,
+    key: Tiles,
     tile: Vec<u8>,
     tiles: u64,
     at: usize,
@@ -90,7 +90,7 @@ impl Stream {
     pub fn fill(&mut self, mut output: &mut [u8]) {
         while !output.is_empty() {
             if self.at == TILE_BYTES {
-                self.key.keystream(self.tiles, &mut self.tile);
+                self.key.fill(self.tiles, &mut self.tile);
                 self.tiles += 1;
                 self.at = 0;
             }

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::none;
-use crate::sources::{names_crate, read, root, sources};
+use crate::sources::{names_crate, read, root, sources, tracked};
 
 /// Which of our crates each may import, as ARCHITECTURE.md draws it. `tests` imports anything.
 const EDGES: &[(&str, &[&str])] = &[
@@ -15,8 +15,9 @@ const EDGES: &[(&str, &[&str])] = &[
         &["crypto", "features", "host", "model", "protocol"],
     ),
     ("coordinator", &["crypto", "host", "protocol"]),
-    ("crypto", &[]),
+    ("crypto", &["fused"]),
     ("features", &[]),
+    ("fused", &[]),
     ("host", &["crypto", "protocol"]),
     ("model", &["features"]),
     ("ops", &["crypto", "host", "protocol"]),
@@ -109,6 +110,20 @@ fn foreign_crates_are_named_at_their_address_only() {
         }
     }
     none(&wrong);
+}
+
+// The workspace's lints forbid `unsafe`; a crate that does not take them up could hold some.
+#[test]
+fn unsafe_code_has_one_crate() {
+    let manifests = tracked()
+        .into_iter()
+        .filter(|path| path.ends_with("/Cargo.toml"));
+    let lax = manifests.filter(|path| !read(path).contains("[lints]\nworkspace = true"));
+    assert_eq!(
+        lax.collect::<Vec<_>>(),
+        ["crypto/fused/Cargo.toml"],
+        "take up the workspace's lints; vector instructions belong into crypto/fused"
+    );
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::plan::Work;
 use crate::record::{ClientRecord, CoordinatorRecord};
 use crate::time::Time;
 
+mod golden;
+
 fn masked(bytes: usize) -> Masked {
     let digest = crypto::Digest([1; 32]);
     let context = Context(digest);

@@ -118,18 +118,16 @@ impl Collection {
         words: &mut [u32],
     ) {
         let Sitting { context, seat, .. } = self.sitting;
-        mask::apply(
-            &masking::self_mask_key(self_secret, &context, seat),
-            Sign::Plus,
-            words,
-        );
+        let own = masking::self_mask_key(self_secret, &context, seat);
+        let mut masks = vec![(own, Sign::Plus)];
         for peer in self.sitting.neighbours_in(&self.escrowed).iter() {
             let sign = if seat < peer { Sign::Plus } else { Sign::Minus };
             let (lower, upper) = (seat.min(peer), seat.max(peer));
             let key = &self.holdings.round_keys[&peer];
             let key = masking::pair_mask_key(key, &nonces[&lower], &nonces[&upper]);
-            mask::apply(&key, sign, words);
+            masks.push((key, sign));
         }
+        mask::apply_all(&masks, words);
     }
 
     /// M4: checks U2 and gives the one acknowledgement of this round number.

@@ -80,10 +80,11 @@ impl Opened {
     /// Takes the survivors' self masks, and their masks with the absent, off the running sum.
     pub(super) fn unmask(&self, survived: &Survived, sum: &mut [u32]) {
         let context = &survived.round.context;
-        for (seat, secret) in &self.self_secrets {
+        let own = |(seat, secret): &(Seat, Scalar)| {
             let key = masking::self_mask_key(secret, context, *seat);
-            mask::apply(&key, mask::Sign::Minus, sum);
-        }
+            (key, mask::Sign::Minus)
+        };
+        let mut masks = self.self_secrets.iter().map(own).collect::<Vec<_>>();
         for pair in &self.pairs {
             let (lower, upper) = if pair.survivor < pair.absent {
                 (pair.survivor, pair.absent)
@@ -100,8 +101,9 @@ impl Opened {
             } else {
                 mask::Sign::Plus
             };
-            mask::apply(&key, off, sum);
+            masks.push((key, off));
         }
+        mask::apply_all(&masks, sum);
     }
 }
 

@@ -1,0 +1,75 @@
+//! Golden bytes: what travels and what is kept, as earlier builds wrote it. A line that changes
+//! breaks every running consortium and every disk: change the version with it, or do not change it.
+
+use super::*;
+use crate::id::{Attempt, EpochId};
+use crate::plan::Kind;
+
+/// A line per message and record: its name, and its bytes in hexadecimal.
+const GOLDEN: &str = include_str!("../../../vectors/wire.txt");
+
+fn samples() -> Vec<(&'static str, Vec<u8>)> {
+    let (round, attempt) = (RoundId(0x0102_0304_0506_0708), Attempt(2));
+    let abandoned = Abandoned {
+        round,
+        attempt,
+        cause: Cause::Reveals,
+    };
+    let declined = Declined {
+        round: Some((round, attempt)),
+        epoch: EpochId(3),
+        refusal: crate::blame::Refusal::Local("no data".into()),
+    };
+    let digest = crypto::Digest([0xd1; 32]);
+    vec![
+        (
+            "masked",
+            encode(&ToCoordinator::Masked(Box::new(masked(8)))),
+        ),
+        ("declined", encode(&ToCoordinator::Declined(declined))),
+        ("abandoned", encode(&ToClient::Abandoned(abandoned))),
+        ("result", encode(&ToClient::Result(Box::new(result())))),
+        (
+            "coordinator-masked",
+            encode(&CoordinatorRecord::Masked(masked(8))),
+        ),
+        (
+            "coordinator-abandoned",
+            encode(&CoordinatorRecord::Abandoned(Time(5), abandoned)),
+        ),
+        (
+            "coordinator-committed",
+            encode(&CoordinatorRecord::Committed(Time(5), Box::new(result()))),
+        ),
+        (
+            "client-joined",
+            encode(&ClientRecord::Joined(Time(5), round, attempt)),
+        ),
+        ("client-acked", encode(&ClientRecord::Acked(round))),
+        (
+            "client-revealed",
+            encode(&ClientRecord::Revealed(round, Kind::Risk, digest, Some(9))),
+        ),
+        (
+            "client-applied",
+            encode(&ClientRecord::Applied(Box::new(result()))),
+        ),
+    ]
+}
+
+#[test]
+fn bytes_are_those_of_earlier_builds() {
+    let line = |(name, bytes): (&str, Vec<u8>)| {
+        let hex = bytes.iter().map(|byte| format!("{byte:02x}"));
+        format!("{name} {}\n", hex.collect::<String>())
+    };
+    let found = samples().into_iter().map(line).collect::<String>();
+    assert!(found == GOLDEN, "expected vectors/wire.txt, found\n{found}");
+}
+
+// By hand: the variant as a u32, then the fields in order, all big-endian.
+#[test]
+fn a_record_is_its_variant_and_its_fields() {
+    let acked = encode(&ClientRecord::Acked(RoundId(0x0102_0304_0506_0708)));
+    assert_eq!(acked, [0, 0, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8]);
+}
