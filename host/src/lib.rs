@@ -15,3 +15,4 @@ pub mod identity;
 pub mod quic;
 pub mod shutdown;
 pub mod telemetry;
+pub mod usage;

@@ -50,6 +50,7 @@ struct Shared {
 /// A running bank; dropping it ends it without a word.
 pub struct Bank {
     shared: Arc<Mutex<Shared>>,
+    sender: Arc<Mutex<Option<Sender>>>,
     running: Vec<JoinHandle<()>>,
     folder: PathBuf,
     number: u32,
@@ -106,9 +107,10 @@ impl Bank {
                 .expect("a disk");
         });
         let dialer = Dialer::new(&identity).expect("a socket");
-        let linked = tokio::spawn(keep_link(dialer, address, sender, inputs));
+        let linked = tokio::spawn(keep_link(dialer, address, Arc::clone(&sender), inputs));
         Self {
             shared,
+            sender,
             running: vec![carried, linked],
             folder: folder.to_owned(),
             number,
@@ -145,6 +147,13 @@ impl Bank {
     #[must_use]
     pub fn results(&self) -> Vec<(Kind, Vec<i32>, u32)> {
         self.lock(|shared| shared.results.clone())
+    }
+
+    /// Bytes sent and received over the present link, as QUIC counts them.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        sender.as_ref().map(Sender::bytes).unwrap_or_default()
     }
 
     /// Everything it reported.

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use coordinator::config::Config;
 use host::address;
+use host::usage::Usage;
 
 use crate::{PATIENCE, POLL};
 
@@ -55,6 +56,12 @@ impl Coordinator {
         self.kill();
         self.child = spawn(&self.folder, self.test, self.address);
         assert_eq!(wait_for_address(&self.folder), self.address);
+    }
+
+    /// What it has taken of the machine.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.child.id())
     }
 
     /// What it logged.

@@ -8,11 +8,12 @@ use std::time::Duration;
 use host::address;
 use host::clock::Clock;
 use host::identity::{self, Consortium};
+use host::usage::Usage;
 use protocol::credential::Role;
 use protocol::time::Duration as Span;
 use serde_json::Value;
 
-use super::processes::{Process, Usage, output};
+use super::processes::{Process, output};
 use super::stage::{Stage, StagedBank};
 use super::steps::Steps;
 use crate::plan::ModelFile;

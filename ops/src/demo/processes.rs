@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use host::usage::Usage;
+
 /// One running program.
 pub(crate) struct Process {
     name: String,
@@ -61,15 +63,7 @@ impl Process {
 
     /// What it has taken of the machine so far; nothing where the system does not say.
     pub(crate) fn usage(&self) -> Usage {
-        let file = |name| std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id()));
-        let (status, stat) = (file("status"), file("stat"));
-        Usage {
-            peak_memory_mb: status
-                .ok()
-                .and_then(|text| peak_memory_mb(&text))
-                .unwrap_or(0.0),
-            cpu_seconds: stat.ok().and_then(|text| cpu_seconds(&text)).unwrap_or(0.0),
-        }
+        Usage::of(self.child.id())
     }
 
     /// Ends it without a word, as a power cut would.
@@ -96,34 +90,6 @@ impl Process {
         }
         self.kill();
     }
-}
-
-/// What a process has taken of the machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Usage {
-    /// Largest resident size, in 10^6 bytes.
-    pub(crate) peak_memory_mb: f64,
-    /// Processor time of all threads.
-    pub(crate) cpu_seconds: f64,
-}
-
-/// `VmHWM` of /proc/PID/status, which is in KiB.
-fn peak_memory_mb(status: &str) -> Option<f64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1_024.0 / 1e6)
-}
-
-/// `utime` and `stime` of /proc/PID/stat, the 14th and 15th field; the second is a name in brackets
-/// that may hold anything. On Linux a tick is a hundredth of a second.
-fn cpu_seconds(stat: &str) -> Option<f64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11);
-    let user: f64 = fields.next()?.parse().ok()?;
-    let system: f64 = fields.next()?.parse().ok()?;
-    Some((user + system) / 100.0)
 }
 
 impl Drop for Process {
@@ -162,17 +128,4 @@ fn sibling(program: &str) -> Result<PathBuf, String> {
         "{} is not there: `cargo xtask demo` builds it",
         path.display()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn usage_is_read_as_linux_writes_it() {
-        assert_eq!(peak_memory_mb("Name:\tx\nVmHWM:\t  1000 kB\n"), Some(1.024));
-        let stat = "7 (odd ) name) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 1 0 9";
-        assert_eq!(cpu_seconds(stat), Some(3.0));
-        assert_eq!((peak_memory_mb("x"), cpu_seconds("x")), (None, None));
-    }
 }

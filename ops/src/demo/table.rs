@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use host::usage::Usage;
 use protocol::operator::{RoundEnd, RoundSummary};
 use serde_json::{Value, json};
 
 use super::live::Latency;
-use super::processes::Usage;
 
 /// Everything the demo measured.
 pub(crate) struct Outcome {

@@ -19,9 +19,15 @@ pub(crate) struct Bench {
 pub(crate) const BENCHES: &[Bench] = &[
     Bench {
         name: "secagg",
+        package: "tests",
+        target: "secagg",
+        measures: "the secure sum: masks, unmasking, whole rounds over loopback QUIC, bytes, memory",
+    },
+    Bench {
+        name: "primitives",
         package: "crypto",
         target: "cost",
-        measures: "masks, shares, seals and signatures of the secure sum",
+        measures: "masks, shares, seals, agreements and signatures",
     },
     Bench {
         name: "score",
