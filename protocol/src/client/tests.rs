@@ -5,6 +5,7 @@
 mod attacks;
 mod attempted;
 mod certificates;
+mod cohorts;
 mod consent;
 mod results;
 mod rig;
