@@ -10,14 +10,22 @@ use crate::id::EpochId;
 use crate::message::{Manifest, ToCoordinator};
 use crate::{terms, vector};
 
-/// The victim, one more honest bank, and the three of ten that collude.
-fn composed(rig: &Rig, round: u64) -> Manifest {
-    let cohort = seats([0, 1, 7, 8, 9]);
-    let mut manifest = rig.manifest(round, 0, &cohort);
-    manifest.colluders = terms::default_colluders(5);
-    manifest.threshold = terms::threshold(5, manifest.colluders);
-    manifest
+/// A manifest for this cohort, whose terms follow from its own size.
+fn composed(rig: &Rig, members: &[u16]) -> Manifest {
+    let cohort = seats(members.iter().copied());
+    let terms = terms::for_cohort(&rig.plan.cohort, u16::try_from(cohort.len()).unwrap()).unwrap();
+    Manifest {
+        value_bits: terms::value_bits(&rig.plan, terms.members),
+        cohort,
+        colluders: terms.colluders,
+        threshold: terms.threshold,
+        degree: terms.degree,
+        ..rig.manifest(1, 0, &seats(0..6))
+    }
 }
+
+/// The victim, one more honest bank, and the three of ten that collude.
+const AROUND: [u16; 5] = [0, 1, 7, 8, 9];
 
 #[track_caller]
 fn assert_too_few_colluders(answer: &Answer, found: u16, minimum: u16) {
@@ -35,7 +43,7 @@ fn assert_too_few_colluders(answer: &Answer, found: u16, minimum: u16) {
 #[test]
 fn cohort_composed_around_the_colluders_is_declined() {
     let mut rig = Rig::agreed(10, fixture::risk());
-    let manifest = composed(&rig, 1);
+    let manifest = composed(&rig, &AROUND);
     let answer = rig.offered(0, &manifest);
     assert_too_few_colluders(&answer, 1, 3);
 }
@@ -45,20 +53,13 @@ fn cohort_composed_around_the_colluders_is_declined() {
 fn roster_that_shrinks_around_the_colluders_lowers_nothing() {
     let mut rig = Rig::agreed(10, fixture::risk());
     rig.agree(EpochId(2), 6);
-    let mut manifest = rig.manifest(1, 0, &seats(0..6));
-    manifest.colluders = terms::default_colluders(6);
-    manifest.threshold = terms::threshold(6, manifest.colluders);
+    let manifest = composed(&rig, &[0, 1, 2, 3, 4, 5]);
     let answer = rig.offered(0, &manifest);
     assert_too_few_colluders(&answer, 1, 3);
     // Nor does a restart: the rosters agreed on are remembered.
     rig.restart(0);
     rig.agree(EpochId(3), 6);
-    let manifest = Manifest {
-        epoch: EpochId(3),
-        roster: rig.root,
-        graph_seed: rig.manifest(1, 0, &seats(0..6)).graph_seed,
-        ..manifest
-    };
+    let manifest = composed(&rig, &[0, 1, 2, 3, 4, 5]);
     let answer = rig.offered(0, &manifest);
     assert_too_few_colluders(&answer, 1, 3);
 }
@@ -77,7 +78,7 @@ fn control_consent_to_fewer_colluders_than_there_are_opens_one_bank() {
         rig.meet(seat);
     }
     rig.agree(EpochId(1), 10);
-    let manifest = composed(&rig, 1);
+    let manifest = composed(&rig, &AROUND);
     let mut attempt = rig.open(&manifest);
     rig.work(&attempt, &manifest.cohort);
     let opened = seats([0, 7, 8, 9]);
