@@ -11,3 +11,4 @@ mod results;
 mod rig;
 mod rosters;
 mod rounds;
+mod snapshots;
