@@ -213,7 +213,8 @@ pub struct EvaluateTerms {
 pub struct CohortTerms {
     /// Banks needed before an epoch is agreed.
     pub members_min: u16,
-    /// Banks assumed to collude with the coordinator; `None` is `floor((n-1)/3)`.
+    /// Banks assumed to collude with the coordinator; `None` is `floor((n-1)/3)` of the largest
+    /// roster.
     pub colluders: Option<u16>,
     /// Honest banks that every opened sum must hold (m_min of secagg.md §2).
     pub honest_min: u16,

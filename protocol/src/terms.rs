@@ -66,11 +66,33 @@ pub fn degree(members: u16) -> u16 {
     graph::sparse(members).map_or_else(|| members.saturating_sub(1), |row| row.degree)
 }
 
-/// The terms that a plan's cohort rules give for `members` banks.
+/// The terms that a plan's cohort rules give for `members` banks, of which no more ever sat in one
+/// roster.
 ///
 /// # Errors
 /// Which rule such a cohort breaks.
 pub fn for_cohort(cohort: &CohortTerms, members: u16) -> Result<Terms, &'static str> {
+    for_roster(cohort, members, members)
+}
+
+/// The terms for `members` banks out of a roster of `seated`. Where the plan names no colluders,
+/// they are a third of the roster's: whoever picks a cohort picks it knowing who colludes.
+///
+/// # Errors
+/// Which rule such a cohort breaks.
+pub fn for_roster(cohort: &CohortTerms, members: u16, seated: u16) -> Result<Terms, &'static str> {
+    let colluders = cohort
+        .colluders
+        .unwrap_or_else(|| default_colluders(seated.max(members)));
+    with_colluders(cohort, members, colluders)
+}
+
+/// The terms for `members` banks of which `colluders` are assumed to collude.
+fn with_colluders(
+    cohort: &CohortTerms,
+    members: u16,
+    colluders: u16,
+) -> Result<Terms, &'static str> {
     if members < MEMBERS_MIN {
         return Err("cohort has fewer than 3 members");
     }
@@ -83,9 +105,6 @@ pub fn for_cohort(cohort: &CohortTerms, members: u16) -> Result<Terms, &'static 
     if cohort.honest_min < HONEST_MIN {
         return Err("honest_min is below 3");
     }
-    let colluders = cohort
-        .colluders
-        .unwrap_or_else(|| default_colluders(members));
     let Some(honest) = members.checked_sub(colluders) else {
         return Err("more colluders than members");
     };
@@ -146,10 +165,17 @@ pub fn check(manifest: &Manifest, plan: &Plan) -> Result<(), &'static str> {
         return Err("cohort is not ascending");
     }
     let members = u16::try_from(manifest.cohort.len()).map_err(|_| "cohort is too large")?;
-    let terms = for_cohort(&plan.cohort, members)?;
-    if manifest.colluders != terms.colluders {
+    // Without a word of the plan's, the roster decides, which not everybody knows who checks a
+    // result: here the cohort gives the least, at the offer each bank what it asks for.
+    let colluders = manifest.colluders;
+    let is_allowed = plan.cohort.colluders.map_or_else(
+        || colluders >= default_colluders(members),
+        |planned| colluders == planned,
+    );
+    if !is_allowed {
         return Err("colluders are not the plan's");
     }
+    let terms = with_colluders(&plan.cohort, members, colluders)?;
     if manifest.threshold != terms.threshold {
         return Err("threshold is not floor((n+c)/2)+1");
     }

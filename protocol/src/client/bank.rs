@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::message::{Ack, CheckIn, Declined, RoundOutcome, ToCoordinator};
 use crate::party::Outbox;
 use crate::record::ClientRecord;
+use crate::time::Time;
 
 /// Rosters kept for checking results: the running epoch's, and the one before it, whose last
 /// result may arrive after the next agreement.
@@ -81,6 +82,12 @@ impl Bank {
         let drawn = self.seed.derive("client/drawn", 0);
         self.seed = self.seed.derive("client/next", 0);
         drawn
+    }
+
+    /// Mixes the moment into the chance to come. A machine set back to a snapshot of its memory
+    /// draws the same again, but for the clock, which went on (A13).
+    pub(crate) fn stir(&mut self, now: Time) {
+        self.seed = self.seed.derive("client/stirred", now.0);
     }
 
     /// Remembers a fact, durably before anything queued after it.

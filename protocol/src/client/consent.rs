@@ -21,7 +21,8 @@ pub struct Policy {
     pub members_min: u16,
     /// Fewest honest banks in an opened sum (m_min of secagg.md §2).
     pub honest_min: u16,
-    /// Fewest banks assumed to collude; `None` asks for `floor((n-1)/3)`.
+    /// Fewest banks assumed to collude; `None` asks for `floor((n-1)/3)`, where n are the members
+    /// of the largest roster this bank ever agreed on.
     pub colluders_min: Option<u16>,
     /// Feature schemas it encodes its data with, by digest.
     pub schemas: BTreeSet<Digest>,
@@ -34,13 +35,19 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Whether the terms of a round are acceptable here.
-    pub(crate) fn check(&self, plan: &Plan, manifest: &Manifest) -> Result<(), Refusal> {
+    /// Whether the terms of a round are acceptable here, `seated` being the members of the
+    /// largest roster this bank ever agreed on.
+    pub(crate) fn check(
+        &self,
+        plan: &Plan,
+        manifest: &Manifest,
+        seated: u16,
+    ) -> Result<(), Refusal> {
         let kind = plan.work.kind();
         if !self.kinds.contains(&kind) {
             return Err(Refusal::KindNotAllowed(kind));
         }
-        self.check_cohort(manifest)?;
+        self.check_cohort(manifest, seated)?;
         let Some(model) = plan.work.model() else {
             return Ok(());
         };
@@ -54,7 +61,7 @@ impl Policy {
         Ok(())
     }
 
-    fn check_cohort(&self, manifest: &Manifest) -> Result<(), Refusal> {
+    fn check_cohort(&self, manifest: &Manifest, seated: u16) -> Result<(), Refusal> {
         let found = u16::try_from(manifest.cohort.len()).unwrap_or(u16::MAX);
         if found < self.members_min {
             return Err(Refusal::CohortTooSmall {
@@ -62,9 +69,11 @@ impl Policy {
                 minimum: self.members_min,
             });
         }
+        // Of the roster's members, not of the cohort's: the coordinator says who is in a cohort,
+        // and may say it around those that collude with it (A9).
         let minimum = self
             .colluders_min
-            .unwrap_or_else(|| terms::default_colluders(found));
+            .unwrap_or_else(|| terms::default_colluders(seated.max(found)));
         if manifest.colluders < minimum {
             return Err(Refusal::ColludersTooFew {
                 found: manifest.colluders,

@@ -16,6 +16,7 @@ use crate::time::Time;
 pub(crate) struct Memory {
     epoch: Option<EpochId>,
     governors: Vec<ClientId>,
+    seated_most: u16,
     joined: Option<(RoundId, Attempt)>,
     day: u64,
     joined_on_day: BTreeSet<RoundId>,
@@ -32,6 +33,8 @@ impl Memory {
             ClientRecord::EpochJoined(epoch, _root, governors) => {
                 self.epoch = self.epoch.max(Some(*epoch));
                 self.governors.clone_from(governors);
+                let seated = u16::try_from(governors.len()).unwrap_or(u16::MAX);
+                self.seated_most = self.seated_most.max(seated);
             }
             ClientRecord::Joined(at, round, attempt) => self.remember_joined(*at, *round, *attempt),
             ClientRecord::Acked(round) => self.acked = self.acked.max(Some(*round)),
@@ -65,6 +68,11 @@ impl Memory {
     /// Members of the last roster that was agreed on; empty before the first.
     pub(crate) fn governors(&self) -> &[ClientId] {
         &self.governors
+    }
+
+    /// Members of the largest roster that was ever agreed on: a later one may be composed.
+    pub(crate) fn seated_most(&self) -> u16 {
+        self.seated_most
     }
 
     /// Whether this round number was acknowledged, or an earlier one.

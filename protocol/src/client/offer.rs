@@ -123,7 +123,8 @@ pub(crate) fn consider(
     }
     check_base(manifest, plan, bank)?;
     let sitting = take_seat(manifest, plan, keyring)?;
-    bank.policy.check(plan, manifest)?;
+    bank.policy
+        .check(plan, manifest, bank.memory.seated_most())?;
     bank.policy
         .check_day(bank.memory.joined_today(now, manifest.round))?;
     bank.memory.check_base(plan, manifest.base)?;

@@ -5,8 +5,11 @@
 mod attacks;
 mod attempted;
 mod certificates;
+mod cohorts;
 mod consent;
+mod properties;
 mod results;
 mod rig;
 mod rosters;
 mod rounds;
+mod snapshots;

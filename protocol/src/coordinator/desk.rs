@@ -34,6 +34,9 @@ pub(crate) struct Desk {
     pub(crate) epoch: Option<Epoch>,
     /// The number of the last roster offered.
     pub(crate) epochs: EpochId,
+    /// Members of the largest roster whose banks may all hold its keys: banks assume a third of
+    /// those to collude, in whatever cohort.
+    pub(crate) seated_most: u16,
     /// The number of the attempt that runs, or of the next one.
     pub(crate) next: (RoundId, Attempt),
     /// Round numbers burnt in this epoch since the operator last started something.
@@ -52,6 +55,7 @@ impl Desk {
             history: History::default(),
             epoch: None,
             epochs: EpochId(0),
+            seated_most: 0,
             next: (RoundId(1), Attempt(0)),
             burnt: 0,
             out: Outbox::default(),

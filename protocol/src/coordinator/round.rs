@@ -52,7 +52,7 @@ impl Round {
         let plan = adopted.plan();
         let epoch = desk.epoch.as_ref()?;
         let members = u16::try_from(cohort.len()).ok()?;
-        let terms = terms::for_cohort(&plan.cohort, members).ok()?;
+        let terms = terms::for_roster(&plan.cohort, members, desk.seated_most).ok()?;
         let (round, attempt) = desk.next;
         Some(Manifest {
             version: PROTOCOL_VERSION,

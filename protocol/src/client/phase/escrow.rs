@@ -64,6 +64,7 @@ impl Escrow {
         keyring
             .advance(round)
             .expect("the ratchet's reach was checked with the offer");
+        bank.stir(now);
         let (secrets, uplink) = dealing::deal(&sitting, &mut keyring, bank);
         let phase = Self {
             sitting,

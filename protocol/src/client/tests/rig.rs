@@ -217,6 +217,8 @@ pub(super) struct Rig {
     pub(super) ledger: Ledger,
     pub(super) epoch: EpochId,
     pub(super) root: Digest,
+    /// Members of the largest roster agreed on.
+    pub(super) seated_most: u16,
     nonces: Vec<[u8; 32]>,
 }
 
@@ -244,6 +246,7 @@ impl Rig {
             ledger: Ledger::new(authority().session()),
             epoch: EpochId(0),
             root: Digest([0; 32]),
+            seated_most: 0,
             nonces: Vec::new(),
         };
         for seat in 0..members {
@@ -320,6 +323,7 @@ impl Rig {
         let bundles = self.key_bundles(epoch, members);
         self.epoch = epoch;
         self.root = self.roster(epoch, members).root();
+        self.seated_most = self.seated_most.max(members);
         self.nonces = bundles
             .iter()
             .map(|bundle| bundle.unverified().nonce)
@@ -358,7 +362,8 @@ impl Rig {
     /// An honest manifest of the plan's next round for these seats.
     pub(super) fn manifest(&self, round: u64, attempt: u16, cohort: &Seats) -> Manifest {
         let members = u16::try_from(cohort.len()).unwrap();
-        let terms = terms::for_cohort(&self.plan.cohort, members).unwrap();
+        let seated = self.seated_most;
+        let terms = terms::for_roster(&self.plan.cohort, members, seated).unwrap();
         Manifest {
             version: PROTOCOL_VERSION,
             session: authority().session(),

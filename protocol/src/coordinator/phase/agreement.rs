@@ -91,13 +91,16 @@ impl Agreement {
     pub(crate) fn with_encapsulations(
         mut self: Box<Self>,
         list: Vec<Signed<Encapsulation>>,
-        desk: &Desk,
+        desk: &mut Desk,
     ) -> Box<Self> {
         if let Some(first) = list.first() {
             self.encapsulations.insert(first.unverified().from, list);
         }
         if self.half() == Half::Word {
             self.deadline = desk.now.after(self.span);
+            // From here on members complete the keys, and remember how many they are.
+            let seated = u16::try_from(self.members.len()).unwrap_or(u16::MAX);
+            desk.seated_most = desk.seated_most.max(seated);
         }
         self
     }

@@ -175,27 +175,27 @@ fn a_stop_after_the_survivors_are_told_lets_the_round_end() {
     assert_eq!(federation.results().len(), 1);
 }
 
-/// Two of five banks do not do this kind of plan: the first attempt shows it, the second is run
+/// Three of eight banks do not do this kind of plan: the first attempt shows it, the second is run
 /// without them.
 #[test]
 fn who_declines_a_plan_is_left_out_of_its_next_cohort() {
-    let mut federation = Federation::with_policy(5, |bank, mut policy| {
-        if bank < 2 {
+    let mut federation = Federation::with_policy(8, |bank, mut policy| {
+        if bank < 3 {
             policy.kinds = [Kind::Finetune].into();
         }
         policy
     });
-    federation.start(plan(fixture::risk(), 1, 3));
-    federation.start(plan(Work::Finetune(fixture::training()), 1, 5));
+    federation.start(plan(fixture::risk(), 1, 5));
+    federation.start(plan(Work::Finetune(fixture::training()), 1, 8));
     federation.run_to(1);
     assert_eq!(abandoned(&federation), [(1, 0, Cause::Declined)]);
-    federation.assert_result_of(0, &[2, 3, 4]);
+    federation.assert_result_of(0, &[3, 4, 5, 6, 7]);
     let refusal = Some(Refusal::KindNotAllowed(Kind::Risk).to_string());
     assert_eq!(federation.status().clients[0].refusal, refusal);
     federation.run_to(2);
     assert_eq!(
         federation.results()[1].survivors.len(),
-        5,
+        8,
         "they take part in the next plan"
     );
 }
