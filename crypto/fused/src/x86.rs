@@ -6,7 +6,7 @@
 //! machine's are.
 #![expect(
     unsafe_code,
-    reason = "vector loads and stores take pointers, and code for instructions that may be absent is unsafe to call"
+    reason = "vector loads and stores take pointers; code for detected instructions is called"
 )]
 
 use std::arch::x86_64::{

@@ -68,7 +68,8 @@ fn html(outcome: &Outcome, stage: &Stage) -> Result<String, Failed> {
 
 fn table(outcome: &Outcome) -> String {
     let mut text = String::from(
-        "<div class=wide><table><thead><tr><th rowspan=2>bank<th rowspan=2>payments<th rowspan=2>frauds\
+        "<div class=wide><table><thead><tr>\
+         <th rowspan=2>bank<th rowspan=2>payments<th rowspan=2>frauds\
          <th colspan=3>local only<th colspan=3>federated<th colspan=3>pooled<tr>",
     );
     text += &"<th>AUC<th>AP<th>CP@100".repeat(ARMS.len());
@@ -251,6 +252,7 @@ const HEAD: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
 main{max-width:1180px;margin:auto;padding:1.5rem}h2{margin-top:2rem}\
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 th,td{padding:.25rem .6rem;border-bottom:1px solid #8884;text-align:right}\
-tbody tr:last-child{font-weight:600}.wide{overflow-x:auto}.key i{display:inline-block;width:.8em;height:.8em;margin:0 .4em 0 .8em}\
+tbody tr:last-child{font-weight:600}.wide{overflow-x:auto}\
+.key i{display:inline-block;width:.8em;height:.8em;margin:0 .4em 0 .8em}\
 .row{display:flex;flex-wrap:wrap;gap:.6rem}\
 svg{background:#fff;border-radius:6px;max-width:100%;height:auto}</style><main>";

@@ -57,7 +57,8 @@ fn obey(root: &Path, words: &[String]) -> Result<(), Failure> {
         "lint" => check::lint(root),
         "fresh" => fresh::run(root),
         unknown => Err(Failure::Said(format!(
-            "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, fresh, help"
+            "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, fresh, \
+             help"
         ))),
     }
 }
