@@ -12,6 +12,8 @@ use crate::graph::Graph;
 use crate::plan::Kind;
 use crate::{terms, vector};
 
+mod controls;
+
 fn context() -> Context {
     Context(Digest([1; 32]))
 }
