@@ -7,6 +7,7 @@ mod attempted;
 mod certificates;
 mod cohorts;
 mod consent;
+mod properties;
 mod results;
 mod rig;
 mod rosters;

@@ -112,6 +112,12 @@ impl Attempted {
 
     /// Opens the sum from the reveals, as a coordinator must: shares to secrets, secrets to masks.
     pub(super) fn open_sum(&self) -> Vec<u32> {
+        let sum = self.try_open_sum();
+        sum.expect("the boxes of the absent open with a threshold of shares")
+    }
+
+    /// The same, none where a box of the absent does not open.
+    pub(super) fn try_open_sum(&self) -> Option<Vec<u32>> {
         let survivors = self.survivors();
         let absent = self.escrowed.without(&survivors);
         let abscissae = self.reveals.iter().map(|reveal| reveal.seat.abscissa());
@@ -133,7 +139,7 @@ impl Attempted {
             let neighbours = graph.neighbours(seat);
             let sealed = &self.escrows[&seat].escrow_box;
             let keys = masking::open_box(&secret, &context, seat, sealed, neighbours.len());
-            for (peer, key) in neighbours.iter().zip(keys.unwrap()) {
+            for (peer, key) in neighbours.iter().zip(keys?) {
                 if !survivors.contains(peer) {
                     continue;
                 }
@@ -144,6 +150,6 @@ impl Attempted {
                 mask::apply(&key, sign, &mut sum);
             }
         }
-        sum
+        Some(sum)
     }
 }
