@@ -9,5 +9,6 @@ mod attacks;
 mod doors;
 mod epochs;
 mod failures;
+mod flips;
 mod rig;
 mod rounds;

@@ -11,7 +11,7 @@ use crate::client::consent::Policy;
 use crate::client::{Client, Contribution, Heard, Installed, Order, Outcome, Task};
 use crate::coordinator::{Coordinator, FromPeer, Settings};
 use crate::credential::{Authority, Credential, Identity, Role};
-use crate::event::CoordinatorEvent;
+use crate::event::{ClientEvent, CoordinatorEvent};
 use crate::fixture::{self, key};
 use crate::id::{ClientId, PlanId};
 use crate::message::{OperatorMessage, RoundResult, ToClient, ToCoordinator};
@@ -41,6 +41,7 @@ pub(super) struct Bank {
     pub(super) is_up: bool,
     pub(super) installed: Vec<Installed>,
     pub(super) refused: Vec<Refusal>,
+    pub(super) blamed: Vec<Misbehaviour>,
     pub(super) results: usize,
     policy: Policy,
 }
@@ -189,6 +190,7 @@ impl Bank {
             is_up: false,
             installed: Vec::new(),
             refused: Vec::new(),
+            blamed: Vec::new(),
             results: 0,
             policy,
         }
@@ -474,6 +476,9 @@ impl Federation {
                     at.client.handle_outcome(self.now, outcome);
                 }
                 Output::Perform(Task::Install(installed)) => at.installed.push(installed),
+                Output::Report(ClientEvent::Misbehaved(misbehaviour)) => {
+                    at.blamed.push(misbehaviour);
+                }
                 Output::Send { .. } | Output::Report(_) => {}
             }
         }
