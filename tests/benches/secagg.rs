@@ -1,9 +1,9 @@
 //! What the secure sum costs on this machine: `cargo xtask bench secagg`. One table, and with
 //! `--json` one object as the last line.
 //!
-//! The arithmetic is timed on one core, medians of several runs. The rounds are whole: a coordinator
-//! process, and every bank in this process, over loopback QUIC with their own stores. Nothing is
-//! trained, so what is timed is the protocol. Run it on a machine that does nothing else.
+//! The arithmetic is timed on one core, medians of several runs. The rounds are whole: one
+//! coordinator process, and every bank in this process, over loopback QUIC with their own stores.
+//! Nothing is trained, so what is timed is the protocol. Run it on a machine that does nothing else.
 #![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
 #![expect(clippy::expect_used, reason = "a measurement that cannot go on ends")]
 

@@ -114,7 +114,8 @@ fn text(outcome: &Outcome) -> String {
     text += &format!(
         "\nscore round trip p50 {} µs, p99 {} µs · {:.1} MB sent per bank · {} rounds, {} dropouts \
          survived · {:.0} s\ncoordinator {:.1} s of CPU, {:.0} MB at most; the busiest agent \
-         {:.1} s, the largest {:.0} MB\n* what no real consortium could do: one model on everybody's data",
+         {:.1} s, the largest {:.0} MB\n* what no real consortium could do: one model on \
+         everybody's data",
         outcome.latency.p50,
         outcome.latency.p99,
         outcome.bytes_up_per_bank() as f64 / 1e6,

@@ -21,7 +21,7 @@ pub(crate) const BENCHES: &[Bench] = &[
         name: "secagg",
         package: "tests",
         target: "secagg",
-        measures: "the secure sum: masks, unmasking, whole rounds over loopback QUIC, bytes, memory",
+        measures: "the secure sum: masks, whole rounds over loopback QUIC, bytes, memory",
     },
     Bench {
         name: "primitives",

@@ -8,6 +8,7 @@ mod certificates;
 mod cohorts;
 mod consent;
 mod properties;
+mod residues;
 mod results;
 mod rig;
 mod rosters;

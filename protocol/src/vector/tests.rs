@@ -262,6 +262,27 @@ fn faults_in_a_sum_are_found_by_name() {
     );
 }
 
+/// A15, A16, A17, what is not protected: the cap and the bound are kept by the bank itself. A bank
+/// that keeps neither is held only to what the sum of all may be: it takes the room that the
+/// others leave.
+#[test]
+fn bank_that_keeps_no_bound_takes_the_room_that_others_leave() {
+    let most = value_max(16);
+    let small = |value: i32| [header(100), vec![value.cast_unsigned()]].concat();
+    let honest = [small(1), small(-2), small(3), small(0)];
+    let liar = |weight: i32, value: i32| {
+        let weight = header(weight.cast_unsigned());
+        let vector = [weight, vec![value.cast_unsigned()]].concat();
+        let sum = total(&[&honest[..], &[vector]].concat());
+        decode_sum(&sum, 5, 16, Kind::Finetune)
+    };
+    assert!(liar(5 * most - 400, 5 * most - 2).is_ok());
+    let weight = liar(5 * most - 399, 0).unwrap_err();
+    assert!(matches!(weight, SumError::Weight { .. }));
+    let value = liar(most, 5 * most - 1).unwrap_err();
+    assert!(matches!(value, SumError::Range { .. }));
+}
+
 /// A vector that was masked and not opened looks like chance: three in four words are beyond the
 /// quarter of the ring that honest sums use, and all four canaries would have to be zero.
 #[test]

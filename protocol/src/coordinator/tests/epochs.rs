@@ -10,6 +10,7 @@ use crate::fixture::{self, key};
 use crate::id::{ClientId, EpochId};
 use crate::message::{CheckIn, ToClient, ToCoordinator};
 use crate::party::{Output, Party};
+use crate::plan::Work;
 use crate::record::CoordinatorRecord;
 use crate::time::{Duration, Time};
 
@@ -218,4 +219,23 @@ fn results_are_signed_anew_after_a_change_of_key() {
     federation.banks[0] = fresh;
     federation.connect(0);
     federation.run(|federation| federation.banks[0].client.ledger().length() == 1);
+}
+
+/// Three of eight banks leave and one restarts: the next roster has five members, of which as many
+/// are assumed to collude as of eight. The coordinator knows it over a restart of its own.
+#[test]
+fn a_smaller_roster_keeps_the_colluders_of_the_largest() {
+    let mut federation = Federation::new(8);
+    federation.start(plan(fixture::risk(), 1, 5));
+    federation.run_to(1);
+    (5..8).for_each(|bank| federation.cut(bank));
+    federation.restart(0);
+    federation.crash();
+    federation.start(plan(Work::Finetune(fixture::training()), 1, 5));
+    federation.run_to(2);
+    let results = federation.results();
+    let manifest = results[1].manifest.unverified();
+    assert_eq!((manifest.epoch, manifest.cohort.len()), (EpochId(2), 5));
+    assert_eq!((manifest.colluders, manifest.threshold), (2, 4));
+    assert_eq!(federation.blamed(), []);
 }

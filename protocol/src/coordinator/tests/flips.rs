@@ -105,7 +105,8 @@ fn hit(up: bool, hit: Hit) -> (Federation, Fate) {
     (federation, fate)
 }
 
-/// Exactly one result, the exact sum of whom it says; all of them, or somebody was blamed or refused.
+/// Exactly one result, the exact sum of whom it says: all of them, or somebody was blamed or
+/// refused.
 fn check(federation: &Federation, fate: Fate) -> Result<(), TestCaseError> {
     let results = federation.results();
     prop_assert_eq!(results.len(), 1);

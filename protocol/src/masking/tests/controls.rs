@@ -2,8 +2,6 @@
 //! else. Each one succeeds against the weak round and fails against the specified one, so that a
 //! suite in which nothing succeeds is seen to have teeth.
 
-use std::collections::HashMap;
-
 use super::*;
 
 /// Payload words of a vector.
@@ -42,7 +40,7 @@ fn search(masked: &[u32]) -> Option<(u32, u32)> {
     let first = seeds
         .clone()
         .map(|seed| (mask_on_canaries(&short_seeded(seed)), seed))
-        .collect::<HashMap<_, _>>();
+        .collect::<BTreeMap<_, _>>();
     seeds.into_iter().find_map(|second| {
         let mask = mask_on_canaries(&short_seeded(second));
         let rest = std::array::from_fn(|word| masked[word].wrapping_sub(mask[word]));
