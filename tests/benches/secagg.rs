@@ -3,7 +3,8 @@
 //!
 //! The arithmetic is timed on one core, medians of several runs. The rounds are whole: one
 //! coordinator process, and every bank in this process, over loopback QUIC with their own stores.
-//! Nothing is trained, so what is timed is the protocol. Run it on a machine that does nothing else.
+//! Nothing is trained, so what is timed is the protocol. Run it on a machine that does nothing
+//! else.
 #![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
 #![expect(clippy::expect_used, reason = "a measurement that cannot go on ends")]
 
