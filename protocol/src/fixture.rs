@@ -1,6 +1,7 @@
 //! Plans, manifests and results for tests: valid ones, which a test then spoils in one place.
 
 use crypto::{Digest, SigningKey};
+use proptest::prelude::ProptestConfig;
 
 use crate::credential::{Credential, Role};
 use crate::id::{Attempt, ClientId, EpochId, RoundId, Seat, Seats};
@@ -16,6 +17,17 @@ use crate::signed::{Signable, Signed};
 use crate::terms;
 use crate::time::{Duration, Time};
 use crate::vector;
+
+/// So many cases of a property, or as many as the environment asks for.
+pub(crate) fn cases(few: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    let unasked = 256;
+    if asked.cases == unasked {
+        ProptestConfig::with_cases(few)
+    } else {
+        asked
+    }
+}
 
 pub(crate) fn key(number: u8) -> SigningKey {
     SigningKey::from_seed([number; 32])

@@ -12,17 +12,6 @@ use crate::message::{Reveal, ToClient};
 use crate::plan::Kind;
 use crate::vector::{self, SumError};
 
-/// So many cases, or as many as the environment asks for.
-fn cases(few: u32) -> ProptestConfig {
-    let asked = ProptestConfig::default();
-    let unasked = 256;
-    if asked.cases == unasked {
-        ProptestConfig::with_cases(few)
-    } else {
-        asked
-    }
-}
-
 /// Who vanishes before which message: at most as many as may be missing.
 struct Fates {
     escrow: Seats,
@@ -115,7 +104,7 @@ fn chosen(reveals: &[Reveal], count: usize, shuffle: &[u16]) -> Vec<Reveal> {
 }
 
 proptest! {
-    #![proptest_config(cases(10))]
+    #![proptest_config(fixture::cases(10))]
 
     /// P1, P2, P3, P4: whoever drops out where, whatever is repeated or late, the sum is the
     /// survivors' to the last count; any t of those who reveal give it, in any order; any t - 1

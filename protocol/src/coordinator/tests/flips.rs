@@ -16,17 +16,6 @@ use crate::wire;
 
 const BANKS: usize = 5;
 
-/// Cases of each direction, or as many as the environment asks for.
-fn cases(few: u32) -> ProptestConfig {
-    let asked = ProptestConfig::default();
-    let unasked = 256;
-    if asked.cases == unasked {
-        ProptestConfig::with_cases(few)
-    } else {
-        asked
-    }
-}
-
 /// Which message of the play is hit, and where in it.
 #[derive(Clone, Copy, Debug)]
 struct Hit {
@@ -128,7 +117,7 @@ fn check(federation: &Federation, fate: Fate) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(cases(16))]
+    #![proptest_config(fixture::cases(16))]
 
     #[test]
     fn one_flipped_bit_of_an_uplink_gives_no_other_sum(message in 0_usize..60, place: u64) {
