@@ -1,6 +1,8 @@
 //! kill -9 of the coordinator in every phase of a round, over real QUIC and a real disk: the round
 //! is finished by the next process, with the exact sum, and no number is used twice.
 
+use protocol::event::ClientEvent;
+use protocol::id::RoundId;
 use tests::{Bank, Coordinator, House, Said, policy, risk_plan, serve_if_asked};
 
 /// Not a test of anything: this program starts itself with this function to be a coordinator.
@@ -87,6 +89,7 @@ async fn killed_at_rest_it_keeps_the_ledger() {
         let folder = house.bank(&format!("bank-{at}"));
         banks.push(Bank::start(&folder, number, address, policy(&[])));
     }
+    banks.iter().for_each(|bank| bank.hold(Said::Audit));
     house.start(address, risk_plan(100, 5)).await;
     for bank in &banks {
         bank.wait_for_results(1).await;
@@ -95,6 +98,12 @@ async fn killed_at_rest_it_keeps_the_ledger() {
     coordinator.kill_and_restart();
     let after = house.status(address).await;
     assert_eq!((after.ledger, after.head), (1, before.head));
+    // The last sum can still be audited.
+    banks.iter().for_each(Bank::release);
+    for bank in &banks {
+        bank.wait_for_event(|event| *event == ClientEvent::AuditPassed(RoundId(1), 1))
+            .await;
+    }
     house.start(address, risk_plan(102, 5)).await;
     for bank in &banks {
         bank.wait_for_results(2).await;

@@ -5,6 +5,7 @@ use crypto::Digest;
 use host::identity::Identity;
 use host::quic::Dialer;
 use protocol::event::ClientEvent;
+use protocol::id::RoundId;
 use protocol::plan::Kind;
 use tests::{Bank, Coordinator, House, Said, evaluate_plan, policy, risk_plan, serve_if_asked};
 
@@ -73,6 +74,9 @@ async fn banks_join_drop_out_and_come_back() {
         bank.wait_for_results(3).await;
         assert_eq!(bank.results()[2].1[0], 11_011);
         assert_eq!(bank.results()[2].2, 4);
+        // The sum is audited, by the vectors on the coordinator's disk.
+        bank.wait_for_event(|event| *event == ClientEvent::AuditPassed(RoundId(3), 1))
+            .await;
     }
 
     // It comes back, catches up, and is in the next sum.

@@ -146,14 +146,14 @@ async fn take_part(
     shutdown: &Shutdown,
 ) -> Result<(), AgentError> {
     let mut log = store.log::<ClientRecord>("client")?;
-    let records = log.replay()?;
-    tracing::info!(records = records.len(), "recovering");
+    tracing::info!("recovering");
     let own = credential::Identity {
         credential: identity.credential.clone(),
         key: identity.signing_key(),
         authority: identity.authority,
     };
-    let mut party = Client::recover(own, config.consent.clone(), records, entropy::seed()?)?;
+    let (consent, seed) = (config.consent.clone(), entropy::seed()?);
+    let mut party = log.recover(|records| Client::recover(own, consent, records, seed))??;
     meters.recovered(party.ledger().length(), &party.ledger().head());
 
     let (inputs, mut received) = mpsc::channel(INPUTS_MAX);

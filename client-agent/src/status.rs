@@ -90,6 +90,12 @@ pub struct Rounds {
     pub declined: u64,
     /// Attempts that ended without a result.
     pub abandoned: u64,
+    /// Results whose sum was audited and found right.
+    pub audited: u64,
+    /// Results that could not be audited.
+    pub unaudited: u64,
+    /// Results whose sum was found false.
+    pub false_sums: u64,
 }
 
 /// One piece of local training. What a kind of training does not measure is null.

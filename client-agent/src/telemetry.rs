@@ -9,7 +9,7 @@ use host::telemetry::prometheus_client::metrics::family::Family;
 use host::telemetry::prometheus_client::metrics::gauge::Gauge;
 use protocol::event::ClientEvent as Event;
 
-use crate::status::Board;
+use crate::status::{Board, Rounds};
 
 /// What the agent's side of the protocol counts; clones share the counters.
 #[derive(Clone, Debug)]
@@ -30,6 +30,7 @@ struct Inner {
     update_bytes: Counter,
     frames_dropped: Counter,
     ledger: Gauge,
+    audited: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 impl Meters {
@@ -93,6 +94,11 @@ impl Meters {
                 "ledger_rounds",
                 "Results in the ledger",
                 inner.ledger.clone(),
+            );
+            r.register(
+                "audits",
+                "Audits of results by finding: passed, none, false_sum",
+                inner.audited.clone(),
             );
         });
         Self(Arc::new(inner))
@@ -164,8 +170,18 @@ impl Meters {
             Event::Refused(_) => {
                 m.refused.inc();
             }
+            Event::AuditPassed(..) => m.audit("passed", |rounds| rounds.audited += 1),
+            Event::Unaudited(..) => m.audit("none", |rounds| rounds.unaudited += 1),
+            Event::FalseSum { .. } => m.audit("false_sum", |rounds| rounds.false_sums += 1),
             Event::Welcomed | Event::EpochAgreed(..) | Event::Acked(_) | Event::Revealed(_) => {}
         }
+    }
+}
+
+impl Inner {
+    fn audit(&self, finding: &'static str, count: fn(&mut Rounds)) {
+        self.audited.get_or_create(&[("finding", finding)]).inc();
+        self.board.update(|status| count(&mut status.rounds));
     }
 }
 
@@ -195,6 +211,25 @@ fn line(event: &Event) {
                 "round abandoned"
             );
         }
+        Event::AuditPassed(round, chunks) => {
+            tracing::info!(round = round.0, chunks, "sum audited");
+        }
+        Event::Unaudited(round, why) => tracing::info!(round = round.0, why, "sum not audited"),
+        Event::FalseSum {
+            round,
+            chunk,
+            word,
+            found,
+            expected,
+        } => tracing::warn!(
+            round = round.0,
+            chunk,
+            word,
+            found,
+            expected,
+            "FALSE SUM: the coordinator published what the banks did not send; no further round \
+             is joined"
+        ),
         Event::Misbehaved(sin) => tracing::warn!(%sin, "misbehaviour"),
         Event::Refused(refusal) => tracing::warn!(%refusal, "the coordinator refused"),
     }

@@ -13,10 +13,10 @@ use host::identity::{Identity, IdentityError};
 use host::quic::{Link, LinkError, Listener, Sender};
 use host::shutdown::Shutdown;
 use host::telemetry::{Telemetry, serve};
-use protocol::coordinator::{Coordinator, FromPeer, RecoverError, Settings};
+use protocol::coordinator::{Coordinator, FromPeer, Read, Reading, RecoverError, Settings};
 use protocol::credential;
 use protocol::event::CoordinatorEvent;
-use protocol::id::ClientId;
+use protocol::id::{ClientId, Seat};
 use protocol::message::ToClient;
 use protocol::record::CoordinatorRecord;
 use protocol::time::Duration;
@@ -39,18 +39,14 @@ pub async fn run(config: &Config) -> Result<(), ServerError> {
     let store = Store::open(&config.store)?;
     let mut log = store.log::<CoordinatorRecord>("coordinator")?;
     let clock = Clock::start();
-    let records = log.replay()?;
-    tracing::info!(records = records.len(), "recovering");
-    let mut party = Coordinator::recover(
-        credential::Identity {
-            credential: identity.credential.clone(),
-            key: identity.signing_key(),
-            authority: identity.authority,
-        },
-        settings(),
-        records,
-        clock.now(),
-    )?;
+    tracing::info!("recovering");
+    let who = credential::Identity {
+        credential: identity.credential.clone(),
+        key: identity.signing_key(),
+        authority: identity.authority,
+    };
+    let mut party =
+        log.recover(|records| Coordinator::recover(who, settings(), records, clock.now()))??;
 
     let telemetry = Telemetry::default();
     let meters = Meters::new(&telemetry);
@@ -71,10 +67,15 @@ pub async fn run(config: &Config) -> Result<(), ServerError> {
     tokio::spawn(accept(
         Arc::clone(&listener),
         links.clone(),
-        inputs,
+        inputs.clone(),
         meters.clone(),
     ));
-    let mut body = Server { log, links, meters };
+    let mut body = Server {
+        log,
+        links,
+        inputs,
+        meters,
+    };
     let ended = drive(&mut party, &mut body, &mut received, clock, &shutdown).await;
     telemetry.set_ready(false);
     listener.close().await;
@@ -96,6 +97,7 @@ fn settings() -> Settings {
 struct Server {
     log: RecordLog<CoordinatorRecord>,
     links: Links,
+    inputs: Inputs,
     meters: Meters,
 }
 
@@ -117,8 +119,23 @@ impl Body<Coordinator> for Server {
         }
     }
 
-    fn perform(&mut self, task: std::convert::Infallible) {
-        match task {}
+    /// Reads for an auditor: a page at most, so that it is done at once.
+    fn perform(&mut self, reading: Reading) {
+        let of = |&seat: &Seat| {
+            let bytes = reading.bytes.clone();
+            self.log.vector(reading.context, seat, bytes)
+        };
+        let pieces = reading.seats.iter().map(of).collect::<Result<_, _>>();
+        let pieces = pieces.unwrap_or_else(|error| {
+            tracing::warn!(%error, "masked vector could not be read for an audit");
+            None
+        });
+        let inputs = self.inputs.clone();
+        let read = Read { reading, pieces };
+        tokio::spawn(async move {
+            // The party is gone only where the process is leaving.
+            let _ = inputs.send(Input::Outcome(read)).await;
+        });
     }
 
     fn report(&mut self, event: CoordinatorEvent) {

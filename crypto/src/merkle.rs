@@ -78,10 +78,28 @@ pub fn verify(
 
 /// The root over `bytes` in chunks of [`CHUNK_BYTES`]: what a model's parameters are named by.
 pub fn chunk_root(bytes: &[u8]) -> Digest {
-    let chunks = bytes
-        .chunks(CHUNK_BYTES)
-        .map(|chunk| tagged("csa1/chunk", &[chunk]));
-    root("csa1/chunk-root", &chunks.collect::<Vec<_>>())
+    chunks_root(&chunk_leaves(bytes))
+}
+
+/// The leaves under [`chunk_root`]: one digest a chunk.
+pub fn chunk_leaves(bytes: &[u8]) -> Vec<Digest> {
+    bytes.chunks(CHUNK_BYTES).map(chunk_leaf).collect()
+}
+
+/// The root over leaves that [`chunk_leaves`] made.
+pub fn chunks_root(leaves: &[Digest]) -> Digest {
+    root(CHUNK_ROOT, leaves)
+}
+
+/// Whether `chunk` is at `place` under a [`chunk_root`]; `siblings` are [`path`]'s.
+pub fn verify_chunk(root: &Digest, chunk: &[u8], place: Place, siblings: &[Digest]) -> bool {
+    verify(CHUNK_ROOT, root, &chunk_leaf(chunk), place, siblings)
+}
+
+const CHUNK_ROOT: &str = "csa1/chunk-root";
+
+fn chunk_leaf(chunk: &[u8]) -> Digest {
+    tagged("csa1/chunk", &[chunk])
 }
 
 fn leaf_node(leaf: &Digest) -> Digest {
@@ -128,6 +146,15 @@ mod tests {
         for case in vectors::list(&file["chunk_roots"]) {
             let bytes = vectors::pattern(vectors::number(&case["length"]));
             assert_eq!(chunk_root(&bytes).0, vectors::array(&case["out"]));
+            let leaves = chunk_leaves(&bytes);
+            for (index, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
+                let count = leaves.len();
+                let place = Place { index, count };
+                let siblings = path(&leaves, index);
+                let root = chunk_root(&bytes);
+                assert!(verify_chunk(&root, chunk, place, &siblings));
+                assert!(!verify_chunk(&root, &chunk[1..], place, &siblings));
+            }
         }
     }
 

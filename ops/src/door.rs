@@ -98,7 +98,8 @@ impl Operator {
                 | ToClient::Survivors(_)
                 | ToClient::Acks(_)
                 | ToClient::Result(_)
-                | ToClient::Abandoned(_) => {}
+                | ToClient::Abandoned(_)
+                | ToClient::Audited(_) => {}
             }
         }
         Err(DoorError::Closed(link.close_reason()))

@@ -75,6 +75,9 @@ pub enum Misbehaviour {
     /// A result that does not follow from its transcript.
     #[error("result refused: {0}")]
     Result(&'static str),
+    /// An answer to an auditor that is not held by what was signed.
+    #[error("audit answer refused: {0}")]
+    Audit(&'static str),
     /// A message larger than its phase allows.
     #[error("{0} has {1} bytes or items, at most {2} are allowed")]
     Oversized(&'static str, u64, u64),
@@ -135,4 +138,7 @@ pub enum Refusal {
     /// Nothing to do for now.
     #[error("busy")]
     Busy,
+    /// The coordinator published a sum that is not the survivors'.
+    #[error("sum of round {0:?} was found false by this institution's audit")]
+    FalseSum(RoundId),
 }

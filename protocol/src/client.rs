@@ -23,6 +23,7 @@ use crate::plan::{Kind, Plan, Work};
 use crate::record::ClientRecord;
 use crate::time::{Duration, Time};
 
+mod audit;
 mod bank;
 pub mod consent;
 mod dealing;
@@ -36,6 +37,7 @@ mod transcript;
 #[cfg(test)]
 mod tests;
 
+use audit::Audit;
 use bank::{Bank, blame};
 use memory::Memory;
 use phase::Phase;
@@ -45,6 +47,8 @@ pub struct Client {
     bank: Bank,
     link: Link,
     phase: Phase,
+    /// The last result's audit, while it runs.
+    audit: Option<Audit>,
     outbox: Outbox<Self>,
 }
 
@@ -204,7 +208,7 @@ impl Client {
                 let sequence = outcome.sequence;
                 let applied = ledger.apply(&result);
                 let applied = applied.map_err(|error| RecoverError::Ledger { sequence, error })?;
-                installs.keep(sequence, installed(Arc::from(result), applied));
+                installs.keep(sequence, installed(result, applied));
                 last = Some(outcome);
             }
         }
@@ -218,6 +222,7 @@ impl Client {
             bank,
             link: Link::Down,
             phase: Phase::default(),
+            audit: None,
             outbox,
         })
     }
@@ -251,6 +256,7 @@ impl Client {
                 &mut self.outbox,
             ),
             ToClient::Result(result) if is_known => self.on_result(now, result),
+            ToClient::Audited(audited) if is_known => self.on_audited(now, *audited),
             message if is_known => self.step(|phase, bank, out| match message {
                 ToClient::Roster(roster) => phase.on_roster(now, &roster, bank, out),
                 ToClient::Bundles(bundles) => phase.on_bundles(*bundles, bank, out),
@@ -263,6 +269,7 @@ impl Client {
                 ToClient::Welcome(_)
                 | ToClient::Result(_)
                 | ToClient::Refused(_)
+                | ToClient::Audited(_)
                 | ToClient::Operator(_) => phase,
             }),
             ToClient::Roster(_)
@@ -273,6 +280,7 @@ impl Client {
             | ToClient::Survivors(_)
             | ToClient::Acks(_)
             | ToClient::Result(_)
+            | ToClient::Audited(_)
             | ToClient::Abandoned(_) => {}
         }
     }
@@ -312,7 +320,7 @@ impl Client {
     }
 
     /// M8, of any round and in any phase: whoever is a member applies every result, in order.
-    fn on_result(&mut self, now: Time, result: Box<RoundResult>) {
+    fn on_result(&mut self, now: Time, result: Arc<RoundResult>) {
         let outcome = result.outcome.unverified();
         let (sequence, length) = (outcome.sequence, self.bank.ledger.length());
         let is_fork = sequence == length
@@ -338,17 +346,18 @@ impl Client {
         self.install(now, result, applied);
     }
 
-    fn install(&mut self, now: Time, result: Box<RoundResult>, applied: Applied) {
+    fn install(&mut self, now: Time, result: Arc<RoundResult>, applied: Applied) {
         let outcome = result.outcome.unverified().clone();
         let round = outcome.round;
         self.bank
-            .persist(ClientRecord::Applied(result.clone()), &mut self.outbox);
+            .persist(ClientRecord::Applied(Arc::clone(&result)), &mut self.outbox);
         self.outbox
-            .perform(Task::Install(installed(Arc::from(result), applied)));
+            .perform(Task::Install(installed(Arc::clone(&result), applied)));
         let (length, head) = (self.bank.ledger.length(), self.bank.ledger.head());
         self.outbox
             .report(ClientEvent::Applied(round, length, head));
         self.bank.applied = Some(outcome);
+        self.begin_audit(now, &result);
         // An attempt on the former head is over, whatever its number.
         self.step(|phase, _, _| match phase {
             Phase::Agreement(_) => phase,
@@ -403,6 +412,7 @@ impl Party for Client {
 
     fn handle_timeout(&mut self, now: Time) {
         self.step(|phase, bank, out| phase.on_timeout(now, bank, out));
+        self.on_audit_timeout(now);
         if let Link::Up { heartbeat, .. } = self.link
             && heartbeat <= now
         {
@@ -416,7 +426,8 @@ impl Party for Client {
             Link::Down => None,
             Link::Up { heartbeat, .. } => Some(heartbeat),
         };
-        end.into_iter().chain(heartbeat).min()
+        let audit = self.audit.as_ref().map(Audit::due);
+        end.into_iter().chain(heartbeat).chain(audit).min()
     }
 
     fn poll_output(&mut self) -> Option<Output<Self>> {

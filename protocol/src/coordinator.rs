@@ -2,8 +2,6 @@
 //! masked vectors between banks it need not be trusted by, and learns sums. The round is
 //! `coordinator/phase.rs`; what is kept whatever the phase is `coordinator/desk.rs`.
 
-use std::convert::Infallible;
-
 use crate::blame::Refusal;
 use crate::event::CoordinatorEvent;
 use crate::id::ClientId;
@@ -13,6 +11,7 @@ use crate::party::{Output, Party};
 use crate::record::CoordinatorRecord;
 use crate::time::{Duration, Time};
 
+mod audits;
 mod desk;
 mod epoch;
 mod history;
@@ -27,6 +26,7 @@ mod survived;
 #[cfg(test)]
 mod tests;
 
+pub use audits::{Read, Reading};
 pub use recover::RecoverError;
 
 use desk::Desk;
@@ -168,8 +168,8 @@ impl Party for Coordinator {
     type Peer = ClientId;
     type Incoming = FromPeer;
     type Outgoing = ToClient;
-    type Task = Infallible;
-    type Outcome = Infallible;
+    type Task = Reading;
+    type Outcome = Read;
     type Record = CoordinatorRecord;
     type Event = CoordinatorEvent;
 
@@ -183,6 +183,9 @@ impl Party for Coordinator {
             FromPeer::Message(ToCoordinator::Declined(said)) if is_here => {
                 self.on_declined(from, said);
             }
+            FromPeer::Message(ToCoordinator::Audit(asked)) if is_here => {
+                self.desk.audits.on_request(from, asked, &mut self.desk.out);
+            }
             FromPeer::Message(message) if is_here => self.on_message(from, message),
             FromPeer::Message(_) if self.desk.registry.is_barred(from) => {
                 let refused = ToClient::Refused(Refusal::Barred);
@@ -194,8 +197,9 @@ impl Party for Coordinator {
         self.settle();
     }
 
-    fn handle_outcome(&mut self, _now: Time, outcome: Infallible) {
-        match outcome {}
+    fn handle_outcome(&mut self, now: Time, outcome: Read) {
+        self.desk.now = now;
+        self.desk.audits.on_read(outcome, &mut self.desk.out);
     }
 
     fn handle_timeout(&mut self, now: Time) {

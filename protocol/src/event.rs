@@ -82,4 +82,21 @@ pub enum ClientEvent {
     Misbehaved(Misbehaviour),
     /// The coordinator refused us.
     Refused(Refusal),
+    /// So many chunks of this round's sum were audited, and are the survivors'.
+    AuditPassed(RoundId, u32),
+    /// An audit ended without a finding, and why.
+    Unaudited(RoundId, &'static str),
+    /// The published sum is not the survivors': the alarm. No further round is joined.
+    FalseSum {
+        /// The round.
+        round: RoundId,
+        /// The chunk that was audited.
+        chunk: u32,
+        /// The first word that differs.
+        word: u64,
+        /// What was published there.
+        found: i32,
+        /// The survivors' sum.
+        expected: i32,
+    },
 }

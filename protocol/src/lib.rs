@@ -31,6 +31,7 @@ pub mod ledger;
 pub mod limits;
 pub mod masking;
 pub mod message;
+mod opened;
 pub mod operator;
 pub mod party;
 pub mod plan;

@@ -93,5 +93,15 @@ pub const RESEND_MS: u64 = 5 * HEARTBEAT_MS;
 /// Ended attempts whose late messages the coordinator tells from foreign ones.
 pub const ENDED_ATTEMPTS_MAX: usize = 16;
 
+/// Bytes of masked vectors in one answer to an auditor, at least one chunk: a page for each of a
+/// hundred banks is 50 MB, and a chunk of a hundred vectors comes in thirteen answers.
+pub const AUDIT_PAGE_BYTES_MAX: usize = 512 << 10;
+
+/// Heartbeats without an answer after which an audit is given up.
+pub const AUDIT_HEARTBEATS_MAX: u32 = 5;
+
+/// Chunks that a bank may ask to audit of one result.
+pub const AUDIT_CHUNKS_MAX: u16 = 1_024;
+
 /// Complaints in one epoch that end in a seat being left out: one may be a machine's fault.
 pub const COMPLAINTS_MAX: usize = 2;

@@ -255,18 +255,18 @@ pub fn masked_root(survivors: &Seats, roots: &[Digest]) -> Digest {
     merkle::root("csa1/masked-root", &leaves.collect::<Vec<_>>())
 }
 
-/// The digest of what was opened: the survivors' b, then the others' r, each in seat order.
+/// The digest of what was opened: the survivors' b in seat order, then the pair keys with the
+/// absent, each with its survivor and its absent seat.
 #[must_use]
-pub fn revealed_digest(
-    self_secrets: &[(Seat, Scalar)],
-    escrow_secrets: &[(Seat, Scalar)],
-) -> Digest {
+pub fn revealed_digest(self_secrets: &[(Seat, Scalar)], pairs: &[(Seat, Seat, &Key)]) -> Digest {
     let mut to = Canonical::new(33);
-    for secrets in [self_secrets, escrow_secrets] {
-        to.list(secrets.len());
-        for (seat, secret) in secrets {
-            to.u16(seat.0).fixed(secret.as_bytes());
-        }
+    to.list(self_secrets.len());
+    for (seat, secret) in self_secrets {
+        to.u16(seat.0).fixed(secret.as_bytes());
+    }
+    to.list(pairs.len());
+    for (survivor, absent, key) in pairs {
+        to.u16(survivor.0).u16(absent.0).fixed(key.expose());
     }
     to.hash("csa1/revealed")
 }

@@ -5,6 +5,8 @@
 //! Every downlink is answered by the same uplink, every time: a repeated question gets a repeated
 //! answer, so a lost message costs a heartbeat and nothing else.
 
+use std::sync::Arc;
+
 use crypto::{Digest, PublicBundle, Scalar};
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +18,12 @@ use crate::plan::SignedPlan;
 use crate::signed::Signed;
 use crate::time::Time;
 
+mod audit;
 mod canonical;
 mod debug;
+pub(crate) mod shared;
+
+pub use audit::{AbsentKeys, AuditPart, AuditRequest, Audited, Opening, Piece, Stretch};
 
 /// What a client or the operator says to the coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +49,8 @@ pub enum ToCoordinator {
     Reveal(Box<Signed<Reveal>>),
     /// The operator's door.
     Operator(Box<OperatorMessage>),
+    /// Part of a result's audit is asked for. Answered by `Audited`.
+    Audit(AuditRequest),
 }
 
 /// What the coordinator says to a client or to the operator.
@@ -64,14 +72,16 @@ pub enum ToClient {
     Survivors(Box<Survivors>),
     /// M6. Answered by `Reveal`.
     Acks(Box<AckBundle>),
-    /// M8. Answered by `CheckIn`.
-    Result(Box<RoundResult>),
+    /// M8. Answered by `CheckIn`. Shared, since everybody is sent the same.
+    Result(#[serde(with = "shared")] Arc<RoundResult>),
     /// An attempt ended without a result.
     Abandoned(Abandoned),
     /// We will not, and why.
     Refused(Refusal),
     /// The operator's door.
     Operator(Box<Reply>),
+    /// Part of a result's audit.
+    Audited(Box<Audited>),
 }
 
 /// Where a client stands.

@@ -17,7 +17,7 @@ mod bytes;
 #[cfg(test)]
 mod tests;
 
-pub use bytes::{LengthError, add, sum_root, to_bytes};
+pub use bytes::{CHUNK_WORDS, LengthError, add, chunk, chunks, sum_root, to_bytes};
 
 /// Canary words: zero in every vector, hence in every honest sum.
 const CANARIES: usize = 4;

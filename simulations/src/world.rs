@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 
 use protocol::client::{Client, Heard, Outcome, Task};
-use protocol::coordinator::{Coordinator, FromPeer};
+use protocol::coordinator::{Coordinator, FromPeer, Read};
 use protocol::id::ClientId;
 use protocol::message::{OperatorMessage, ToClient, ToCoordinator};
 use protocol::operator::Command;
 use protocol::party::{Output, Party};
+use protocol::record::CoordinatorRecord;
 use protocol::time::{Duration, Time};
 use protocol::wire;
 use rand::{RngExt, SeedableRng};
@@ -67,6 +68,8 @@ enum Happening {
         life: u64,
         outcome: Box<Outcome>,
     },
+    /// The coordinator's disk has read what it was asked for.
+    Read { life: u64, read: Box<Read> },
     /// A party asked to be woken.
     Wake { who: Who, life: u64 },
     /// A bank dials.
@@ -92,6 +95,8 @@ pub struct World {
     scenario: Scenario,
     cast: Cast,
     coordinator: Host<Coordinator>,
+    /// The masked vectors on the coordinator's disk, for auditors.
+    vectors: Vec<CoordinatorRecord>,
     banks: Vec<Host<Client>>,
     /// The serial number of each bank's live connection.
     links: Vec<Option<u64>>,
@@ -109,6 +114,8 @@ pub struct Story {
     pub abandoned: u64,
     /// Banks missing from a committed sum.
     pub dropouts: u64,
+    /// Sums that a bank audited and found right.
+    pub audits: u64,
     /// Processes that died.
     pub crashes: u64,
     /// Events carried out.
@@ -128,6 +135,7 @@ impl World {
             chance: ChaCha8Rng::seed_from_u64(scenario.seed),
             oracle: Oracle::new(&cast),
             coordinator: Host::default(),
+            vectors: Vec::new(),
             banks: (0..banks).map(|_| Host::default()).collect(),
             links: vec![None; banks],
             is_calm: false,
@@ -196,6 +204,15 @@ impl World {
                 let now = self.now;
                 self.banks[bank].with(|party| party.handle_outcome(now, *outcome));
                 self.carry_out_bank(bank)
+            }
+            Happening::Read { life, read } => {
+                if self.coordinator.life != life {
+                    return Ok(());
+                }
+                let now = self.now;
+                self.coordinator
+                    .with(|party| party.handle_outcome(now, *read));
+                self.carry_out_coordinator()
             }
             Happening::Wake { who, life } => self.wake(who, life),
             Happening::Dial { bank } => self.dial(bank),
@@ -280,6 +297,9 @@ impl World {
             match output {
                 Output::Persist(record) => {
                     self.oracle.coordinator_persists(&record)?;
+                    if matches!(record, CoordinatorRecord::Masked(_)) {
+                        self.vectors.push(record.clone());
+                    }
                     self.coordinator.disk.append(&record);
                 }
                 Output::Send { to, message } => {
@@ -288,7 +308,17 @@ impl World {
                         self.send_down(bank, &message);
                     }
                 }
-                Output::Perform(never) => match never {},
+                Output::Perform(reading) => {
+                    let mut pieces = reading.among(&self.vectors);
+                    if self.scenario.sabotage == Some(Sabotage::RotVectors) {
+                        let bytes = pieces.iter_mut().flatten().flatten();
+                        bytes.for_each(|byte| *byte ^= 1);
+                    }
+                    let life = self.coordinator.life;
+                    let read = Box::new(Read { reading, pieces });
+                    let after = Duration(self.chance.random_range(1..20));
+                    self.schedule(after, Happening::Read { life, read });
+                }
                 Output::Report(event) => {
                     self.tell(&event);
                     self.oracle

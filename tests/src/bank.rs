@@ -37,6 +37,8 @@ pub enum Said {
     Ack,
     /// M7.
     Reveal,
+    /// A question of an audit.
+    Audit,
 }
 
 /// What a bank shares with the test.
@@ -71,6 +73,7 @@ pub fn policy(schemas: &[Digest]) -> Policy {
         layouts: layout.into_iter().collect(),
         rounds_per_day: 100,
         joins_per_epoch_max: 8,
+        audit_chunks: 2,
     }
 }
 
@@ -81,14 +84,16 @@ impl Bank {
         let identity = Identity::load(folder).expect("an enrolled bank");
         let store = Store::open(&folder.join("store")).expect("a store");
         let mut log = store.log::<ClientRecord>("client").expect("a log");
-        let records = log.replay().expect("a sound log");
         let who = credential::Identity {
             credential: identity.credential.clone(),
             key: identity.signing_key(),
             authority: identity.authority,
         };
         let seed = host::entropy::seed().expect("entropy");
-        let mut client = Client::recover(who, policy, records, seed).expect("recovery");
+        let mut client = log
+            .recover(|records| Client::recover(who, policy, records, seed))
+            .expect("a sound log")
+            .expect("recovery");
         let shared = Arc::new(Mutex::new(Shared::default()));
         let (inputs, mut received) = mpsc::channel(64);
         let sender = Arc::new(Mutex::new(None));
@@ -160,6 +165,19 @@ impl Bank {
     #[must_use]
     pub fn events(&self) -> Vec<ClientEvent> {
         self.lock(|shared| shared.events.clone())
+    }
+
+    /// Waits until it has reported such an event.
+    pub async fn wait_for_event(&self, is_it: impl Fn(&ClientEvent) -> bool) {
+        let began = std::time::Instant::now();
+        while !self.events().iter().any(&is_it) {
+            let (number, events) = (self.number, self.events());
+            assert!(
+                began.elapsed() < crate::PATIENCE,
+                "bank {number}: {events:?}"
+            );
+            tokio::time::sleep(crate::POLL).await;
+        }
     }
 
     /// Waits until it has installed so many results.
@@ -269,6 +287,7 @@ fn said(message: &ToCoordinator) -> Option<Said> {
         ToCoordinator::Masked(_) => Some(Said::Masked),
         ToCoordinator::Ack(_) => Some(Said::Ack),
         ToCoordinator::Reveal(_) => Some(Said::Reveal),
+        ToCoordinator::Audit(_) => Some(Said::Audit),
         ToCoordinator::CheckIn(_)
         | ToCoordinator::Encapsulations(_)
         | ToCoordinator::Declined(_)

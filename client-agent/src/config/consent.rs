@@ -8,6 +8,7 @@ use std::path::Path;
 use crypto::Digest;
 use host::config::{ConfigError, load};
 use protocol::client::consent::Policy;
+use protocol::limits::AUDIT_CHUNKS_MAX;
 use protocol::plan::Kind;
 use serde::Deserialize;
 
@@ -26,6 +27,7 @@ pub fn load_policy(path: &Path) -> Result<Policy, ConfigError> {
         layouts: digests("layouts", &raw.layouts)?,
         rounds_per_day: raw.rounds_per_day,
         joins_per_epoch_max: raw.joins_per_epoch_max,
+        audit_chunks: audit_chunks(raw.audit_chunks)?,
     })
 }
 
@@ -40,6 +42,7 @@ struct RawConsent {
     layouts: Vec<String>,
     rounds_per_day: u32,
     joins_per_epoch_max: u16,
+    audit_chunks: Option<u16>,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +63,19 @@ impl From<RawKind> for Kind {
             RawKind::Evaluate => Self::Evaluate,
         }
     }
+}
+
+/// Two chunks of each result, where the file does not say.
+fn audit_chunks(found: Option<u16>) -> Result<u16, ConfigError> {
+    let chunks = found.unwrap_or(2);
+    if chunks > AUDIT_CHUNKS_MAX {
+        return Err(ConfigError::Value {
+            key: "audit_chunks".to_owned(),
+            found: chunks.to_string(),
+            expected: format!("at most {AUDIT_CHUNKS_MAX}"),
+        });
+    }
+    Ok(chunks)
 }
 
 fn digests(key: &str, texts: &[String]) -> Result<BTreeSet<Digest>, ConfigError> {
@@ -100,6 +116,14 @@ mod tests {
 
     fn hex(schema: &FeatureSchema) -> String {
         Digest(schema.digest()).to_hex()
+    }
+
+    #[test]
+    fn audits_are_asked_for_unless_turned_off_and_are_bounded() {
+        assert_eq!(audit_chunks(None).unwrap(), 2);
+        assert_eq!(audit_chunks(Some(0)).unwrap(), 0);
+        let error = audit_chunks(Some(1_025)).unwrap_err().to_string();
+        assert!(error.contains("1025") && error.contains("1024"), "{error}");
     }
 
     #[test]

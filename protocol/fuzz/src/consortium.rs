@@ -115,6 +115,7 @@ pub(super) fn policy() -> Policy {
         layouts: [model().layout.digest()].into(),
         rounds_per_day: 100,
         joins_per_epoch_max: 100,
+        audit_chunks: 2,
     }
 }
 

@@ -81,7 +81,8 @@ impl Journal {
             }
             ToCoordinator::Encapsulations(_)
             | ToCoordinator::Declined(_)
-            | ToCoordinator::Complaint(_) => {}
+            | ToCoordinator::Complaint(_)
+            | ToCoordinator::Audit(_) => {}
             ToCoordinator::Operator(_) => panic!("a bank is no operator"),
         }
     }
@@ -90,7 +91,7 @@ impl Journal {
     pub(super) fn assert_may_install(&self, installed: &Installed) {
         let installed = wire::encode(&*installed.result);
         self.assert_has("installed result", |record| {
-            matches!(record, ClientRecord::Applied(result) if wire::encode(result) == installed)
+            matches!(record, ClientRecord::Applied(result) if wire::encode(&**result) == installed)
         });
     }
 
@@ -144,7 +145,10 @@ pub(super) fn is_recorded(log: &[CoordinatorRecord], message: &ToClient) -> bool
         ToClient::Abandoned(said) => has(
             &|record| matches!(record, CoordinatorRecord::Abandoned(_, ended) if ended == said),
         ),
-        ToClient::Welcome(_) | ToClient::Refused(_) | ToClient::Operator(_) => true,
+        ToClient::Welcome(_)
+        | ToClient::Refused(_)
+        | ToClient::Operator(_)
+        | ToClient::Audited(_) => true,
     }
 }
 

@@ -5,13 +5,13 @@
 use std::collections::VecDeque;
 
 use protocol::client::{Client, Contribution, Heard, Order, Outcome, Task};
-use protocol::coordinator::{Coordinator, FromPeer, Settings};
+use protocol::coordinator::{Coordinator, FromPeer, Read, Settings};
 use protocol::id::ClientId;
 use protocol::message::{ToClient, ToCoordinator};
 use protocol::operator::Command;
 use protocol::party::{Output, Party};
 use protocol::plan::Plan;
-use protocol::record::{CoordinatorRecord, Lifetime};
+use protocol::record::{CoordinatorRecord, Lifetime, is_needed};
 use protocol::time::{Duration, Time};
 
 use super::consortium::{self, BANKS, OPERATOR};
@@ -188,12 +188,15 @@ impl Federation {
         self.queue.clear();
         let mut log = self.log.clone();
         if is_tidy {
-            let ends = |record: &CoordinatorRecord| record.lifetime() == Lifetime::EndsAttempt;
-            let ended = log.iter().rposition(ends).unwrap_or(0);
-            let mut place = 0;
+            let numbered = (0_u64..).zip(log.iter().map(CoordinatorRecord::lifetime));
+            let is_end = |(_, lifetime): &(u64, Lifetime)| {
+                matches!(lifetime, Lifetime::Commits | Lifetime::Abandons)
+            };
+            let ends: Vec<_> = numbered.filter(is_end).collect();
+            let mut numbers = 0..;
             log.retain(|record| {
-                place += 1;
-                place > ended || record.lifetime() != Lifetime::Attempt
+                let number = numbers.next().unwrap_or(u64::MAX);
+                record.lifetime() != Lifetime::Attempt || is_needed(number, &ends)
             });
         }
         self.coordinator = recovered(log, self.now);
@@ -252,7 +255,11 @@ impl Federation {
                 }
                 Output::Send { to, message } => self.send(to, message),
                 Output::Report(_) => {}
-                Output::Perform(never) => match never {},
+                Output::Perform(reading) => {
+                    let pieces = reading.among(&self.log);
+                    let read = Read { reading, pieces };
+                    self.coordinator.handle_outcome(self.now, read);
+                }
             }
         }
     }

@@ -51,7 +51,11 @@ impl Kinds {
         for (_, said) in &federation.said_down {
             self.add("to_client", said, kind(said));
             if let ToClient::Result(result) = said {
-                self.add("result", result, result.manifest.unverified().words as u32);
+                self.add(
+                    "result",
+                    &**result,
+                    result.manifest.unverified().words as u32,
+                );
             }
         }
         for record in &federation.log {

@@ -1,11 +1,13 @@
 //! Lies that are well told: a message changed in a few bytes, with its digests made again and its
 //! signatures given by those whose word it is. What nobody could sign stays as it was.
 
+use std::sync::Arc;
+
 use crypto::{SigningKey, ToCanonical, merkle};
 use protocol::masking;
 use protocol::message::{
-    Escrow, EscrowHeader, Masked, MaskedTrailer, RoundOffer, RoundOutcome, RoundResult, ToClient,
-    ToCoordinator,
+    Audited, Escrow, EscrowHeader, Masked, MaskedTrailer, RoundOffer, RoundOutcome, RoundResult,
+    ToClient, ToCoordinator,
 };
 use protocol::plan::{Plan, SignedPlan};
 use protocol::signed::{Signable, Signed};
@@ -99,7 +101,19 @@ pub(super) fn down(message: &ToClient, script: &mut Script<'_>) -> Option<ToClie
             *one = again(one, &consortium::bank_key(bank % 5), script)?;
             ToClient::Acks(said)
         }
-        ToClient::Result(said) => ToClient::Result(Box::new(result(&edited(&**said, script)?))),
+        ToClient::Result(said) => ToClient::Result(Arc::new(result(&edited(&**said, script)?))),
+        ToClient::Audited(said) => {
+            let mut said = said.clone();
+            if let Audited::Opening(_, opening) = &mut *said {
+                let bank = script.below(opening.headers.len());
+                let one = opening.headers.get_mut(bank)?;
+                let seat = usize::from(one.unverified().seat.0);
+                *one = again(one, &consortium::bank_key(seat % 5), script)?;
+            } else {
+                said = edited(&said, script)?;
+            }
+            ToClient::Audited(said)
+        }
         ToClient::Survivors(_)
         | ToClient::Abandoned(_)
         | ToClient::Refused(_)
@@ -144,9 +158,10 @@ pub(super) fn up(
         }
         ToCoordinator::Ack(said) => ToCoordinator::Ack(again(said, &key, script)?),
         ToCoordinator::Reveal(said) => ToCoordinator::Reveal(Box::new(again(said, &key, script)?)),
-        ToCoordinator::CheckIn(_) | ToCoordinator::Declined(_) | ToCoordinator::Operator(_) => {
-            edited(message, script)?
-        }
+        ToCoordinator::CheckIn(_)
+        | ToCoordinator::Declined(_)
+        | ToCoordinator::Operator(_)
+        | ToCoordinator::Audit(_) => edited(message, script)?,
     })
 }
 

@@ -39,6 +39,10 @@ pub(crate) struct Bank {
     pub(crate) acked: Option<Ack>,
     /// The last result applied: its place in the ledger is taken.
     pub(crate) applied: Option<RoundOutcome>,
+    /// The attempt whose result was audited last, or is.
+    pub(crate) audited: Option<Context>,
+    /// The round whose sum was found false: no other is joined.
+    pub(crate) false_sum: Option<RoundId>,
     seed: Seed,
     seatings: VecDeque<Arc<Seating>>,
     contexts: VecDeque<Context>,
@@ -63,6 +67,8 @@ impl Bank {
             coordinator: None,
             acked: None,
             applied: None,
+            audited: None,
+            false_sum: None,
             seed,
             seatings: VecDeque::new(),
             contexts: VecDeque::new(),
@@ -167,11 +173,8 @@ impl Bank {
     }
 
     /// The roster of this root, if this client sat in it since its start.
-    pub(crate) fn seating(&self, root: &Digest) -> Option<&Seating> {
-        self.seatings
-            .iter()
-            .map(AsRef::as_ref)
-            .find(|seating| seating.root == *root)
+    pub(crate) fn seating(&self, root: &Digest) -> Option<&Arc<Seating>> {
+        self.seatings.iter().find(|seating| seating.root == *root)
     }
 
     /// Knows the context of an attempt this client sits in.

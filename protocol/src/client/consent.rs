@@ -32,6 +32,9 @@ pub struct Policy {
     pub rounds_per_day: u32,
     /// Members it accepts at once beyond those of the last agreed roster.
     pub joins_per_epoch_max: u16,
+    /// Chunks of each result that it audits (PROTOCOL.md §7), at most
+    /// [`AUDIT_CHUNKS_MAX`](crate::limits::AUDIT_CHUNKS_MAX); 0 audits nothing.
+    pub audit_chunks: u16,
 }
 
 impl Policy {

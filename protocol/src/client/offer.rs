@@ -113,6 +113,9 @@ pub(crate) fn consider(
     if keyring.seating.root != manifest.roster {
         return Err(Misbehaviour::Context("manifest").into());
     }
+    if let Some(round) = bank.false_sum {
+        return Err(Refusal::FalseSum(round).into());
+    }
     bank.memory.check_order(manifest.round, manifest.attempt)?;
     if manifest.due.end <= now {
         return Err(Refusal::Stale(manifest.round).into());

@@ -3,10 +3,12 @@
 //! and write it; what a phase collects is its own.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::blame::{Misbehaviour, Refusal};
 use crate::coordinator::Coordinator;
 use crate::coordinator::Settings;
+use crate::coordinator::audits::{Audits, Kept};
 use crate::coordinator::epoch::{Epoch, Member};
 use crate::coordinator::history::History;
 use crate::coordinator::plans::{Adopted, Plans};
@@ -31,6 +33,7 @@ pub(crate) struct Desk {
     pub(crate) plans: Plans,
     pub(crate) ledger: Ledger,
     pub(crate) history: History,
+    pub(crate) audits: Audits,
     pub(crate) epoch: Option<Epoch>,
     /// The number of the last roster offered.
     pub(crate) epochs: EpochId,
@@ -53,6 +56,7 @@ impl Desk {
             plans: Plans::default(),
             ledger: Ledger::new(identity.authority.session()),
             history: History::default(),
+            audits: Audits::default(),
             epoch: None,
             epochs: EpochId(0),
             seated_most: 0,
@@ -120,8 +124,7 @@ impl Desk {
             return;
         };
         for result in self.history.results_from(place) {
-            self.out
-                .send(client, ToClient::Result(Box::new(result.clone())));
+            self.out.send(client, ToClient::Result(Arc::clone(result)));
         }
     }
 
@@ -178,11 +181,17 @@ impl Desk {
         }
     }
 
-    /// A result is next in the ledger.
+    /// A result is next in the ledger; `kept` is what auditors are told of it.
     ///
     /// # Errors
     /// If it is not, which only a foreign record can bring about.
-    pub(crate) fn commit(&mut self, at: Time, result: RoundResult) -> Result<(), LedgerError> {
+    pub(crate) fn commit(
+        &mut self,
+        at: Time,
+        result: Arc<RoundResult>,
+        kept: Option<Kept>,
+    ) -> Result<(), LedgerError> {
+        self.audits.keep(kept);
         let applied = self.ledger.apply(&result)?;
         let manifest = result.manifest.unverified();
         let survivors = u16::try_from(applied.banks).unwrap_or(u16::MAX);
@@ -197,8 +206,7 @@ impl Desk {
             head: self.ledger.head(),
         });
         for client in self.registry.here() {
-            self.out
-                .send(client, ToClient::Result(Box::new(result.clone())));
+            self.out.send(client, ToClient::Result(Arc::clone(&result)));
         }
         self.end_attempt(manifest.context());
         self.next_round();

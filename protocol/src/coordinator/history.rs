@@ -2,6 +2,7 @@
 //! Counts, names and public sums; nothing here decides anything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crypto::Digest;
 
@@ -18,7 +19,7 @@ use crate::{histogram, vector};
 #[derive(Default)]
 pub(crate) struct History {
     rounds: Vec<Past>,
-    results: Vec<RoundResult>,
+    results: Vec<Arc<RoundResult>>,
 }
 
 /// One round number, with its last attempt.
@@ -79,7 +80,7 @@ impl History {
 
     /// The running attempt was committed; `head` is the ledger's after it. Where the attempt's
     /// own records are gone, the result says who survived, and those at least had escrowed.
-    pub(crate) fn commit(&mut self, closed: Time, head: Digest, result: RoundResult) {
+    pub(crate) fn commit(&mut self, closed: Time, head: Digest, result: Arc<RoundResult>) {
         self.note_survivors(&result.survivors);
         let place = self.results.len();
         let bytes = result.survivors.len() * result.sum.len() * 4;
@@ -113,7 +114,7 @@ impl History {
     }
 
     /// Results from this place on, as many as one answer holds.
-    pub(crate) fn results_from(&self, place: u64) -> impl Iterator<Item = &RoundResult> {
+    pub(crate) fn results_from(&self, place: u64) -> impl Iterator<Item = &Arc<RoundResult>> {
         let place = usize::try_from(place).unwrap_or(usize::MAX);
         self.results.iter().skip(place).take(CATCH_UP_RESULTS_MAX)
     }

@@ -21,6 +21,7 @@
 //! late on the way can wedge a round.
 
 use crate::blame::Misbehaviour;
+use crate::coordinator::audits::Kept;
 use crate::coordinator::desk::Desk;
 use crate::coordinator::epoch::{Member, Members};
 use crate::coordinator::recover::RecoverError;
@@ -135,7 +136,7 @@ impl Phase {
                 Self::Collection(Box::new(phase.close(seats, desk)))
             }
             (Self::Collection(phase), Record::Masked(masked)) => {
-                Self::Collection(phase.with(masked, desk))
+                Self::Collection(phase.with(&masked, desk))
             }
             (Self::Collection(phase), Record::Survived(seats)) => {
                 Self::Acknowledgement(Box::new(phase.close(seats, desk)))
@@ -149,7 +150,7 @@ impl Phase {
             (Self::Reveal(phase), Record::Reveal(reveal)) => Self::Reveal(phase.with(reveal)),
 
             (phase, Record::Committed(at, result)) if phase.stage().round().is_some() => {
-                desk.commit(at, *result)?;
+                desk.commit(at, result, phase.into_kept())?;
                 Self::idle(desk.now, desk)
             }
             (phase, Record::Abandoned(at, ended)) => {
@@ -193,6 +194,20 @@ impl Phase {
             (Self::Acknowledgement(phase), ToCoordinator::Ack(ack)) => phase.on_ack(from, ack),
             (Self::Reveal(phase), ToCoordinator::Reveal(reveal)) => phase.on_reveal(from, *reveal),
             (_, _) => Ok(None),
+        }
+    }
+
+    /// What auditors are told of a sum that is committed in this phase. Nothing where its records
+    /// were pruned before a restart: then the phase is where they end.
+    fn into_kept(self) -> Option<Kept> {
+        match self {
+            Self::Reveal(phase) => phase.into_kept(),
+            Self::Rest(_)
+            | Self::Selection(_)
+            | Self::Agreement(_)
+            | Self::Escrow(_)
+            | Self::Collection(_)
+            | Self::Acknowledgement(_) => None,
         }
     }
 

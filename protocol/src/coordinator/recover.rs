@@ -6,6 +6,8 @@
 //! recovery, but never beyond the end that the round's manifest told the clients. Who is here,
 //! who declined and who complained is not remembered: clients say it again.
 
+use std::sync::Arc;
+
 use crypto::VerifyKey;
 
 use crate::coordinator::desk::Desk;
@@ -64,9 +66,9 @@ fn resigned(record: CoordinatorRecord, desk: &Desk) -> CoordinatorRecord {
     let resigned = RoundResult {
         outcome: Signed::sign(result.outcome.unverified().clone(), key),
         manifest: Signed::sign(result.manifest.unverified().clone(), key),
-        ..*result
+        ..(*result).clone()
     };
-    CoordinatorRecord::Committed(at, Box::new(resigned))
+    CoordinatorRecord::Committed(at, Arc::new(resigned))
 }
 
 /// Why there is no coordinator.

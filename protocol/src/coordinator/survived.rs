@@ -19,6 +19,8 @@ pub(crate) struct Survived {
     pub(crate) survivors: Seats,
     /// The chunk roots of the survivors' vectors, in seat order.
     pub(crate) roots: Vec<Digest>,
+    /// The digests of the chunks under each of these roots.
+    pub(crate) leaves: Vec<Vec<Digest>>,
     /// Yroot.
     pub(crate) masked: Digest,
     /// The sum of the survivors' masked vectors on the ring.

@@ -6,6 +6,7 @@
 )]
 
 mod attacks;
+mod audits;
 mod doors;
 mod epochs;
 mod failures;

@@ -293,9 +293,20 @@ fn masked_root_binds_vectors_to_seats() {
 }
 
 #[test]
-fn revealed_digest_tells_which_list_a_secret_was_in() {
-    let one = [(Seat(1), scalar(1))];
-    assert_ne!(revealed_digest(&one, &[]), revealed_digest(&[], &one));
+fn revealed_digest_tells_every_secret_and_whose_it_is() {
+    let (one, key) = ([(Seat(1), scalar(1))], Key::from_bytes([1; 32]));
+    let whole = revealed_digest(&one, &[(Seat(1), Seat(2), &key)]);
+    let other = Key::from_bytes([2; 32]);
+    for changed in [
+        revealed_digest(&one, &[]),
+        revealed_digest(&[], &[(Seat(1), Seat(2), &key)]),
+        revealed_digest(&[(Seat(3), scalar(1))], &[(Seat(1), Seat(2), &key)]),
+        revealed_digest(&[(Seat(1), scalar(2))], &[(Seat(1), Seat(2), &key)]),
+        revealed_digest(&one, &[(Seat(2), Seat(1), &key)]),
+        revealed_digest(&one, &[(Seat(1), Seat(2), &other)]),
+    ] {
+        assert_ne!(whole, changed);
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Bulk, Reveal};
+use super::{AbsentKeys, Bulk, Opening, Reveal};
 
 impl fmt::Debug for Bulk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,6 +18,27 @@ impl fmt::Debug for Reveal {
             .field("self_shares", &self.self_shares.len())
             .field("escrow_shares", &self.escrow_shares.len())
             .field("pair_keys", &self.pair_keys.iter().flatten().count())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening")
+            .field("escrowed", &self.escrowed)
+            .field("headers", &self.headers.len())
+            .field("roots", &self.roots.len())
+            .field("self_secrets", &self.self_secrets.len())
+            .field("absent", &self.absent)
+            .finish()
+    }
+}
+
+impl fmt::Debug for AbsentKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AbsentKeys")
+            .field("commitments", &self.commitments.len())
+            .field("keys", &self.keys.len())
             .finish()
     }
 }

@@ -1,9 +1,28 @@
 //! Words as the bytes that travel: little-endian, and the digests over them. Sums on the ring
 //! wrap; what they mean is the parent's affair.
 
+use std::ops::Range;
+
 use crypto::{Digest, merkle};
 
 use crate::message::Bulk;
+
+/// Words in one chunk of a vector's Merkle tree: four tiles of the mask generator.
+pub const CHUNK_WORDS: u64 = merkle::CHUNK_BYTES as u64 / 4;
+
+/// The bytes of a chunk of a vector of `words` words; none where it has no such chunk.
+#[must_use]
+pub fn chunk(words: u64, chunk: u32) -> Option<Range<u64>> {
+    let first = u64::from(chunk) * CHUNK_WORDS;
+    let last = words.min(first + CHUNK_WORDS);
+    (first < last).then(|| first * 4..last * 4)
+}
+
+/// How many chunks a vector of `words` words has.
+#[must_use]
+pub fn chunks(words: u64) -> u32 {
+    u32::try_from(words.div_ceil(CHUNK_WORDS)).unwrap_or(u32::MAX)
+}
 
 /// The words of a vector as little-endian bytes.
 #[must_use]

@@ -1,12 +1,17 @@
 //! Encodings: exact, bounded, and silent on garbage.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::fixture;
 use crate::id::{Context, RoundId, Seat};
 use crate::ledger::Ledger;
-use crate::message::{Abandoned, Cause, Declined, Masked, MaskedTrailer, ToClient, ToCoordinator};
+use crate::message::{
+    Abandoned, AuditPart, AuditRequest, Audited, Cause, Declined, Masked, MaskedTrailer, Piece,
+    Stretch, ToClient, ToCoordinator,
+};
 use crate::plan::Work;
 use crate::record::{ClientRecord, CoordinatorRecord};
 use crate::time::Time;
@@ -42,6 +47,27 @@ fn result() -> crate::message::RoundResult {
     )
 }
 
+fn stretch() -> Audited {
+    let digest = crypto::Digest([2; 32]);
+    let pieces = vec![Piece {
+        bytes: Bulk(vec![0xcd; 8]),
+        path: vec![digest],
+    }];
+    let stretch = Stretch {
+        chunk: 5,
+        from: 3,
+        pieces,
+    };
+    Audited::Chunk(Context(digest), Box::new(stretch))
+}
+
+fn audit_request() -> AuditRequest {
+    AuditRequest {
+        context: Context(crypto::Digest([2; 32])),
+        part: AuditPart::Chunk { chunk: 5, from: 3 },
+    }
+}
+
 fn returns<T>(value: &T)
 where
     T: Serialize + DeserializeOwned + PartialEq + fmt::Debug,
@@ -73,10 +99,12 @@ fn messages_and_records_return_exactly_and_never_in_part() {
         refusal: crate::blame::Refusal::Local("no data".into()),
     }));
     returns(&ToClient::Abandoned(abandoned));
-    returns(&ToClient::Result(Box::new(result())));
-    returns(&CoordinatorRecord::Masked(masked(64)));
-    returns(&CoordinatorRecord::Committed(Time(5), Box::new(result())));
-    returns(&ClientRecord::Applied(Box::new(result())));
+    returns(&ToClient::Result(Arc::new(result())));
+    returns(&ToCoordinator::Audit(audit_request()));
+    returns(&ToClient::Audited(Box::new(stretch())));
+    returns(&CoordinatorRecord::Masked(Arc::new(masked(64))));
+    returns(&CoordinatorRecord::Committed(Time(5), Arc::new(result())));
+    returns(&ClientRecord::Applied(Arc::new(result())));
     returns(&ClientRecord::Acked(RoundId(9)));
 }
 
@@ -158,7 +186,7 @@ proptest! {
     /// A flipped bit in a real message: an error, or another message, never the same one.
     #[test]
     fn flipped_bits_never_go_unseen(place in 0_usize..100_000, bit in 0_u8..8) {
-        let message = ToClient::Result(Box::new(result()));
+        let message = ToClient::Result(Arc::new(result()));
         let mut bytes = encode(&message);
         let place = place % bytes.len();
         bytes[place] ^= 1 << bit;

@@ -68,6 +68,7 @@ impl Cast {
                 layouts: BTreeSet::from([model.layout.digest()]),
                 rounds_per_day: 1_000,
                 joins_per_epoch_max: 8,
+                audit_chunks: 1,
             },
             settings: Settings::default(),
             seed: scenario.seed,

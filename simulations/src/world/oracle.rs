@@ -241,6 +241,7 @@ impl Oracle {
             | ToClient::Acks(_)
             | ToClient::Abandoned(_)
             | ToClient::Refused(_)
+            | ToClient::Audited(_)
             | ToClient::Operator(_) => {}
         }
         Ok(())
@@ -298,6 +299,7 @@ impl Oracle {
             | ToCoordinator::KeyBundle(_)
             | ToCoordinator::Encapsulations(_)
             | ToCoordinator::Declined(_)
+            | ToCoordinator::Audit(_)
             | ToCoordinator::Escrow(_)
             | ToCoordinator::Complaint(_)
             | ToCoordinator::Operator(_) => Ok(()),
@@ -376,12 +378,20 @@ impl Oracle {
 
     /// An honest coordinator is never blamed, and its results always follow.
     pub(crate) fn bank_reports(
-        &self,
+        &mut self,
         bank: usize,
         event: &ClientEvent,
         liar: Option<usize>,
     ) -> Result<(), Violation> {
         match event {
+            ClientEvent::FalseSum { .. } => Err(Violation::new(
+                "a sum is what was masked",
+                format!("bank {bank}: {event:?}"),
+            )),
+            ClientEvent::AuditPassed(..) => {
+                self.story.audits += 1;
+                Ok(())
+            }
             ClientEvent::Misbehaved(sin) if liar.is_none() => {
                 let found = format!("bank {bank}: {sin}");
                 Err(Violation::new(
@@ -399,6 +409,7 @@ impl Oracle {
             | ClientEvent::Revealed(_)
             | ClientEvent::Applied(..)
             | ClientEvent::Abandoned(..)
+            | ClientEvent::Unaudited(..)
             | ClientEvent::Refused(_) => Ok(()),
         }
     }

@@ -89,17 +89,19 @@ fn report(args: &Args, story: Story, failed: Option<(u64, Violation)>) -> ExitCo
             "committed": story.committed,
             "abandoned": story.abandoned,
             "dropouts": story.dropouts,
+            "audits": story.audits,
             "crashes": story.crashes,
             "events": story.events,
         })
         .to_string(),
         None => format!(
-            "{} worlds: {} rounds committed, {} attempts abandoned, {} dropouts, {} crashes, \
-             {} events; every invariant held",
+            "{} worlds: {} rounds committed, {} attempts abandoned, {} dropouts, {} audits, \
+             {} crashes, {} events; every invariant held",
             args.seeds,
             story.committed,
             story.abandoned,
             story.dropouts,
+            story.audits,
             story.crashes,
             story.events
         ),
@@ -123,6 +125,7 @@ impl Story {
         self.committed += other.committed;
         self.abandoned += other.abandoned;
         self.dropouts += other.dropouts;
+        self.audits += other.audits;
         self.crashes += other.crashes;
         self.events += other.events;
     }

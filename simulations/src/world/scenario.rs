@@ -56,6 +56,8 @@ pub enum Sabotage {
     BankSendsBeforeDurable,
     /// Banks answer with the update they made for an earlier attempt.
     UpdateOfAnotherRound,
+    /// The coordinator's disk gives auditors other bytes than it was given.
+    RotVectors,
 }
 
 impl Sabotage {
@@ -64,9 +66,10 @@ impl Sabotage {
         match self {
             Self::ForgetRoundOpened => matches!(record, CoordinatorRecord::RoundOpened(..)),
             Self::ForgetMasked => matches!(record, CoordinatorRecord::Masked(_)),
-            Self::SendBeforeDurable | Self::BankSendsBeforeDurable | Self::UpdateOfAnotherRound => {
-                false
-            }
+            Self::SendBeforeDurable
+            | Self::BankSendsBeforeDurable
+            | Self::UpdateOfAnotherRound
+            | Self::RotVectors => false,
         }
     }
 }

@@ -24,6 +24,8 @@ fn quiet(seed: u64) -> Scenario {
 fn a_quiet_federation_commits_every_round_of_every_plan() {
     let story = World::new(quiet(1), false).play().unwrap();
     assert_eq!((story.committed, story.abandoned, story.crashes), (7, 0, 0));
+    // The world ends with the last result, before it is audited.
+    assert_eq!(story.audits, 6 * 5);
 }
 
 #[test]
@@ -116,6 +118,12 @@ fn forgetting_masked_updates_is_found() {
 fn a_bank_that_says_it_before_it_is_durable_is_found() {
     let violation = found(Sabotage::BankSendsBeforeDurable).unwrap();
     assert!(violation.invariant.contains("persist"), "{violation}");
+}
+
+#[test]
+fn masked_vectors_that_rot_are_found_by_the_audits() {
+    let violation = found(Sabotage::RotVectors).unwrap();
+    assert!(violation.to_string().contains("audit"), "{violation}");
 }
 
 #[test]

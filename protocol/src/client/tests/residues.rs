@@ -1,5 +1,7 @@
 //! What remains possible, held by tests so that SECURITY.md says neither more nor less than is so.
 
+use std::sync::Arc;
+
 use super::rig::{Rig, parameters};
 use crate::blame::Refusal;
 use crate::client::Contribution;
@@ -50,7 +52,7 @@ fn training_that_moves_nothing_spends_its_base() {
     assert_eq!(parameters(&rig), before);
     for seat in 0..5 {
         rig.bank(seat)
-            .tell(ToClient::Result(Box::new(result.clone())));
+            .tell(ToClient::Result(Arc::new(result.clone())));
     }
     let next = rig.manifest(2, 0, &all);
     let answer = rig.offered(0, &next);

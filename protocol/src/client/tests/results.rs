@@ -1,5 +1,7 @@
 //! Results (M8): for everybody, in ledger order, and only if their transcript holds.
 
+use std::sync::Arc;
+
 use crypto::Digest;
 
 use super::attempted::Attempted;
@@ -22,7 +24,7 @@ fn finetune() -> Work {
 }
 
 fn told(node: &mut Node, result: &RoundResult) -> Answer {
-    node.tell(ToClient::Result(Box::new(result.clone())))
+    node.tell(ToClient::Result(Arc::new(result.clone())))
 }
 
 fn finished(rig: &mut Rig, round: u64) -> (Attempted, RoundResult) {
@@ -272,7 +274,7 @@ fn journal_with_a_gap_or_an_identity_that_is_none_is_refused() {
         let seed = crypto::Seed::from_entropy([1; 32]);
         Client::recover(identity, policy(), records, seed).err()
     };
-    let gap = start(identity(0), vec![ClientRecord::Applied(Box::new(later))]);
+    let gap = start(identity(0), vec![ClientRecord::Applied(Arc::new(later))]);
     assert!(matches!(
         gap,
         Some(RecoverError::Ledger { sequence: 2, .. })

@@ -88,6 +88,7 @@ pub(super) fn policy() -> Policy {
         layouts: [fixture::model().layout.digest()].into(),
         rounds_per_day: 10,
         joins_per_epoch_max: 2,
+        audit_chunks: 0,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Honest rounds: exact sums whoever drops out, the same answer to the same question, facts
 //! before words, and what is left after a restart.
 
+use std::sync::Arc;
+
 use super::rig::{END, NOW, Node, Rig, contribution, parameters, policy};
 use crate::blame::{Misbehaviour, Refusal};
 use crate::client::{Contribution, Heard, Outcome};
@@ -67,7 +69,7 @@ fn sum_is_exact(members: u16, drops: &Drops) {
     for seat in all.iter() {
         let answer = rig
             .bank(seat.0)
-            .tell(ToClient::Result(Box::new(result.clone())));
+            .tell(ToClient::Result(Arc::new(result.clone())));
         let [install] = &answer.installs[..] else {
             panic!("{:?}", answer.events)
         };
@@ -104,7 +106,7 @@ fn after_every_training_round_every_bank_holds_the_same_model() {
         for seat in 0..5 {
             let answer = rig
                 .bank(seat)
-                .tell(ToClient::Result(Box::new(result.clone())));
+                .tell(ToClient::Result(Arc::new(result.clone())));
             let [install] = &answer.installs[..] else {
                 panic!("{:?}", answer.events)
             };
@@ -191,7 +193,7 @@ fn what_binds_is_remembered_before_what_depends_on_it_is_said() {
     assert_eq!(answer.order, ["persist", "send", "report"]);
 
     rig.reveal(&mut attempt, &seats(1..5));
-    let result = Box::new(rig.result(&attempt));
+    let result = Arc::new(rig.result(&attempt));
     let answer = rig.bank(0).tell(ToClient::Result(result.clone()));
     assert_eq!(answer.records, [ClientRecord::Applied(result)]);
     assert_eq!(answer.order, ["persist", "perform", "report", "send"]);
@@ -225,7 +227,7 @@ fn keys_of_a_round_that_is_over_are_gone() {
         "dropped out, and another attempt may come"
     );
     let result = rig.result(&attempt);
-    rig.bank(5).tell(ToClient::Result(Box::new(result)));
+    rig.bank(5).tell(ToClient::Result(Arc::new(result)));
     assert!(!holds(&mut rig, 5, 3), "decided");
 }
 
@@ -466,7 +468,7 @@ fn offer_on_another_head_is_answered_with_where_we_stand() {
     assert_eq!(check_in.ledger, 0);
     assert_eq!(answer.blamed(), []);
     rig.bank(0).tell(offer.clone()).assert_nothing();
-    rig.bank(0).tell(ToClient::Result(Box::new(result)));
+    rig.bank(0).tell(ToClient::Result(Arc::new(result)));
     assert!(matches!(
         rig.bank(0).tell(offer).sent[..],
         [ToCoordinator::Escrow(_)]

@@ -3,6 +3,7 @@
 //! after U2 is fixed is counted nowhere. Complaints are weighed here. Leaving fixes U2.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crypto::{Digest, merkle};
 
@@ -29,7 +30,10 @@ pub(crate) struct Collection {
     round: Round,
     escrows: BTreeMap<Seat, Escrow>,
     escrowed: Seats,
-    roots: BTreeMap<Seat, Digest>,
+    /// The chunk root of each vector that is in the sum, and the leaves under it.
+    roots: BTreeMap<Seat, (Digest, Vec<Digest>)>,
+    /// The leaves of the vector that came last, until its record is applied.
+    hashed: Option<(Seat, Vec<Digest>)>,
     sum: Vec<u32>,
     withdrawn: BTreeSet<Seat>,
     deadline: Time,
@@ -51,16 +55,19 @@ impl Collection {
             escrows,
             escrowed,
             roots: BTreeMap::new(),
+            hashed: None,
             withdrawn: BTreeSet::new(),
         }
     }
 
     /// M3 came in.
-    pub(crate) fn with(mut self: Box<Self>, masked: Masked, desk: &mut Desk) -> Box<Self> {
+    pub(crate) fn with(mut self: Box<Self>, masked: &Masked, desk: &mut Desk) -> Box<Self> {
         let trailer = masked.trailer.unverified();
         let bytes = masked.words.0.len();
         vector::add(&mut self.sum, &masked.words).expect("its size was checked when it came");
-        self.roots.insert(trailer.seat, trailer.root);
+        let hashed = self.hashed.take().filter(|(seat, _)| *seat == trailer.seat);
+        let leaves = hashed.map_or_else(|| merkle::chunk_leaves(&masked.words.0), |(_, it)| it);
+        self.roots.insert(trailer.seat, (trailer.root, leaves));
         desk.history.note_bytes(bytes);
         let round = self.round.manifest().round;
         let event = CoordinatorEvent::UpdateReceived(round, trailer.seat, bytes as u64);
@@ -76,7 +83,7 @@ impl Collection {
             desk.out.report(event);
         }
         desk.history.note_survivors(&survivors);
-        let roots: Vec<_> = self.roots.into_values().collect();
+        let (roots, leaves): (Vec<_>, Vec<_>) = self.roots.into_values().unzip();
         let survived = Survived {
             masked: masking::masked_root(&survivors, &roots),
             round: self.round,
@@ -84,6 +91,7 @@ impl Collection {
             escrowed: self.escrowed,
             survivors,
             roots,
+            leaves,
             sum: self.sum,
         };
         Acknowledgement::open(survived, desk)
@@ -91,7 +99,7 @@ impl Collection {
 
     /// A member's masked update.
     pub(crate) fn on_masked(
-        &self,
+        &mut self,
         from: &Member,
         masked: Masked,
     ) -> Result<Option<CoordinatorRecord>, Misbehaviour> {
@@ -106,8 +114,8 @@ impl Collection {
         if trailer.escrowed != masking::seats_digest(&self.escrowed) {
             return Err(Misbehaviour::Context("masked update"));
         }
-        if let Some(&first) = self.roots.get(&from.seat) {
-            let is_same = first == trailer.root;
+        if let Some((first, _)) = self.roots.get(&from.seat) {
+            let is_same = *first == trailer.root;
             let answer = if is_same { Ok(None) } else { Err(()) };
             return answer.map_err(|()| Misbehaviour::Equivocation("masked update"));
         }
@@ -119,13 +127,15 @@ impl Collection {
         if found < expected {
             return Err(Misbehaviour::Malformed("masked update", "too few bytes"));
         }
-        if merkle::chunk_root(&masked.words.0) != trailer.root {
+        let leaves = merkle::chunk_leaves(&masked.words.0);
+        if merkle::chunks_root(&leaves) != trailer.root {
             return Err(Misbehaviour::Malformed(
                 "masked update",
                 "root of its bytes",
             ));
         }
-        Ok(Some(CoordinatorRecord::Masked(masked)))
+        self.hashed = Some((from.seat, leaves));
+        Ok(Some(CoordinatorRecord::Masked(Arc::new(masked))))
     }
 
     /// A member complains about another's escrow. It has stopped, whoever is right; what can be

@@ -204,7 +204,8 @@ fn lasts(refusal: &Refusal) -> bool {
         | Refusal::SchemaNotApproved(_)
         | Refusal::LayoutNotApproved(_)
         | Refusal::RoundsSpent(_)
-        | Refusal::BaseRevealed(_) => true,
+        | Refusal::BaseRevealed(_)
+        | Refusal::FalseSum(_) => true,
         Refusal::Stale(_)
         | Refusal::Roster(_)
         | Refusal::Local(_)

@@ -4,10 +4,12 @@
 //! The only place a sum is made.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crypto::Scalar;
+use crypto::{Scalar, mask};
 
 use crate::blame::Misbehaviour;
+use crate::coordinator::audits::Kept;
 use crate::coordinator::desk::Desk;
 use crate::coordinator::epoch::Member;
 use crate::coordinator::phase::Stage;
@@ -16,6 +18,7 @@ use crate::coordinator::survived::Survived;
 use crate::id::{Seat, Seats};
 use crate::masking::{self, SecretKind};
 use crate::message::{self, Ack, AckBundle, Cause, RoundOutcome, RoundResult, ToClient};
+use crate::opened::Opened;
 use crate::record::CoordinatorRecord;
 use crate::signed::Signed;
 use crate::time::Time;
@@ -23,13 +26,13 @@ use crate::vector;
 
 mod opening;
 
-use opening::Opened;
-
 /// Reveals come in.
 pub(crate) struct Reveal {
     survived: Survived,
     acks: Vec<Signed<Ack>>,
     reveals: BTreeMap<Seat, message::Reveal>,
+    /// What they open, once they are a threshold; or whose escrows do not.
+    opened: Option<Result<Opened, Seats>>,
     deadline: Time,
 }
 
@@ -42,14 +45,26 @@ impl Reveal {
             survived,
             acks,
             reveals: BTreeMap::new(),
+            opened: None,
         }
     }
 
-    /// M7 came in.
+    /// M7 came in. With t of them the secrets open. Where a dealer cheated they may not: then more
+    /// reveals, which bring pair keys from the second source, may help.
     pub(crate) fn with(mut self: Box<Self>, reveal: Signed<message::Reveal>) -> Box<Self> {
         let reveal = reveal.unverified().clone();
         self.reveals.insert(reveal.seat, reveal);
+        let is_enough = self.reveals.len() >= usize::from(self.survived.round.terms.threshold);
+        if is_enough && !matches!(self.opened, Some(Ok(_))) {
+            self.opened = Some(opening::open(&self.survived, &self.reveals));
+        }
         self
+    }
+
+    /// What auditors are told of the sum, once it is committed.
+    pub(crate) fn into_kept(self) -> Option<Kept> {
+        let opened = self.opened?.ok()?;
+        Some(Kept::new(self.survived, opened))
     }
 
     /// A member's reveal.
@@ -153,7 +168,8 @@ impl Reveal {
         } = &self.survived;
         let manifest = round.manifest();
         let mut words = sum.clone();
-        opened.unmask(&self.survived, &mut words);
+        let masks = opened.masks(&round.context, |seat| self.survived.nonce(seat).copied());
+        mask::apply_all(&masks, &mut words);
         let sum = vector::decode_sum(&words, survivors.len(), manifest.value_bits, round.kind());
         let Ok(sum) = sum else {
             return round.abandoned(desk.now, Cause::Sum);
@@ -182,7 +198,7 @@ impl Reveal {
         if desk.ledger.clone().apply(&result).is_err() {
             return round.abandoned(desk.now, Cause::Sum);
         }
-        CoordinatorRecord::Committed(desk.now, Box::new(result))
+        CoordinatorRecord::Committed(desk.now, Arc::new(result))
     }
 }
 
@@ -195,22 +211,17 @@ impl Stage for Reveal {
         Some(self.deadline)
     }
 
-    /// With t reveals the secrets open. Where a dealer cheated they may not: then more reveals,
-    /// which bring pair keys from the second source, may help until everybody has answered.
     fn conclude(&self, desk: &mut Desk) -> Option<CoordinatorRecord> {
         let round = &self.survived.round;
-        let mut cheats = Seats::default();
-        if self.reveals.len() >= usize::from(round.terms.threshold) {
-            match Opened::new(&self.survived, &self.reveals) {
-                Ok(opened) => return Some(self.commit(&opened, desk)),
-                Err(seats) => cheats = seats,
-            }
+        if let Some(Ok(opened)) = &self.opened {
+            return Some(self.commit(opened, desk));
         }
         let is_complete = self.reveals.len() == self.survived.survivors.len();
         if !is_complete && desk.now < self.deadline {
             return None;
         }
-        for seat in cheats.iter() {
+        let cheats = self.opened.iter().flat_map(|opened| opened.as_ref().err());
+        for seat in cheats.flat_map(Seats::iter) {
             if let Some(member) = round.members.at(seat).cloned() {
                 desk.blame_and_set_aside(&member, Misbehaviour::Share(seat));
             }

@@ -55,6 +55,7 @@ fn topic(message: &ToCoordinator) -> Option<(Context, &'static str)> {
         | ToCoordinator::KeyBundle(_)
         | ToCoordinator::Encapsulations(_)
         | ToCoordinator::Declined(_)
+        | ToCoordinator::Audit(_)
         | ToCoordinator::Operator(_) => None,
     }
 }

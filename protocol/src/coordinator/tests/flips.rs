@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::rig::{Bank, Federation, plan};
-use crate::event::CoordinatorEvent;
+use crate::event::{ClientEvent, CoordinatorEvent};
 use crate::fixture;
 use crate::wire;
 
@@ -59,12 +59,14 @@ impl Flipper {
     }
 }
 
-/// Whether a bank has the result, or was lied to and says so. Who was shown another survivor set
-/// than the others, and acknowledged it, refuses the others' result as long as it runs.
+/// Whether a bank has the result and has audited it, or was lied to and says so. Who was shown
+/// another survivor set than the others, and acknowledged it, refuses the others' result as long
+/// as it runs.
 fn is_settled(federation: &Federation, bank: &Bank) -> bool {
     let ledger = &federation.coordinator.desk.ledger;
     let is_level = bank.client.ledger().head() == ledger.head();
-    ledger.length() == 1 && (is_level || !bank.blamed.is_empty())
+    let is_done = is_level && !bank.audits().is_empty();
+    ledger.length() == 1 && (is_done || !bank.blamed().is_empty())
 }
 
 /// A round of counts in which one message is hit, up or down, played until every bank has the
@@ -103,7 +105,14 @@ fn check(federation: &Federation, fate: Fate) -> Result<(), TestCaseError> {
     let survivors = seats.collect::<Vec<_>>();
     federation.assert_sum_of(&survivors);
     let is_whole = survivors.len() == BANKS && results[0].manifest.unverified().attempt.0 == 0;
-    let by_banks = federation.banks.iter().any(|bank| !bank.blamed.is_empty());
+    let by_banks = federation
+        .banks
+        .iter()
+        .any(|bank| !bank.blamed().is_empty());
+    let audits = federation.banks.iter().flat_map(Bank::audits);
+    for audit in audits {
+        prop_assert!(!matches!(audit, ClientEvent::FalseSum { .. }), "{audit:?}");
+    }
     // A plan that no operator signed is declined by name.
     let declined = federation.count(|event| matches!(event, CoordinatorEvent::Declined(..)));
     let is_blamed = by_banks || declined > 0 || !federation.blamed().is_empty();
@@ -120,13 +129,13 @@ proptest! {
     #![proptest_config(fixture::cases(16))]
 
     #[test]
-    fn one_flipped_bit_of_an_uplink_gives_no_other_sum(message in 0_usize..60, place: u64) {
+    fn one_flipped_bit_of_an_uplink_gives_no_other_sum(message in 0_usize..80, place: u64) {
         let (federation, fate) = hit(true, Hit { message, place });
         check(&federation, fate)?;
     }
 
     #[test]
-    fn one_flipped_bit_of_a_downlink_gives_no_other_sum(message in 0_usize..60, place: u64) {
+    fn one_flipped_bit_of_a_downlink_gives_no_other_sum(message in 0_usize..80, place: u64) {
         let (federation, fate) = hit(false, Hit { message, place });
         check(&federation, fate)?;
     }

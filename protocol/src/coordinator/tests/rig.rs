@@ -9,7 +9,7 @@ use crypto::{Digest, Seed, SigningKey};
 use crate::blame::{Misbehaviour, Refusal};
 use crate::client::consent::Policy;
 use crate::client::{Client, Contribution, Heard, Installed, Order, Outcome, Task};
-use crate::coordinator::{Coordinator, FromPeer, Settings};
+use crate::coordinator::{Coordinator, FromPeer, Read, Settings};
 use crate::credential::{Authority, Credential, Identity, Role};
 use crate::event::{ClientEvent, CoordinatorEvent};
 use crate::fixture::{self, key};
@@ -41,7 +41,7 @@ pub(super) struct Bank {
     pub(super) is_up: bool,
     pub(super) installed: Vec<Installed>,
     pub(super) refused: Vec<Refusal>,
-    pub(super) blamed: Vec<Misbehaviour>,
+    pub(super) events: Vec<ClientEvent>,
     pub(super) results: usize,
     policy: Policy,
 }
@@ -125,6 +125,7 @@ fn policy() -> Policy {
         layouts: [fixture::model().layout.digest()].into(),
         rounds_per_day: 100,
         joins_per_epoch_max: 100,
+        audit_chunks: 2,
     }
 }
 
@@ -190,10 +191,32 @@ impl Bank {
             is_up: false,
             installed: Vec::new(),
             refused: Vec::new(),
-            blamed: Vec::new(),
+            events: Vec::new(),
             results: 0,
             policy,
         }
+    }
+
+    /// What it found the coordinator, or a peer, to have done wrong.
+    pub(super) fn blamed(&self) -> Vec<Misbehaviour> {
+        let blamed = self.events.iter().filter_map(|event| match event {
+            ClientEvent::Misbehaved(misbehaviour) => Some(misbehaviour.clone()),
+            _ => None,
+        });
+        blamed.collect()
+    }
+
+    /// How its audits ended.
+    pub(super) fn audits(&self) -> Vec<&ClientEvent> {
+        let is_end = |event: &&ClientEvent| {
+            matches!(
+                event,
+                ClientEvent::AuditPassed(..)
+                    | ClientEvent::Unaudited(..)
+                    | ClientEvent::FalseSum { .. }
+            )
+        };
+        self.events.iter().filter(is_end).collect()
     }
 }
 
@@ -476,10 +499,8 @@ impl Federation {
                     at.client.handle_outcome(self.now, outcome);
                 }
                 Output::Perform(Task::Install(installed)) => at.installed.push(installed),
-                Output::Report(ClientEvent::Misbehaved(misbehaviour)) => {
-                    at.blamed.push(misbehaviour);
-                }
-                Output::Send { .. } | Output::Report(_) => {}
+                Output::Report(event) => at.events.push(event),
+                Output::Send { .. } => {}
             }
         }
     }
@@ -514,7 +535,11 @@ impl Federation {
                     }
                 }
                 Output::Report(event) => self.events.push(event),
-                Output::Perform(never) => match never {},
+                Output::Perform(reading) => {
+                    let pieces = reading.among(&self.records);
+                    let read = Read { reading, pieces };
+                    self.coordinator.handle_outcome(self.now, read);
+                }
             }
         }
     }
@@ -552,6 +577,7 @@ impl Federation {
             ToClient::Welcome(_)
             | ToClient::Encapsulations(_)
             | ToClient::Refused(_)
+            | ToClient::Audited(_)
             | ToClient::Operator(_) => true,
         }
     }

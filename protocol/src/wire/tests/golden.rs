@@ -28,10 +28,12 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("declined", encode(&ToCoordinator::Declined(declined))),
         ("abandoned", encode(&ToClient::Abandoned(abandoned))),
-        ("result", encode(&ToClient::Result(Box::new(result())))),
+        ("result", encode(&ToClient::Result(Arc::new(result())))),
+        ("audit", encode(&ToCoordinator::Audit(audit_request()))),
+        ("audited", encode(&ToClient::Audited(Box::new(stretch())))),
         (
             "coordinator-masked",
-            encode(&CoordinatorRecord::Masked(masked(8))),
+            encode(&CoordinatorRecord::Masked(Arc::new(masked(8)))),
         ),
         (
             "coordinator-abandoned",
@@ -39,7 +41,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ),
         (
             "coordinator-committed",
-            encode(&CoordinatorRecord::Committed(Time(5), Box::new(result()))),
+            encode(&CoordinatorRecord::Committed(Time(5), Arc::new(result()))),
         ),
         (
             "client-joined",
@@ -52,7 +54,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ),
         (
             "client-applied",
-            encode(&ClientRecord::Applied(Box::new(result()))),
+            encode(&ClientRecord::Applied(Arc::new(result()))),
         ),
     ]
 }

@@ -1,110 +1,51 @@
-//! `Opened`: the secrets that t reveals open, each held against what its owner signed, and the
-//! masks taken off with them. A survivor's b gives its self mask; the key of an absent member's
-//! pair comes from its escrow box, or from the other side of the pair.
+//! Opening: what t reveals come to, each secret held against what its owner signed. A survivor's b
+//! gives its self mask; the key of an absent member's pair comes from its escrow box, or from the
+//! other side of the pair. What takes the masks off is `opened.rs`.
 
 use std::collections::BTreeMap;
 
-use crypto::{Digest, Key, Lagrange, Scalar, mask};
+use crypto::{Key, Lagrange, Scalar};
 
 use crate::coordinator::survived::Survived;
 use crate::id::{Seat, Seats};
 use crate::masking::{self, SecretKind};
 use crate::message::Reveal;
+use crate::opened::{Opened, Pair};
 
-/// What t reveals open.
-pub(super) struct Opened {
-    self_secrets: Vec<(Seat, Scalar)>,
-    escrow_secrets: Vec<(Seat, Scalar)>,
-    pairs: Vec<Pair>,
-}
-
-/// The key between a survivor and an absent member, as the survivor used it.
-struct Pair {
-    survivor: Seat,
-    absent: Seat,
-    key: Key,
-}
-
-impl Opened {
-    /// Opens everything that is needed.
-    ///
-    /// # Errors
-    /// The members whose escrows do not open what they signed.
-    pub(super) fn new(
-        survived: &Survived,
-        reveals: &BTreeMap<Seat, Reveal>,
-    ) -> Result<Self, Seats> {
-        let abscissae: Vec<_> = reveals.keys().map(|seat| seat.abscissa()).collect();
-        let lagrange = Lagrange::new(&abscissae).expect("responders are distinct seats");
-        let combine = |place: usize, shares: fn(&Reveal) -> &[Scalar]| {
-            let shares = reveals
-                .values()
-                .map(|reveal| shares(reveal).get(place).cloned());
-            Some(lagrange.combine(&shares.collect::<Option<Vec<_>>>()?))
-        };
-        let mut opened = Self {
-            self_secrets: Vec::new(),
-            escrow_secrets: Vec::new(),
-            pairs: Vec::new(),
-        };
-        let mut cheats = Vec::new();
-        for (place, seat) in survived.survivors.iter().enumerate() {
-            let secret = combine(place, |reveal| &reveal.self_shares);
-            match secret.filter(|b| is_signed(survived, SecretKind::SelfMask, seat, b)) {
-                Some(secret) => opened.self_secrets.push((seat, secret)),
-                None => cheats.push(seat),
-            }
+/// Opens everything that is needed.
+///
+/// # Errors
+/// The members whose escrows do not open what they signed.
+pub(super) fn open(survived: &Survived, reveals: &BTreeMap<Seat, Reveal>) -> Result<Opened, Seats> {
+    let abscissae: Vec<_> = reveals.keys().map(|seat| seat.abscissa()).collect();
+    let lagrange = Lagrange::new(&abscissae).expect("responders are distinct seats");
+    let combine = |place: usize, shares: fn(&Reveal) -> &[Scalar]| {
+        let shares = reveals
+            .values()
+            .map(|reveal| shares(reveal).get(place).cloned());
+        Some(lagrange.combine(&shares.collect::<Option<Vec<_>>>()?))
+    };
+    let mut opened = Opened::default();
+    let mut cheats = Vec::new();
+    for (place, seat) in survived.survivors.iter().enumerate() {
+        let secret = combine(place, |reveal| &reveal.self_shares);
+        match secret.filter(|b| is_signed(survived, SecretKind::SelfMask, seat, b)) {
+            Some(secret) => opened.self_secrets.push((seat, secret)),
+            None => cheats.push(seat),
         }
-        for (place, seat) in survived.absent().iter().enumerate() {
-            let secret = combine(place, |reveal| &reveal.escrow_shares);
-            let secret = secret.filter(|r| is_signed(survived, SecretKind::Escrow, seat, r));
-            match pairs(survived, reveals, (place, seat), secret.as_ref()) {
-                Some(pairs) => opened.pairs.extend(pairs),
-                None => cheats.push(seat),
-            }
-            opened
-                .escrow_secrets
-                .extend(secret.map(|secret| (seat, secret)));
-        }
-        if cheats.is_empty() {
-            return Ok(opened);
-        }
-        Err(cheats.into_iter().collect())
     }
-
-    /// The digest of what was opened, for audits.
-    pub(super) fn digest(&self) -> Digest {
-        masking::revealed_digest(&self.self_secrets, &self.escrow_secrets)
-    }
-
-    /// Takes the survivors' self masks, and their masks with the absent, off the running sum.
-    pub(super) fn unmask(&self, survived: &Survived, sum: &mut [u32]) {
-        let context = &survived.round.context;
-        let own = |(seat, secret): &(Seat, Scalar)| {
-            let key = masking::self_mask_key(secret, context, *seat);
-            (key, mask::Sign::Minus)
-        };
-        let mut masks = self.self_secrets.iter().map(own).collect::<Vec<_>>();
-        for pair in &self.pairs {
-            let (lower, upper) = if pair.survivor < pair.absent {
-                (pair.survivor, pair.absent)
-            } else {
-                (pair.absent, pair.survivor)
-            };
-            let (Some(lower), Some(upper)) = (survived.nonce(lower), survived.nonce(upper)) else {
-                unreachable!("both sides of a pair escrowed");
-            };
-            let key = masking::pair_mask_key(&pair.key, lower, upper);
-            // The lower seat of a pair adds the mask, the upper takes it away.
-            let off = if pair.survivor < pair.absent {
-                mask::Sign::Minus
-            } else {
-                mask::Sign::Plus
-            };
-            masks.push((key, off));
+    for (place, seat) in survived.absent().iter().enumerate() {
+        let secret = combine(place, |reveal| &reveal.escrow_shares);
+        let secret = secret.filter(|r| is_signed(survived, SecretKind::Escrow, seat, r));
+        match pairs(survived, reveals, (place, seat), secret.as_ref()) {
+            Some(pairs) => opened.pairs.extend(pairs),
+            None => cheats.push(seat),
         }
-        mask::apply_all(&masks, sum);
     }
+    if cheats.is_empty() {
+        return Ok(opened);
+    }
+    Err(cheats.into_iter().collect())
 }
 
 /// Whether an opened secret is the one its owner signed (H(b), H(r)).

@@ -1,0 +1,190 @@
+//! Logs after restarts and crashes, with small records and large ones.
+
+use std::sync::Arc;
+
+use crypto::{Digest, SigningKey};
+use protocol::id::{Attempt, ClientId, Context, RoundId, Seat, Seats};
+use protocol::message::{Abandoned, Bulk, Cause, Masked, MaskedTrailer};
+use protocol::record::CoordinatorRecord;
+use protocol::signed::Signed;
+use protocol::time::Time;
+
+use super::*;
+
+type Log = RecordLog<CoordinatorRecord>;
+
+fn escrowed(seat: u16) -> CoordinatorRecord {
+    CoordinatorRecord::Escrowed([Seat(seat)].into_iter().collect::<Seats>())
+}
+
+fn ended() -> CoordinatorRecord {
+    let abandoned = Abandoned {
+        round: RoundId(1),
+        attempt: Attempt(0),
+        cause: Cause::Escrows,
+    };
+    CoordinatorRecord::Abandoned(Time(5), abandoned)
+}
+
+fn barred() -> CoordinatorRecord {
+    CoordinatorRecord::Barred(ClientId(Digest([7; 32])))
+}
+
+const CONTEXT: Context = Context(Digest([3; 32]));
+
+/// A vector of so many bytes, each its place.
+fn masked(seat: u16, bytes: usize) -> CoordinatorRecord {
+    let trailer = MaskedTrailer {
+        context: CONTEXT,
+        seat: Seat(seat),
+        escrowed: Digest([1; 32]),
+        root: Digest([2; 32]),
+    };
+    let words = (0..bytes).map(|byte| byte as u8).collect();
+    CoordinatorRecord::Masked(Arc::new(Masked {
+        trailer: Signed::sign(trailer, &SigningKey::from_seed([4; 32])),
+        words: Bulk(words),
+    }))
+}
+
+fn open(store: &Store) -> Log {
+    store.log("coordinator").unwrap()
+}
+
+fn replayed(log: &mut Log) -> Vec<CoordinatorRecord> {
+    log.replay().unwrap().map(Result::unwrap).collect()
+}
+
+fn written(log: &mut Log, records: &[CoordinatorRecord]) {
+    records
+        .iter()
+        .for_each(|record| log.append(record).unwrap());
+    log.settle().unwrap();
+}
+
+fn files(folder: &Path) -> usize {
+    let folder = folder.join("bulk").join("coordinator");
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn records_come_back_in_order_and_an_abandoned_attempt_leaves_only_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let store = Store::open(dir.path()).unwrap();
+        let mut log = open(&store);
+        assert!(replayed(&mut log).is_empty());
+        let large = masked(2, 100_000);
+        written(
+            &mut log,
+            &[barred(), escrowed(1), large, ended(), escrowed(3)],
+        );
+        assert_eq!(files(dir.path()), 0);
+    }
+    let store = Store::open(dir.path()).unwrap();
+    let mut log = open(&store);
+    assert_eq!(replayed(&mut log), [barred(), ended(), escrowed(3)]);
+    written(&mut log, &[escrowed(4)]);
+    assert_eq!(
+        replayed(&mut log),
+        [barred(), ended(), escrowed(3), escrowed(4)]
+    );
+}
+
+#[test]
+fn large_records_come_back_from_their_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = [masked(1, 40_000), escrowed(2), masked(3, 100)];
+    {
+        let store = Store::open(dir.path()).unwrap();
+        written(&mut open(&store), &records);
+        assert_eq!(files(dir.path()), 1);
+    }
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(replayed(&mut open(&store)), records);
+}
+
+/// Bytes of a vector are read where they lie, in a file or not, before a restart or after it.
+#[test]
+fn stretches_of_kept_vectors_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut log = open(&store);
+    written(&mut log, &[masked(1, 70_000), masked(2, 300)]);
+    for _ in 0..2 {
+        let read = |seat, bytes| log.vector(CONTEXT, Seat(seat), bytes).unwrap();
+        for seat in [1, 2] {
+            assert_eq!(read(seat, 258..261), Some(vec![2, 3, 4]));
+        }
+        assert_eq!(read(1, 69_998..70_000).map(|bytes| bytes.len()), Some(2));
+        assert_eq!(read(2, 299..301), None);
+        assert_eq!(read(3, 0..1), None);
+        let other = Context(Digest([9; 32]));
+        assert_eq!(log.vector(other, Seat(1), 0..1).unwrap(), None);
+        assert_eq!(replayed(&mut log).len(), 2);
+    }
+    written(&mut log, &[ended()]);
+    assert_eq!(log.vector(CONTEXT, Seat(1), 0..1).unwrap(), None);
+}
+
+/// A crash at any moment between ending an attempt and having let go of it: the end is durable,
+/// records may be back, files may be left or gone.
+#[test]
+fn crash_while_letting_go_brings_no_stale_record_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut log = open(&store);
+    let records = [escrowed(1), masked(1, 50_000), ended()];
+    records
+        .iter()
+        .for_each(|record| log.append(record).unwrap());
+    store.flush().unwrap();
+    assert_eq!(files(dir.path()), 1);
+    let file = dir.path().join("bulk/coordinator/0000000000000001");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(replayed(&mut open(&store)), [ended()]);
+    assert_eq!(open(&store).replay().unwrap().size_hint(), (1, Some(1)));
+}
+
+#[test]
+fn files_that_no_record_names_are_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut log = open(&store);
+    written(&mut log, &[masked(1, 50_000)]);
+    let folder = dir.path().join("bulk/coordinator");
+    for name in ["0000000000000009", "part"] {
+        std::fs::write(folder.join(name), [0]).unwrap();
+    }
+    assert_eq!(replayed(&mut log).len(), 1);
+    assert_eq!(files(dir.path()), 1);
+}
+
+#[test]
+fn damaged_record_is_named_and_stops_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let tree = store.db.open_tree("coordinator/ledger").unwrap();
+    let damaged = |log: &mut Log| {
+        let error = log.replay().unwrap().find_map(Result::err).unwrap();
+        let error = error.to_string();
+        assert!(
+            error.contains("damaged") && error.contains("backup"),
+            "{error}"
+        );
+        error
+    };
+    for value in [&[0, 255, 255, 255][..], &[1, 0], &[7], &[]] {
+        tree.insert([0; 8], value).unwrap();
+        damaged(&mut open(&store));
+    }
+    tree.remove([0; 8]).unwrap();
+    let mut log = open(&store);
+    written(&mut log, &[masked(1, 50_000)]);
+    let file = dir.path().join("bulk/coordinator/0000000000000000");
+    std::fs::write(&file, [0; 10]).unwrap();
+    let error = damaged(&mut log);
+    assert!(error.contains("10 bytes, expected 50"), "{error}");
+    std::fs::remove_file(&file).unwrap();
+    assert!(damaged(&mut log).contains("0000000000000000"));
+}
