@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::message::{Ack, CheckIn, Declined, RoundOutcome, ToCoordinator};
 use crate::party::Outbox;
 use crate::record::ClientRecord;
+use crate::signed::Seen;
 use crate::time::Time;
 
 /// Rosters kept for checking results: the running epoch's, and the one before it, whose last
@@ -39,6 +40,7 @@ pub(crate) struct Bank {
     pub(crate) acked: Option<Ack>,
     /// The last result applied: its place in the ledger is taken.
     pub(crate) applied: Option<RoundOutcome>,
+    pub(crate) seen: Seen,
     seed: Seed,
     seatings: VecDeque<Arc<Seating>>,
     contexts: VecDeque<Context>,
@@ -63,6 +65,7 @@ impl Bank {
             coordinator: None,
             acked: None,
             applied: None,
+            seen: Seen::default(),
             seed,
             seatings: VecDeque::new(),
             contexts: VecDeque::new(),
@@ -167,11 +170,9 @@ impl Bank {
     }
 
     /// The roster of this root, if this client sat in it since its start.
-    pub(crate) fn seating(&self, root: &Digest) -> Option<&Seating> {
-        self.seatings
-            .iter()
-            .map(AsRef::as_ref)
-            .find(|seating| seating.root == *root)
+    pub(crate) fn seating(&self, root: &Digest) -> Option<Arc<Seating>> {
+        let found = self.seatings.iter().find(|seating| seating.root == *root);
+        found.cloned()
     }
 
     /// Knows the context of an attempt this client sits in.
