@@ -294,7 +294,9 @@ impl Client {
     /// Pins the coordinator's key. Another key with a valid credential is the coordinator's next.
     fn on_welcome(&mut self, now: Time, welcome: &Welcome) {
         let authority = self.bank.identity.authority;
-        let coordinator = match authority.admit(&welcome.coordinator, Role::Coordinator, now) {
+        let shown = &welcome.coordinator;
+        let admitted = authority.admit_again(shown, Role::Coordinator, now, &mut self.bank.seen);
+        let coordinator = match admitted {
             Ok(coordinator) => coordinator,
             Err(error) => {
                 let misbehaviour = Misbehaviour::Credential(error.to_string());
@@ -333,7 +335,7 @@ impl Client {
             // Repeated, or its predecessor is on the way or lost: the heartbeat asks for it.
             return;
         }
-        if let Err(misbehaviour) = transcript::check(&result, &self.bank) {
+        if let Err(misbehaviour) = transcript::check(&result, &mut self.bank) {
             return blame(misbehaviour, &mut self.outbox);
         }
         if is_fork {

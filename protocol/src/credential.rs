@@ -5,7 +5,7 @@ use crypto::{BadSignature, Canonical, Digest, SigningKey, ToCanonical, VerifyKey
 use serde::{Deserialize, Serialize};
 
 use crate::id::ClientId;
-use crate::signed::{Signable, Signed, Verified};
+use crate::signed::{Seen, Signable, Signed, Verified};
 use crate::time::Time;
 
 /// What a credential lets its holder do.
@@ -82,21 +82,39 @@ impl Authority {
         role: Role,
         now: Time,
     ) -> Result<Verified<Credential>, CredentialError> {
-        let verified = credential.clone().verify(&self.0)?;
-        if verified.role != role {
-            return Err(CredentialError::Role {
-                found: verified.role,
-                expected: role,
-            });
-        }
-        if verified.expires < now {
-            return Err(CredentialError::Expired {
-                expired: verified.expires,
-                now,
-            });
-        }
-        Ok(verified)
+        serves(credential.clone().verify(&self.0)?, role, now)
     }
+
+    /// [`Self::admit`], with the same answer, for a party that is shown the same one often.
+    pub(crate) fn admit_again(
+        &self,
+        credential: &Signed<Credential>,
+        role: Role,
+        now: Time,
+        seen: &mut Seen,
+    ) -> Result<Verified<Credential>, CredentialError> {
+        serves(seen.verify(credential.clone(), &self.0)?, role, now)
+    }
+}
+
+fn serves(
+    credential: Verified<Credential>,
+    role: Role,
+    now: Time,
+) -> Result<Verified<Credential>, CredentialError> {
+    if credential.role != role {
+        return Err(CredentialError::Role {
+            found: credential.role,
+            expected: role,
+        });
+    }
+    if credential.expires < now {
+        return Err(CredentialError::Expired {
+            expired: credential.expires,
+            now,
+        });
+    }
+    Ok(credential)
 }
 
 /// What a party needs to be somebody: its credential, the key behind it, and the consortium it is

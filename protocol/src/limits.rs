@@ -90,6 +90,10 @@ pub const DECLINED_MS: u64 = 3_600_000;
 /// A client that still lacks a result after five heartbeats is sent it again.
 pub const RESEND_MS: u64 = 5 * HEARTBEAT_MS;
 
+/// Signatures a party need not check again: a roster's credentials, and a round's acknowledgements
+/// of as many, with room for what is said meanwhile.
+pub const SIGNATURES_SEEN_MAX: usize = 4 * MEMBERS_MAX;
+
 /// Ended attempts whose late messages the coordinator tells from foreign ones.
 pub const ENDED_ATTEMPTS_MAX: usize = 16;
 

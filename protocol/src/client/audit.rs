@@ -74,7 +74,7 @@ impl Client {
             return;
         }
         let manifest = result.manifest.unverified();
-        let Some(seating) = self.bank.seating(&manifest.roster).map(Arc::clone) else {
+        let Some(seating) = self.bank.seating(&manifest.roster) else {
             return self.give_up(manifest.round, "its roster is not known here");
         };
         let chunks = draw(&mut self.bank, vector::chunks(manifest.words));

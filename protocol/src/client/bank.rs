@@ -18,6 +18,7 @@ use crate::ledger::Ledger;
 use crate::message::{Ack, CheckIn, Declined, RoundOutcome, ToCoordinator};
 use crate::party::Outbox;
 use crate::record::ClientRecord;
+use crate::signed::Seen;
 use crate::time::Time;
 
 /// Rosters kept for checking results: the running epoch's, and the one before it, whose last
@@ -43,6 +44,7 @@ pub(crate) struct Bank {
     pub(crate) audited: Option<Context>,
     /// The round whose sum was found false: no other is joined.
     pub(crate) false_sum: Option<RoundId>,
+    pub(crate) seen: Seen,
     seed: Seed,
     seatings: VecDeque<Arc<Seating>>,
     contexts: VecDeque<Context>,
@@ -69,6 +71,7 @@ impl Bank {
             applied: None,
             audited: None,
             false_sum: None,
+            seen: Seen::default(),
             seed,
             seatings: VecDeque::new(),
             contexts: VecDeque::new(),
@@ -173,8 +176,9 @@ impl Bank {
     }
 
     /// The roster of this root, if this client sat in it since its start.
-    pub(crate) fn seating(&self, root: &Digest) -> Option<&Arc<Seating>> {
-        self.seatings.iter().find(|seating| seating.root == *root)
+    pub(crate) fn seating(&self, root: &Digest) -> Option<Arc<Seating>> {
+        let found = self.seatings.iter().find(|seating| seating.root == *root);
+        found.cloned()
     }
 
     /// Knows the context of an attempt this client sits in.

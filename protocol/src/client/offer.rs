@@ -100,7 +100,7 @@ pub(crate) fn consider(
     now: Time,
     offer: &RoundOffer,
     keyring: Option<&Keyring>,
-    bank: &Bank,
+    bank: &mut Bank,
 ) -> Result<Answer, Objection> {
     let manifest = offer.manifest.unverified();
     if manifest.version != PROTOCOL_VERSION || manifest.session != bank.identity.authority.session()
@@ -135,16 +135,18 @@ pub(crate) fn consider(
 }
 
 /// The plan must be an operator's of this consortium, in force, sound, and the manifest's.
-fn check_plan<'a>(now: Time, offer: &'a RoundOffer, bank: &Bank) -> Result<&'a Plan, Objection> {
+fn check_plan<'a>(
+    now: Time,
+    offer: &'a RoundOffer,
+    bank: &mut Bank,
+) -> Result<&'a Plan, Objection> {
     let refused = |why: String| Objection::Ours(Refusal::Plan(why));
     let signed = &offer.plan;
-    let operator = bank
-        .identity
-        .authority
-        .admit(&signed.operator, Role::Operator, now);
+    let (authority, seen) = (bank.identity.authority, &mut bank.seen);
+    let operator = authority.admit_again(&signed.operator, Role::Operator, now, seen);
     let operator = operator.map_err(|error| refused(error.to_string()))?;
-    let verified = signed.plan.clone().verify(&operator.key);
-    verified.map_err(|_| refused("its signature is not the operator's".to_owned()))?;
+    let checked = seen.check(&signed.plan, &operator.key);
+    checked.map_err(|_| refused("its signature is not the operator's".to_owned()))?;
     let plan = signed.plan.unverified();
     terms::validate(plan).map_err(refused)?;
     if plan.expires < now {

@@ -188,7 +188,7 @@ impl Phase {
         let key = bank
             .coordinator
             .expect("nothing is heard before the coordinator is known");
-        if offer.manifest.clone().verify(&key).is_err() {
+        if bank.seen.check(&offer.manifest, &key).is_err() {
             blame(Misbehaviour::Signature("manifest"), out);
             return self;
         }

@@ -11,17 +11,18 @@ use crate::client::phase::acknowledgement::check_acks;
 use crate::credential::Role;
 use crate::ledger::LedgerError;
 use crate::message::{Ack, RoundResult};
+use crate::signed::Signed;
 use crate::terms;
 use crate::time::Time;
 
 /// Checks all of a result that the ledger does not.
-pub(crate) fn check(result: &RoundResult, bank: &Bank) -> Result<(), Misbehaviour> {
+pub(crate) fn check(result: &RoundResult, bank: &mut Bank) -> Result<(), Misbehaviour> {
     let coordinator = bank
         .coordinator
         .expect("nothing is heard before the coordinator is known");
     let outcome = result.outcome.clone().verify(&coordinator);
     let outcome = outcome.map_err(|_| Misbehaviour::Signature("result"))?;
-    let manifest = result.manifest.clone().verify(&coordinator);
+    let manifest = bank.seen.verify(result.manifest.clone(), &coordinator);
     let manifest = manifest.map_err(|_| Misbehaviour::Signature("result's manifest"))?;
     check_plan(result, bank)?;
 
@@ -42,9 +43,12 @@ pub(crate) fn check(result: &RoundResult, bank: &Bank) -> Result<(), Misbehaviou
         masked: outcome.masked,
     };
     let seating = bank.seating(&manifest.roster);
-    let key = |seat| seating.and_then(|seating| seating.key(seat));
     let threshold = usize::from(manifest.threshold);
-    check_acks(&result.acks, &expected, &result.survivors, threshold, key)
+    let holds = |ack: &Signed<Ack>| {
+        let key = seating.as_ref()?.key(ack.unverified().seat)?;
+        Some(bank.seen.check(ack, key).is_ok())
+    };
+    check_acks(&result.acks, &expected, &result.survivors, threshold, holds)
         .map_err(Misbehaviour::Acks)?;
     if let Some(ours) = &bank.acked
         && ours.context == outcome.context
@@ -63,14 +67,12 @@ pub(crate) fn check(result: &RoundResult, bank: &Bank) -> Result<(), Misbehaviou
 
 /// The plan must be an operator's of this consortium. A credential that has expired since does not
 /// undo what was done under it, so its end is not looked at here.
-fn check_plan(result: &RoundResult, bank: &Bank) -> Result<(), Misbehaviour> {
+fn check_plan(result: &RoundResult, bank: &mut Bank) -> Result<(), Misbehaviour> {
     let signed = &result.plan;
-    let operator = bank
-        .identity
-        .authority
-        .admit(&signed.operator, Role::Operator, Time(0));
+    let (authority, seen) = (bank.identity.authority, &mut bank.seen);
+    let operator = authority.admit_again(&signed.operator, Role::Operator, Time(0), seen);
     let operator = operator.map_err(|error| Misbehaviour::Credential(error.to_string()))?;
-    let plan = signed.plan.clone().verify(&operator.key);
+    let plan = seen.verify(signed.plan.clone(), &operator.key);
     let plan = plan.map_err(|_| Misbehaviour::Signature("result's plan"))?;
     terms::validate(&plan).map_err(|_| Misbehaviour::Result("its plan is out of range"))
 }

@@ -21,6 +21,7 @@ use crate::limits::{ATTEMPTS_MAX, BURNT_ROUNDS_MAX, ENDED_ATTEMPTS_MAX};
 use crate::message::{Abandoned, Cause, CheckIn, RoundResult, ToClient, Welcome};
 use crate::party::Outbox;
 use crate::plan::SignedPlan;
+use crate::signed::Seen;
 use crate::time::{Duration, Time};
 
 /// What is kept whatever the phase.
@@ -45,6 +46,7 @@ pub(crate) struct Desk {
     /// Round numbers burnt in this epoch since the operator last started something.
     pub(crate) burnt: u32,
     pub(crate) out: Outbox<Coordinator>,
+    pub(crate) seen: Seen,
     ended: VecDeque<Context>,
 }
 
@@ -63,6 +65,7 @@ impl Desk {
             next: (RoundId(1), Attempt(0)),
             burnt: 0,
             out: Outbox::default(),
+            seen: Seen::default(),
             ended: VecDeque::new(),
             identity,
             settings,
@@ -74,10 +77,8 @@ impl Desk {
     /// # Errors
     /// What to tell the client. What it did wrong, if anything, is reported here.
     pub(crate) fn admit(&mut self, from: ClientId, said: &CheckIn) -> Result<(), Refusal> {
-        let admitted = self
-            .identity
-            .authority
-            .admit(&said.credential, Role::Bank, self.now);
+        let (authority, now) = (self.identity.authority, self.now);
+        let admitted = authority.admit_again(&said.credential, Role::Bank, now, &mut self.seen);
         let credential = match admitted {
             Ok(credential) if credential.id == from => credential,
             Ok(_) => {

@@ -10,7 +10,7 @@ use crate::client::offer::Sitting;
 use crate::client::phase::Phase;
 use crate::client::phase::reveal::Reveal;
 use crate::event::ClientEvent;
-use crate::id::{Seat, Seats};
+use crate::id::Seats;
 use crate::masking;
 use crate::message::{Ack, AckBundle, Survivors, ToCoordinator};
 use crate::party::Outbox;
@@ -79,7 +79,10 @@ impl Acknowledgement {
         out: &mut Outbox<Client>,
     ) -> Phase {
         let threshold = usize::from(self.sitting.manifest.threshold);
-        let key = |seat: Seat| Some(self.sitting.key(seat));
+        let holds = |ack: &Signed<Ack>| {
+            let key = self.sitting.key(ack.unverified().seat);
+            Some(bank.seen.check(ack, key).is_ok())
+        };
         let checked = if acks.acks.len() > self.survivors.len() {
             let (found, allowed) = (acks.acks.len() as u64, self.survivors.len() as u64);
             Err(Misbehaviour::Oversized("acknowledgements", found, allowed))
@@ -89,7 +92,7 @@ impl Acknowledgement {
                 self.uplink.unverified(),
                 &self.survivors,
                 threshold,
-                key,
+                holds,
             )
             .map_err(Misbehaviour::Acks)
         };
@@ -120,14 +123,14 @@ pub(crate) fn is_same_set(ack: &Ack, survivors: &Survivors) -> bool {
 }
 
 /// Whether these are acknowledgements of exactly `expected`'s sets, by at least `threshold`
-/// distinct survivors (A4, A23, A24, A25). `key` is none where the roster is not known; then the
-/// signatures are not looked at.
-pub(crate) fn check_acks<'a>(
+/// distinct survivors (A4, A23, A24, A25). `holds` looks at a survivor's signature; it is none where
+/// the roster is not known, and then they are not looked at.
+pub(crate) fn check_acks(
     acks: &[Signed<Ack>],
     expected: &Ack,
     survivors: &Seats,
     threshold: usize,
-    key: impl Fn(Seat) -> Option<&'a crypto::VerifyKey>,
+    mut holds: impl FnMut(&Signed<Ack>) -> Option<bool>,
 ) -> Result<(), &'static str> {
     if !acks.is_sorted_by(|a, b| a.unverified().seat < b.unverified().seat) {
         return Err("signers are not ascending, or repeat");
@@ -145,9 +148,7 @@ pub(crate) fn check_acks<'a>(
         {
             return Err("they are of another attempt or other sets");
         }
-        if let Some(key) = key(body.seat)
-            && ack.clone().verify(key).is_err()
-        {
+        if holds(ack) == Some(false) {
             return Err("a signature does not verify");
         }
     }

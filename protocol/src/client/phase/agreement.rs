@@ -289,7 +289,7 @@ impl Agreement {
 fn check_roster(
     now: Time,
     roster: &Signed<Roster>,
-    bank: &Bank,
+    bank: &mut Bank,
 ) -> Result<(Vec<Member>, Seat), Objection> {
     let body = roster.unverified();
     let found = body.members.len();
@@ -326,13 +326,14 @@ fn check_roster(
 }
 
 /// The members whose credentials hold: banks of this consortium, one seat per entity and key.
-fn admit_members(now: Time, roster: &Roster, bank: &Bank) -> Result<Vec<Member>, Misbehaviour> {
+fn admit_members(now: Time, roster: &Roster, bank: &mut Bank) -> Result<Vec<Member>, Misbehaviour> {
+    let (authority, seen) = (bank.identity.authority, &mut bank.seen);
     let refused = |why| Misbehaviour::Roster(roster.epoch, why);
     let mut names = BTreeSet::new();
     let mut keys = BTreeSet::new();
     let mut members = Vec::with_capacity(roster.members.len());
     for credential in &roster.members {
-        let admitted = bank.identity.authority.admit(credential, Role::Bank, now);
+        let admitted = authority.admit_again(credential, Role::Bank, now, seen);
         let admitted = admitted.map_err(|error| Misbehaviour::Credential(error.to_string()))?;
         if !names.insert(admitted.name.clone()) {
             return Err(refused("seats one entity twice"));

@@ -47,7 +47,8 @@ impl Agreement {
         let body = roster.unverified();
         for credential in &body.members {
             // After a restart the roster is all that is known of its members.
-            let admitted = credential.clone().verify(&desk.identity.authority.0);
+            let authority = desk.identity.authority;
+            let admitted = desk.seen.verify(credential.clone(), &authority.0);
             let enrolled = admitted.map(|credential| desk.registry.enrol(desk.now, credential));
             debug_assert!(
                 matches!(enrolled, Ok(Ok(()))),
