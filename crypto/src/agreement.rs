@@ -140,8 +140,10 @@ impl AgreementKey {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicBundle {
     /// X25519 public key (RFC 7748).
+    #[serde(with = "crate::block::array")]
     pub x25519: [u8; 32],
     /// ML-KEM-768 encapsulation key, [`MLKEM_KEY_BYTES`] long.
+    #[serde(with = "crate::block::list")]
     pub mlkem: Vec<u8>,
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// A SHA-256 digest. Prints as its first eight hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Digest(pub [u8; 32]);
+pub struct Digest(#[serde(with = "crate::block::array")] pub [u8; 32]);
 
 impl Digest {
     /// All 64 lowercase hexadecimal digits.

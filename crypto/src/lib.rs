@@ -16,6 +16,7 @@
 //! schedules, and a moved value may leave a copy on the stack; neither can be mended from here.
 
 pub mod agreement;
+mod block;
 pub mod canonical;
 pub mod chain;
 pub mod digest;

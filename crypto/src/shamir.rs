@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::block::Half;
 use crate::seed::Seed;
 
 /// A secret, or a share of one. Wiped when dropped; travels as its 32 canonical bytes.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "[u8; 32]", into = "[u8; 32]")]
+#[serde(try_from = "Half", into = "Half")]
 pub struct Scalar(FieldElement);
 
 impl Scalar {
@@ -58,17 +59,17 @@ impl Drop for Scalar {
     }
 }
 
-impl TryFrom<[u8; 32]> for Scalar {
+impl TryFrom<Half> for Scalar {
     type Error = NotCanonical;
 
-    fn try_from(bytes: [u8; 32]) -> Result<Self, NotCanonical> {
-        Self::from_bytes(bytes).ok_or(NotCanonical)
+    fn try_from(bytes: Half) -> Result<Self, NotCanonical> {
+        Self::from_bytes(bytes.0).ok_or(NotCanonical)
     }
 }
 
-impl From<Scalar> for [u8; 32] {
+impl From<Scalar> for Half {
     fn from(scalar: Scalar) -> Self {
-        scalar.0.to_bytes()
+        Self(scalar.0.to_bytes())
     }
 }
 

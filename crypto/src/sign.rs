@@ -15,6 +15,7 @@ use ring::digest::{Context, SHA512};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
 
+use crate::block::Half;
 use crate::digest::{Digest, sha256};
 
 /// A signing key. Has no `Debug`; ring keeps the expanded key.
@@ -51,7 +52,7 @@ impl SigningKey {
 
 /// A public key: 32 bytes that may or may not be a point; every verification checks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct VerifyKey(pub [u8; 32]);
+pub struct VerifyKey(#[serde(with = "crate::block::array")] pub [u8; 32]);
 
 impl VerifyKey {
     /// Checks a signature made by [`SigningKey::sign`] with the same kind and body.
@@ -72,7 +73,7 @@ impl VerifyKey {
 
     /// Checks `R = S B - k A` with `k = SHA-512(R || A || message)`, as RFC 8032, section 5.1.7.
     fn verify_message(&self, message: &[u8], signature: &Signature) -> Result<(), BadSignature> {
-        let (commitment, response) = (*signature).into();
+        let (Half(commitment), Half(response)) = (*signature).into();
         let key = sound_point(&self.0).ok_or(BadSignature)?;
         let response = Scalar::from_canonical_bytes(response).into_option();
         let response = response.ok_or(BadSignature)?;
@@ -101,30 +102,28 @@ impl fmt::Debug for VerifyKey {
 
 /// A signature: R, then S. Travels as exactly 64 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "([u8; 32], [u8; 32])", into = "([u8; 32], [u8; 32])")]
+#[serde(from = "(Half, Half)", into = "(Half, Half)")]
 pub struct Signature(pub [u8; 64]);
 
-impl From<([u8; 32], [u8; 32])> for Signature {
-    fn from((commitment, response): ([u8; 32], [u8; 32])) -> Self {
+impl From<(Half, Half)> for Signature {
+    fn from((commitment, response): (Half, Half)) -> Self {
         let mut bytes = [0; 64];
-        bytes[..32].copy_from_slice(&commitment);
-        bytes[32..].copy_from_slice(&response);
+        bytes[..32].copy_from_slice(&commitment.0);
+        bytes[32..].copy_from_slice(&response.0);
         Self(bytes)
     }
 }
 
-impl From<Signature> for ([u8; 32], [u8; 32]) {
+impl From<Signature> for (Half, Half) {
     fn from(signature: Signature) -> Self {
-        let mut halves = ([0; 32], [0; 32]);
-        halves.0.copy_from_slice(&signature.0[..32]);
-        halves.1.copy_from_slice(&signature.0[32..]);
-        halves
+        let (halves, _) = signature.0.as_chunks();
+        (Half(halves[0]), Half(halves[1]))
     }
 }
 
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (commitment, _) = (*self).into();
+        let (Half(commitment), _) = (*self).into();
         write!(f, "Signature({})", Digest(commitment))
     }
 }
