@@ -78,8 +78,16 @@ pub fn verify(
 
 /// The root over `bytes` in chunks of [`CHUNK_BYTES`]: what a model's parameters are named by.
 pub fn chunk_root(bytes: &[u8]) -> Digest {
+    chunk_root_by(bytes, CHUNK_BYTES)
+}
+
+/// The same in chunks of another size.
+///
+/// # Panics
+/// If `chunk_bytes` is zero.
+pub fn chunk_root_by(bytes: &[u8], chunk_bytes: usize) -> Digest {
     let chunks = bytes
-        .chunks(CHUNK_BYTES)
+        .chunks(chunk_bytes)
         .map(|chunk| tagged("csa1/chunk", &[chunk]));
     root("csa1/chunk-root", &chunks.collect::<Vec<_>>())
 }

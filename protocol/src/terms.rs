@@ -6,10 +6,10 @@ use crate::graph;
 use crate::id::Seats;
 use crate::limits::{
     FULL_GRAPH_MEMBERS_MAX, GUARD_BITS, HEADER_WORDS, HONEST_MIN, MEMBERS_MAX, MEMBERS_MIN,
-    PROTOCOL_VERSION, SPARSE_HONEST_MAX, WORD_BITS, WORDS_MAX,
+    PROTOCOL_VERSION, SPARSE_HONEST_MAX, WORDS_MAX,
 };
 use crate::message::Manifest;
-use crate::plan::{CohortTerms, Layout, Part, Plan, Work};
+use crate::plan::{CohortTerms, Layout, Part, Plan, Width, Work};
 
 mod plan;
 #[cfg(test)]
@@ -185,8 +185,8 @@ pub fn check(manifest: &Manifest, plan: &Plan) -> Result<(), &'static str> {
     if manifest.degree != terms.degree {
         return Err("degree is not the mask graph's");
     }
-    if manifest.word_bits != WORD_BITS {
-        return Err("word_bits is not 32");
+    if manifest.word_bits != plan.width.bits() {
+        return Err("word_bits is not the plan's");
     }
     if manifest.value_bits != value_bits(plan, members) {
         return Err("value_bits is not what plan and cohort give");
@@ -241,14 +241,20 @@ fn elements(shape: &[u32]) -> Option<u64> {
 }
 
 /// Bits q of a value, sign included, with `q <= w - g - ceil(log2 n)`: `n` such values use at
-/// most a quarter of the ring. Training uses its plan's bits, counts all there are.
+/// most a quarter of the ring. Training uses its plan's bits, or fewer where the cohort leaves no
+/// more; counts use all there are.
 #[must_use]
 pub fn value_bits(plan: &Plan, members: u16) -> u8 {
-    let sum_bits = 16 - members.saturating_sub(1).leading_zeros();
-    let sum_bits = u8::try_from(sum_bits).expect("a u16 has 16 bits");
-    let room = WORD_BITS - GUARD_BITS - sum_bits;
+    let room = room(plan.width, members);
     match &plan.work {
         Work::Pretrain(training) | Work::Finetune(training) => training.value_bits.min(room),
         Work::Risk(_) | Work::Evaluate(_) => room,
     }
+}
+
+/// The bits that a cohort leaves to each value: at least 12, up to [`MEMBERS_MAX`].
+fn room(width: Width, members: u16) -> u8 {
+    let sum_bits = 16 - members.saturating_sub(1).leading_zeros();
+    let sum_bits = u8::try_from(sum_bits).expect("a u16 has 16 bits");
+    width.bits() - GUARD_BITS - sum_bits
 }

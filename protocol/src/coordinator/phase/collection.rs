@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crypto::{Digest, merkle};
+use crypto::Digest;
 
 use crate::blame::Misbehaviour;
 use crate::coordinator::desk::Desk;
@@ -15,7 +15,6 @@ use crate::coordinator::round::{Answers, Round, Verdict};
 use crate::coordinator::survived::Survived;
 use crate::event::CoordinatorEvent;
 use crate::id::{Seat, Seats};
-use crate::limits::WORD_BITS;
 use crate::message::{
     Cause, Complaint, Declined, Escrow, EscrowBundle, Fault, IncomingShare, Masked, ToClient,
 };
@@ -59,7 +58,8 @@ impl Collection {
     pub(crate) fn with(mut self: Box<Self>, masked: Masked, desk: &mut Desk) -> Box<Self> {
         let trailer = masked.trailer.unverified();
         let bytes = masked.words.0.len();
-        vector::add(&mut self.sum, &masked.words).expect("its size was checked when it came");
+        vector::add(&mut self.sum, &masked.words, self.round.width())
+            .expect("its size was checked when it came");
         self.roots.insert(trailer.seat, trailer.root);
         desk.history.note_bytes(bytes);
         let round = self.round.manifest().round;
@@ -112,14 +112,15 @@ impl Collection {
             return answer.map_err(|()| Misbehaviour::Equivocation("masked update"));
         }
         let found = masked.words.0.len() as u64;
-        let expected = self.round.manifest().words * u64::from(WORD_BITS / 8);
+        let width = self.round.width();
+        let expected = self.round.manifest().words * width.bytes() as u64;
         if found > expected {
             return Err(Misbehaviour::Oversized("masked update", found, expected));
         }
         if found < expected {
             return Err(Misbehaviour::Malformed("masked update", "too few bytes"));
         }
-        if merkle::chunk_root(&masked.words.0) != trailer.root {
+        if vector::masked_root(&masked.words, width) != trailer.root {
             return Err(Misbehaviour::Malformed(
                 "masked update",
                 "root of its bytes",

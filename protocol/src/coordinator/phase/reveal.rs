@@ -154,7 +154,8 @@ impl Reveal {
         let manifest = round.manifest();
         let mut words = sum.clone();
         opened.unmask(&self.survived, &mut words);
-        let sum = vector::decode_sum(&words, survivors.len(), manifest.value_bits, round.kind());
+        let (count, bits) = (survivors.len(), manifest.value_bits);
+        let sum = vector::decode_sum(&words, count, bits, round.kind(), round.width());
         let Ok(sum) = sum else {
             return round.abandoned(desk.now, Cause::Sum);
         };
