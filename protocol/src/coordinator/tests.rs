@@ -12,3 +12,4 @@ mod failures;
 mod flips;
 mod rig;
 mod rounds;
+mod waiting;

@@ -43,7 +43,7 @@ fn cohort(terms: &CohortTerms) -> Result<(), String> {
     )?;
     for_cohort(terms, terms.members_min)
         .map(|_| ())
-        .map_err(|rule| format!("cohort: {rule}, found {terms:?}"))
+        .map_err(|unfit| format!("cohort: {}, found {terms:?}", unfit.rule()))
 }
 
 fn deadlines(deadlines: &Deadlines) -> Result<(), String> {

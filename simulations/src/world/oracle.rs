@@ -368,7 +368,8 @@ impl Oracle {
             | CoordinatorEvent::RoundAbandoned(..)
             | CoordinatorEvent::Halted(_)
             | CoordinatorEvent::Declined(..)
-            | CoordinatorEvent::UpdateReceived(..) => Ok(()),
+            | CoordinatorEvent::UpdateReceived(..)
+            | CoordinatorEvent::Waiting(_) => Ok(()),
         }
     }
 
