@@ -10,6 +10,7 @@ use host::telemetry::prometheus_client::metrics::gauge::Gauge;
 use host::telemetry::prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use host::telemetry::prometheus_client::registry::Registry;
 use protocol::event::CoordinatorEvent as Event;
+use protocol::operator::Reason;
 
 /// What the coordinator counts; clones share the counters.
 #[derive(Clone)]
@@ -30,6 +31,7 @@ struct Inner {
     seconds: Histogram,
     ledger: Gauge,
     halted: Gauge,
+    waiting: Family<Label, Gauge>,
 }
 
 /// One label and its value.
@@ -93,6 +95,11 @@ impl Inner {
             "1 after too many burnt rounds",
             self.halted.clone(),
         );
+        r.register(
+            "waiting",
+            "1 for the reason why a plan waits and no round opens",
+            self.waiting.clone(),
+        );
     }
 }
 
@@ -115,6 +122,7 @@ impl Meters {
             seconds: Histogram::new(exponential_buckets(0.05, 2.0, 16)),
             ledger: Gauge::default(),
             halted: Gauge::default(),
+            waiting: Family::default(),
         };
         telemetry.register(|registry| inner.register(registry));
         Self(Arc::new(inner))
@@ -181,6 +189,13 @@ impl Meters {
             Event::UpdateReceived(_, _, bytes) => {
                 m.update_bytes.inc_by(*bytes);
             }
+            Event::Waiting(waiting) => {
+                m.waiting.clear();
+                if let Some(waiting) = waiting {
+                    let reason = waiting.reason.name().to_owned();
+                    m.waiting.get_or_create(&[("reason", reason)]).set(1);
+                }
+            }
             Event::PhaseEntered(_)
             | Event::PlanAdopted(..)
             | Event::PlanEnded(..)
@@ -231,5 +246,20 @@ fn line(event: &Event) {
         Event::UpdateReceived(round, seat, bytes) => {
             tracing::debug!(round = round.0, seat = seat.0, bytes, "update received");
         }
+        Event::Waiting(None) => tracing::info!("nothing keeps the next round from opening"),
+        Event::Waiting(Some(waiting)) => match waiting.reason {
+            // Banks come and go, and catch up.
+            Reason::Absent | Reason::Aside | Reason::Behind => {
+                tracing::info!(why = %waiting, "a plan waits");
+            }
+            Reason::Expired
+            | Reason::Declined
+            | Reason::Complaints
+            | Reason::Honest
+            | Reason::Sparse
+            | Reason::SparseHonest
+            | Reason::Halted
+            | Reason::Credential => tracing::warn!(why = %waiting, "a plan waits"),
+        },
     }
 }

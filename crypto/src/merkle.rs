@@ -78,12 +78,23 @@ pub fn verify(
 
 /// The root over `bytes` in chunks of [`CHUNK_BYTES`]: what a model's parameters are named by.
 pub fn chunk_root(bytes: &[u8]) -> Digest {
-    chunks_root(&chunk_leaves(bytes))
+    chunk_root_by(bytes, CHUNK_BYTES)
 }
 
-/// The leaves under [`chunk_root`]: one digest a chunk.
-pub fn chunk_leaves(bytes: &[u8]) -> Vec<Digest> {
-    bytes.chunks(CHUNK_BYTES).map(chunk_leaf).collect()
+/// The same in chunks of another size.
+///
+/// # Panics
+/// If `chunk_bytes` is zero.
+pub fn chunk_root_by(bytes: &[u8], chunk_bytes: usize) -> Digest {
+    chunks_root(&chunk_leaves(bytes, chunk_bytes))
+}
+
+/// The leaves under [`chunk_root_by`]: one digest a chunk.
+///
+/// # Panics
+/// If `chunk_bytes` is zero.
+pub fn chunk_leaves(bytes: &[u8], chunk_bytes: usize) -> Vec<Digest> {
+    bytes.chunks(chunk_bytes).map(chunk_leaf).collect()
 }
 
 /// The root over leaves that [`chunk_leaves`] made.
@@ -91,7 +102,7 @@ pub fn chunks_root(leaves: &[Digest]) -> Digest {
     root(CHUNK_ROOT, leaves)
 }
 
-/// Whether `chunk` is at `place` under a [`chunk_root`]; `siblings` are [`path`]'s.
+/// Whether `chunk` is at `place` under a [`chunk_root_by`]; `siblings` are [`path`]'s.
 pub fn verify_chunk(root: &Digest, chunk: &[u8], place: Place, siblings: &[Digest]) -> bool {
     verify(CHUNK_ROOT, root, &chunk_leaf(chunk), place, siblings)
 }
@@ -146,7 +157,7 @@ mod tests {
         for case in vectors::list(&file["chunk_roots"]) {
             let bytes = vectors::pattern(vectors::number(&case["length"]));
             assert_eq!(chunk_root(&bytes).0, vectors::array(&case["out"]));
-            let leaves = chunk_leaves(&bytes);
+            let leaves = chunk_leaves(&bytes, CHUNK_BYTES);
             for (index, chunk) in bytes.chunks(CHUNK_BYTES).enumerate() {
                 let count = leaves.len();
                 let place = Place { index, count };

@@ -8,7 +8,7 @@ use crypto::Digest;
 use host::config::{ConfigError, Span, load};
 use protocol::plan::{
     CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, ServerRule, TensorSpec, Training, Work,
+    RiskTerms, ServerRule, TensorSpec, Training, Width, Work,
 };
 use protocol::time::{Duration, Time};
 use serde::Deserialize;
@@ -34,6 +34,9 @@ pub(crate) struct RawPlan {
     pub(crate) privacy: RawPrivacy,
     #[serde(default)]
     pub(crate) nonce: u64,
+    /// Bits of a word of the vector: 32, or 24 to send a quarter less.
+    #[serde(default = "full")]
+    pub(crate) word_bits: u8,
     pub(crate) cohort: RawCohort,
     #[serde(default)]
     pub(crate) deadlines: RawDeadlines,
@@ -41,6 +44,10 @@ pub(crate) struct RawPlan {
     pub(crate) finetune: Option<RawTraining>,
     pub(crate) risk: Option<RawRisk>,
     pub(crate) evaluate: Option<RawEvaluate>,
+}
+
+fn full() -> u8 {
+    Width::Full.bits()
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -144,6 +151,7 @@ impl RawPlan {
     pub(crate) fn resolve(self, model: Option<&ModelFile>, now: Time) -> Result<Plan, PlanError> {
         let work = self.work(model)?;
         let RawPrivacy::None = self.privacy;
+        let width = self.width()?;
         let plan = Plan {
             name: self.name,
             work,
@@ -157,9 +165,19 @@ impl RawPlan {
             privacy: Privacy::None,
             nonce: self.nonce,
             expires: now.after(Duration(self.expires.protocol().0)),
+            width,
         };
         protocol::terms::validate(&plan).map_err(PlanError::Invalid)?;
         Ok(plan)
+    }
+
+    fn width(&self) -> Result<Width, PlanError> {
+        let said = |width: &Width| width.bits() == self.word_bits;
+        let found = [Width::Full, Width::Packed].into_iter().find(said);
+        found.ok_or_else(|| {
+            let found = self.word_bits;
+            PlanError::Invalid(format!("word_bits is {found}, expected 24 or 32"))
+        })
     }
 
     fn work(&self, model: Option<&ModelFile>) -> Result<Work, PlanError> {
@@ -408,6 +426,30 @@ mod tests {
             let plan = raw.resolve(Some(&layout()), Time(1)).unwrap();
             assert_eq!(format!("{:?}", plan.work.kind()).to_lowercase(), kind);
         }
+    }
+
+    #[test]
+    fn words_are_32_bits_unless_the_plan_says_24() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/plans");
+        let text = std::fs::read_to_string(folder.join("finetune.toml")).unwrap();
+        let plan = |line: &str| {
+            let raw: RawPlan = toml::from_str(&format!("{line}\n{text}")).unwrap();
+            raw.resolve(Some(&layout()), Time(1))
+        };
+        assert_eq!(plan("").unwrap().width, Width::Full);
+        let refused = |line| plan(line).unwrap_err().to_string();
+        let found = refused("word_bits = 16");
+        assert_eq!(found, "plan refused: word_bits is 16, expected 24 or 32");
+        // Twenty bits of five banks need 25.
+        let found = refused("word_bits = 24");
+        assert!(
+            found.contains("training.value_bits is 20, expected 8 to 19"),
+            "{found}"
+        );
+        let text = text.replace("value_bits = 20", "value_bits = 16");
+        let raw: RawPlan = toml::from_str(&format!("word_bits = 24\n{text}")).unwrap();
+        let packed = raw.resolve(Some(&layout()), Time(1)).unwrap();
+        assert_eq!(packed.width, Width::Packed);
     }
 
     #[test]

@@ -111,12 +111,14 @@ pub(crate) fn round(command: &Round) -> Done {
             }
         }
         Round::List { door, last, json } => {
-            if let Reply::Rounds(rounds) = open(door)?.ask(Command::Rounds(*last))? {
-                print(&if *json {
-                    Value::Array(rounds.iter().map(summary_json).collect()).to_string()
-                } else {
-                    rounds_text(&rounds)
-                });
+            let operator = open(door)?;
+            if let Reply::Rounds(rounds) = operator.ask(Command::Rounds(*last))? {
+                if *json {
+                    let rounds = rounds.iter().map(summary_json).collect();
+                    print(&Value::Array(rounds).to_string());
+                } else if let Reply::Status(status) = operator.ask(Command::Status)? {
+                    print(&(waiting_text(&status) + &rounds_text(&rounds)));
+                }
             }
         }
         Round::Show { door, round, json } => {
@@ -142,9 +144,11 @@ fn status_text(status: &Status) -> String {
         |(round, attempt)| format!("round {} attempt {}", round.0, attempt.0),
     );
     let mut text = format!(
-        "phase {} · {round} · ledger {} · head {} · burnt {}\n\n",
+        "phase {} · {round} · ledger {} · head {} · burnt {}\n",
         status.phase, status.ledger, status.head, status.burnt
     );
+    text += &waiting_text(status);
+    text += "\n";
     text += &format!(
         "{:<24} {:>9} {:>6} {:>7}  {}\n",
         "bank", "connected", "seated", "ledger", "last refusal"
@@ -173,6 +177,12 @@ fn status_text(status: &Status) -> String {
     text
 }
 
+/// Why nothing opens, in a line of its own; nothing where nothing waits.
+fn waiting_text(status: &Status) -> String {
+    let line = |waiting| format!("no round opens: {waiting}\n");
+    status.waiting.map_or_else(String::new, line)
+}
+
 fn status_json(status: &Status) -> Value {
     json!({
         "phase": status.phase,
@@ -183,6 +193,12 @@ fn status_json(status: &Status) -> Value {
         "ledger": status.ledger,
         "head": status.head.to_hex(),
         "burnt": status.burnt,
+        "waiting": status.waiting.map(|waiting| json!({
+            "reason": waiting.reason.name(),
+            "found": waiting.found,
+            "expected": waiting.expected,
+            "text": waiting.to_string(),
+        })),
         "banks": status.clients.iter().map(|client| json!({
             "name": client.name,
             "connected": client.connected,
@@ -299,4 +315,47 @@ fn yes(claim: bool) -> &'static str {
 )]
 fn print(text: &str) {
     println!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::Digest;
+    use protocol::operator::{Reason, Waiting};
+
+    use super::*;
+
+    fn status(waiting: Option<Waiting>) -> Status {
+        Status {
+            phase: "selection".to_owned(),
+            round: None,
+            epoch: None,
+            deadline: None,
+            clients: Vec::new(),
+            plans: Vec::new(),
+            ledger: 7,
+            head: Digest([1; 32]),
+            burnt: 0,
+            waiting,
+        }
+    }
+
+    #[test]
+    fn why_nothing_opens_is_a_line_and_an_object() {
+        let honest = status(Some(Waiting {
+            reason: Reason::Honest,
+            found: 5,
+            expected: 6,
+        }));
+        let line = "\nno round opens: 5 banks are ready for the colluders assumed and honest_min, \
+                    expected 6\n";
+        let text = status_text(&honest);
+        assert!(text.contains(line), "{text}");
+        let said = &status_json(&honest)["waiting"];
+        assert_eq!(
+            (&said["reason"], &said["found"], &said["expected"]),
+            (&json!("honest"), &json!(5), &json!(6))
+        );
+        assert!(!status_text(&status(None)).contains("no round opens"));
+        assert_eq!(status_json(&status(None))["waiting"], Value::Null);
+    }
 }

@@ -7,6 +7,7 @@ use crate::event::CoordinatorEvent;
 use crate::id::ClientId;
 use crate::limits::HEARTBEAT_MS;
 use crate::message::{CheckIn, Declined, ToClient, ToCoordinator};
+use crate::operator::Waiting;
 use crate::party::{Output, Party};
 use crate::record::CoordinatorRecord;
 use crate::time::{Duration, Time};
@@ -91,10 +92,16 @@ impl Coordinator {
     }
 
     /// Lets the phases move on as far as they can. Ends, since a phase that just opened waits for
-    /// its members, and an attempt that just failed for the pause after it.
+    /// its members, and an attempt that just failed for the pause after it. What keeps a waiting
+    /// plan is told once, not with every bank that comes or goes.
     fn settle(&mut self) {
         while let Some(record) = self.phase.stage().conclude(&mut self.desk) {
             self.remember(record);
+        }
+        let waiting = self.phase.stage().waiting(&self.desk);
+        let told = std::mem::replace(&mut self.desk.waiting, waiting);
+        if waiting.map(Waiting::matter) != told.map(Waiting::matter) {
+            self.desk.out.report(CoordinatorEvent::Waiting(waiting));
         }
     }
 

@@ -6,6 +6,7 @@ use crypto::Digest;
 use crate::blame::{Misbehaviour, Refusal};
 use crate::id::{Attempt, ClientId, EpochId, RoundId, Seat};
 use crate::message::Cause;
+use crate::operator::Waiting;
 use crate::plan::Kind;
 use crate::time::Duration;
 
@@ -55,6 +56,9 @@ pub enum CoordinatorEvent {
     Misbehaved(ClientId, Misbehaviour),
     /// So many bytes of masked updates came in from one member.
     UpdateReceived(RoundId, Seat, u64),
+    /// What keeps a waiting plan from its next round is another matter than before; none: nothing
+    /// does.
+    Waiting(Option<Waiting>),
 }
 
 /// What a client reports.

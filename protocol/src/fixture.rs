@@ -6,12 +6,12 @@ use proptest::prelude::ProptestConfig;
 use crate::credential::{Credential, Role};
 use crate::id::{Attempt, ClientId, EpochId, RoundId, Seat, Seats};
 use crate::ledger::Ledger;
-use crate::limits::{PROTOCOL_VERSION, WORD_BITS};
+use crate::limits::PROTOCOL_VERSION;
 use crate::masking::seats_digest;
 use crate::message::{Due, Manifest, RoundOutcome, RoundResult};
 use crate::plan::{
     CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Work,
+    RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
 };
 use crate::signed::{Signable, Signed};
 use crate::terms;
@@ -28,6 +28,9 @@ pub(crate) fn cases(few: u32) -> ProptestConfig {
         asked
     }
 }
+
+/// Every width that a plan may ask for.
+pub(crate) const WIDTHS: [Width; 2] = [Width::Full, Width::Packed];
 
 pub(crate) fn key(number: u8) -> SigningKey {
     SigningKey::from_seed([number; 32])
@@ -134,6 +137,7 @@ pub(crate) fn plan(work: Work, rounds: u32) -> Plan {
         privacy: Privacy::None,
         nonce: 1,
         expires: Time(1_000_000),
+        width: Width::Full,
     }
 }
 
@@ -152,7 +156,7 @@ pub(crate) fn manifest(ledger: &Ledger, plan: &Plan, members: u16) -> Manifest {
         base: ledger.base(plan),
         head: ledger.head(),
         words: terms::words(plan).unwrap(),
-        word_bits: WORD_BITS,
+        word_bits: plan.width.bits(),
         value_bits: terms::value_bits(plan, members),
         cohort: seats(0..members),
         colluders: terms.colluders,
@@ -174,12 +178,10 @@ pub(crate) fn result(ledger: &Ledger, plan: &Plan, vectors: &[Vec<u32>]) -> Roun
     let manifest = manifest(ledger, plan, members);
     let mut words = vec![0_u32; usize::try_from(manifest.words).unwrap()];
     for vector in vectors {
-        vector::add(&mut words, &vector::to_bytes(vector)).unwrap();
+        let bytes = vector::to_bytes(vector, plan.width);
+        vector::add(&mut words, &bytes, plan.width).unwrap();
     }
-    let sum = words
-        .iter()
-        .map(|word| word.cast_signed())
-        .collect::<Vec<_>>();
+    let sum = vector::integers(&words, plan.width);
     let outcome = RoundOutcome {
         context: manifest.context(),
         round: manifest.round,

@@ -27,8 +27,17 @@ pub const CONTROL_BYTES_MAX: usize = 1 << 20;
 /// Header words before the payload: four canaries, a count and a weight.
 pub const HEADER_WORDS: usize = 6;
 
-/// Bits of a word on the ring.
+/// Bits of a word on the ring, where the plan asks for no fewer.
 pub const WORD_BITS: u8 = 32;
+
+/// Bits of a packed word: 12 for values of a thousand banks, three bytes on the way.
+pub const WORD_BITS_PACKED: u8 = 24;
+
+/// Bits of a trained value, sign included: fewer would be noise,
+pub const VALUE_BITS_MIN: u8 = 8;
+
+/// and with no more a thousand of them fit a word of 32 bits.
+pub const VALUE_BITS_MAX: u8 = 20;
 
 /// Guard bits of the ring: honest sums use at most a quarter of it, so garbage shows.
 pub const GUARD_BITS: u8 = 2;

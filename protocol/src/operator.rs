@@ -1,6 +1,8 @@
 //! The operator's door: what the operator may ask of the coordinator, and what it is told.
 //! Counts, names and digests only: nothing here could hold a bank's figure.
 
+use std::fmt;
+
 use crypto::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +66,112 @@ pub struct Status {
     pub head: Digest,
     /// Burnt round numbers since the epoch began.
     pub burnt: u32,
+    /// What keeps a plan that waits from its next round.
+    pub waiting: Option<Waiting>,
+}
+
+/// Why a plan waits and no round opens: what was found, and what was expected. Numbers alone: which
+/// bank it is about stays with the banks' own lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Why.
+    pub reason: Reason,
+    /// What was found: banks, where the reason names nothing else.
+    pub found: u32,
+    /// What the plan, or the rule, asks for.
+    pub expected: u32,
+}
+
+/// What keeps a plan's next round from opening. The banks of each are among those of the one
+/// before: connected, in force, not set aside, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// Too few banks are connected and not barred.
+    Absent,
+    /// Too few of them have credentials that have not ended.
+    Expired,
+    /// Too few of them are not set aside after an agreement or a round that they spoilt.
+    Aside,
+    /// Too few of them hold the whole ledger.
+    Behind,
+    /// Too few of them have not declined the plan within the hour.
+    Declined,
+    /// Too few of them are not left out after complaints.
+    Complaints,
+    /// Too few are ready for the colluders assumed and the plan's `honest_min` together.
+    Honest,
+    /// Too few are ready for a sparse mask graph: it needs three times the colluders.
+    Sparse,
+    /// The plan's `honest_min`, at most as many as a sparse mask graph stands.
+    SparseHonest,
+    /// Burnt round numbers, at most as many as there may be before the operator starts a plan.
+    Halted,
+    /// The coordinator's own credential has ended.
+    Credential,
+}
+
+impl Waiting {
+    /// The reason and what it asks for, whatever was found so far.
+    #[must_use]
+    pub fn matter(self) -> (Reason, u32) {
+        (self.reason, self.expected)
+    }
+}
+
+impl Reason {
+    /// A word for it, for metrics and machines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Expired => "expired",
+            Self::Aside => "aside",
+            Self::Behind => "behind",
+            Self::Declined => "declined",
+            Self::Complaints => "complaints",
+            Self::Honest => "honest",
+            Self::Sparse => "sparse",
+            Self::SparseHonest => "sparse_honest",
+            Self::Halted => "halted",
+            Self::Credential => "credential",
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            reason,
+            found,
+            expected,
+        } = self;
+        let banks = match reason {
+            Reason::Absent => "are connected",
+            Reason::Expired => "are connected with a credential in force",
+            Reason::Aside => "are not set aside after what they spoilt",
+            Reason::Behind => "hold the whole ledger",
+            Reason::Declined => "have not declined the plan",
+            Reason::Complaints => "are not left out after complaints",
+            Reason::Honest => "are ready for the colluders assumed and honest_min",
+            Reason::Sparse => "are ready for three times the colluders assumed",
+            Reason::SparseHonest => {
+                let graph = "a sparse mask graph";
+                return write!(
+                    f,
+                    "honest_min is {found}, {graph} stands at most {expected}"
+                );
+            }
+            Reason::Halted => {
+                let until = "nothing opens until a plan is started";
+                return write!(
+                    f,
+                    "{found} rounds were burnt, expected at most {expected}: {until}"
+                );
+            }
+            Reason::Credential => return f.write_str("the coordinator's credential has ended"),
+        };
+        write!(f, "{found} banks {banks}, expected {expected}")
+    }
 }
 
 /// How one client stands.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::credential::Credential;
 use crate::id::PlanId;
+use crate::limits::{WORD_BITS, WORD_BITS_PACKED};
 use crate::signed::Signed;
 use crate::time::{Duration, Time};
 
@@ -30,6 +31,8 @@ pub struct Plan {
     pub nonce: u64,
     /// No round opens after this moment.
     pub expires: Time,
+    /// How wide the vector's words are.
+    pub width: Width,
 }
 
 /// The four kinds of plan. All go through the one secure sum.
@@ -244,6 +247,15 @@ pub enum Privacy {
     None,
 }
 
+/// How wide the words of a plan's vector are: on the ring, and on the way (PROTOCOL.md §6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Width {
+    /// 32 bits.
+    Full,
+    /// 24 bits: a quarter less to send, and eight bits less for values.
+    Packed,
+}
+
 /// A plan as it travels: the operator's signature and the credential that makes it count.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SignedPlan {
@@ -258,6 +270,23 @@ impl Plan {
     #[must_use]
     pub fn id(&self) -> PlanId {
         PlanId(crypto::tagged("csa1/plan", &[&self.canonical()]))
+    }
+}
+
+impl Width {
+    /// Bits of a word.
+    #[must_use]
+    pub fn bits(self) -> u8 {
+        match self {
+            Self::Full => WORD_BITS,
+            Self::Packed => WORD_BITS_PACKED,
+        }
+    }
+
+    /// Bytes of a word on the way.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        usize::from(self.bits() / 8)
     }
 }
 

@@ -6,10 +6,10 @@ use crate::graph;
 use crate::id::Seats;
 use crate::limits::{
     FULL_GRAPH_MEMBERS_MAX, GUARD_BITS, HEADER_WORDS, HONEST_MIN, MEMBERS_MAX, MEMBERS_MIN,
-    PROTOCOL_VERSION, SPARSE_HONEST_MAX, WORD_BITS, WORDS_MAX,
+    PROTOCOL_VERSION, SPARSE_HONEST_MAX, WORDS_MAX,
 };
 use crate::message::Manifest;
-use crate::plan::{CohortTerms, Layout, Part, Plan, Work};
+use crate::plan::{CohortTerms, Layout, Part, Plan, Width, Work};
 
 mod plan;
 #[cfg(test)]
@@ -47,6 +47,47 @@ impl Terms {
     }
 }
 
+/// Which rule a cohort breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Fewer than [`MEMBERS_MIN`].
+    Few,
+    /// More than [`MEMBERS_MAX`].
+    Many,
+    /// Fewer than the plan's `members_min`.
+    BelowPlan,
+    /// The plan's `honest_min` is below [`HONEST_MIN`].
+    HonestMin,
+    /// More colluders than members.
+    Colluders,
+    /// Fewer honest members than the plan's `honest_min`.
+    Honest,
+    /// Nobody is left who is honest.
+    Threshold,
+    /// More colluders than a sparse mask graph stands.
+    SparseColluders,
+    /// A larger `honest_min` than a sparse mask graph stands.
+    SparseHonest,
+}
+
+impl Unfit {
+    /// The rule, in words.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Few => "cohort has fewer than 3 members",
+            Self::Many => "cohort has more than 1000 members",
+            Self::BelowPlan => "cohort is smaller than the plan's members_min",
+            Self::HonestMin => "honest_min is below 3",
+            Self::Colluders => "more colluders than members",
+            Self::Honest => "fewer honest members than honest_min",
+            Self::Threshold => "threshold exceeds the cohort: every member is assumed to collude",
+            Self::SparseColluders => "a sparse mask graph stands at most a third of colluders",
+            Self::SparseHonest => "a sparse mask graph stands an honest_min of at most 10",
+        }
+    }
+}
+
 /// The colluders assumed where the plan names none: `floor((n-1)/3)`.
 #[must_use]
 pub fn default_colluders(members: u16) -> u16 {
@@ -71,7 +112,7 @@ pub fn degree(members: u16) -> u16 {
 ///
 /// # Errors
 /// Which rule such a cohort breaks.
-pub fn for_cohort(cohort: &CohortTerms, members: u16) -> Result<Terms, &'static str> {
+pub fn for_cohort(cohort: &CohortTerms, members: u16) -> Result<Terms, Unfit> {
     for_roster(cohort, members, members)
 }
 
@@ -80,47 +121,48 @@ pub fn for_cohort(cohort: &CohortTerms, members: u16) -> Result<Terms, &'static 
 ///
 /// # Errors
 /// Which rule such a cohort breaks.
-pub fn for_roster(cohort: &CohortTerms, members: u16, seated: u16) -> Result<Terms, &'static str> {
-    let colluders = cohort
+pub fn for_roster(cohort: &CohortTerms, members: u16, seated: u16) -> Result<Terms, Unfit> {
+    with_colluders(cohort, members, colluders(cohort, members, seated))
+}
+
+/// The colluders that [`for_roster`] assumes.
+#[must_use]
+pub fn colluders(cohort: &CohortTerms, members: u16, seated: u16) -> u16 {
+    cohort
         .colluders
-        .unwrap_or_else(|| default_colluders(seated.max(members)));
-    with_colluders(cohort, members, colluders)
+        .unwrap_or_else(|| default_colluders(seated.max(members)))
 }
 
 /// The terms for `members` banks of which `colluders` are assumed to collude.
-fn with_colluders(
-    cohort: &CohortTerms,
-    members: u16,
-    colluders: u16,
-) -> Result<Terms, &'static str> {
+fn with_colluders(cohort: &CohortTerms, members: u16, colluders: u16) -> Result<Terms, Unfit> {
     if members < MEMBERS_MIN {
-        return Err("cohort has fewer than 3 members");
+        return Err(Unfit::Few);
     }
     if usize::from(members) > MEMBERS_MAX {
-        return Err("cohort has more than 1000 members");
+        return Err(Unfit::Many);
     }
     if members < cohort.members_min {
-        return Err("cohort is smaller than the plan's members_min");
+        return Err(Unfit::BelowPlan);
     }
     if cohort.honest_min < HONEST_MIN {
-        return Err("honest_min is below 3");
+        return Err(Unfit::HonestMin);
     }
     let Some(honest) = members.checked_sub(colluders) else {
-        return Err("more colluders than members");
+        return Err(Unfit::Colluders);
     };
     if honest < cohort.honest_min {
-        return Err("fewer honest members than honest_min");
+        return Err(Unfit::Honest);
     }
     let threshold = threshold(members, colluders);
     if threshold > members {
-        return Err("threshold exceeds the cohort: every member is assumed to collude");
+        return Err(Unfit::Threshold);
     }
     if members > FULL_GRAPH_MEMBERS_MAX {
         if u32::from(colluders) * 3 > u32::from(members) {
-            return Err("a sparse mask graph stands at most a third of colluders");
+            return Err(Unfit::SparseColluders);
         }
         if cohort.honest_min > SPARSE_HONEST_MAX {
-            return Err("a sparse mask graph stands an honest_min of at most 10");
+            return Err(Unfit::SparseHonest);
         }
     }
     let (honest_min, degree) = (cohort.honest_min, degree(members));
@@ -175,7 +217,7 @@ pub fn check(manifest: &Manifest, plan: &Plan) -> Result<(), &'static str> {
     if !is_allowed {
         return Err("colluders are not the plan's");
     }
-    let terms = with_colluders(&plan.cohort, members, colluders)?;
+    let terms = with_colluders(&plan.cohort, members, colluders).map_err(Unfit::rule)?;
     if manifest.threshold != terms.threshold {
         return Err("threshold is not floor((n+c)/2)+1");
     }
@@ -185,8 +227,8 @@ pub fn check(manifest: &Manifest, plan: &Plan) -> Result<(), &'static str> {
     if manifest.degree != terms.degree {
         return Err("degree is not the mask graph's");
     }
-    if manifest.word_bits != WORD_BITS {
-        return Err("word_bits is not 32");
+    if manifest.word_bits != plan.width.bits() {
+        return Err("word_bits is not the plan's");
     }
     if manifest.value_bits != value_bits(plan, members) {
         return Err("value_bits is not what plan and cohort give");
@@ -241,14 +283,20 @@ fn elements(shape: &[u32]) -> Option<u64> {
 }
 
 /// Bits q of a value, sign included, with `q <= w - g - ceil(log2 n)`: `n` such values use at
-/// most a quarter of the ring. Training uses its plan's bits, counts all there are.
+/// most a quarter of the ring. Training uses its plan's bits, or fewer where the cohort leaves no
+/// more; counts use all there are.
 #[must_use]
 pub fn value_bits(plan: &Plan, members: u16) -> u8 {
-    let sum_bits = 16 - members.saturating_sub(1).leading_zeros();
-    let sum_bits = u8::try_from(sum_bits).expect("a u16 has 16 bits");
-    let room = WORD_BITS - GUARD_BITS - sum_bits;
+    let room = room(plan.width, members);
     match &plan.work {
         Work::Pretrain(training) | Work::Finetune(training) => training.value_bits.min(room),
         Work::Risk(_) | Work::Evaluate(_) => room,
     }
+}
+
+/// The bits that a cohort leaves to each value: at least 12, up to [`MEMBERS_MAX`].
+fn room(width: Width, members: u16) -> u8 {
+    let sum_bits = 16 - members.saturating_sub(1).leading_zeros();
+    let sum_bits = u8::try_from(sum_bits).expect("a u16 has 16 bits");
+    width.bits() - GUARD_BITS - sum_bits
 }

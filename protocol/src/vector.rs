@@ -11,13 +11,15 @@ use crypto::Seed;
 
 use crate::genesis;
 use crate::limits::HEADER_WORDS;
-use crate::plan::{Kind, Training};
+use crate::plan::{Kind, Training, Width};
 
 mod bytes;
 #[cfg(test)]
 mod tests;
 
-pub use bytes::{CHUNK_WORDS, LengthError, add, chunk, chunks, sum_root, to_bytes};
+pub use bytes::{
+    CHUNK_WORDS, LengthError, add, chunk, chunks, masked_leaves, masked_root, sum_root, to_bytes,
+};
 
 /// Canary words: zero in every vector, hence in every honest sum.
 const CANARIES: usize = 4;
@@ -108,13 +110,20 @@ pub fn decode_sum(
     survivors: usize,
     bits: u8,
     kind: Kind,
+    width: Width,
 ) -> Result<Vec<i32>, SumError> {
-    let sum = words
-        .iter()
-        .map(|word| word.cast_signed())
-        .collect::<Vec<_>>();
+    let sum = integers(words, width);
     check_sum(&sum, survivors, bits, kind)?;
     Ok(sum)
+}
+
+/// What words on the ring say, in two's complement. What is above their width the masks left there:
+/// it is no part of them.
+#[must_use]
+pub fn integers(words: &[u32], width: Width) -> Vec<i32> {
+    let above = u32::BITS - u32::from(width.bits());
+    let integer = |word: &u32| (word << above).cast_signed() >> above;
+    words.iter().map(integer).collect()
 }
 
 /// Whether a sum can be that of `survivors` honest vectors: canaries, count, weight, range.

@@ -23,7 +23,7 @@ use protocol::message::{OperatorMessage, ToClient, ToCoordinator};
 use protocol::operator::{Command, Reply, RoundSummary, Status};
 use protocol::plan::{
     CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, SignedPlan, TensorSpec, Work,
+    RiskTerms, SignedPlan, TensorSpec, Width, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration as Span, Time};
@@ -221,5 +221,6 @@ fn plan(name: &str, work: Work, members_min: u16) -> Plan {
         privacy: Privacy::None,
         nonce: 0,
         expires: Time(u64::MAX),
+        width: Width::Full,
     }
 }

@@ -11,7 +11,7 @@ use protocol::id::{Attempt, ClientId, Context, EpochId, RoundId, Seats};
 use protocol::message::{Due, Manifest, RoundOutcome, RoundResult};
 use protocol::plan::{
     CohortTerms, Deadlines, EvaluateTerms, ModelTerms, Part, Plan, Privacy, RiskTerms, ServerRule,
-    SignedPlan, Training, Work,
+    SignedPlan, Training, Width, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration, Time};
@@ -92,6 +92,7 @@ fn plan(work: Work) -> Plan {
         privacy: Privacy::None,
         nonce: 0,
         expires: Time(u64::MAX),
+        width: Width::Full,
     }
 }
 

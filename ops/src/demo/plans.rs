@@ -137,6 +137,7 @@ impl Plans {
             expires: seconds(7_200),
             privacy: RawPrivacy::None,
             nonce: self.arguments.seed,
+            word_bits: 32,
             cohort: RawCohort {
                 members_min: u16::try_from(self.stage.banks.len()).unwrap_or(u16::MAX),
                 colluders: None,

@@ -11,7 +11,7 @@ use protocol::message::{OperatorMessage, ToCoordinator};
 use protocol::operator::Command;
 use protocol::plan::{
     CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Work,
+    RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
 };
 use protocol::signed::Signed;
 use protocol::terms;
@@ -147,6 +147,11 @@ pub(super) fn plan(number: u8) -> Plan {
         privacy: Privacy::None,
         nonce: u64::from(number),
         expires: Time(1 << 40),
+        width: if number.is_multiple_of(2) {
+            Width::Full
+        } else {
+            Width::Packed
+        },
     }
 }
 

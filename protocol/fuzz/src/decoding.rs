@@ -179,9 +179,10 @@ fn contribute(plan: &Plan, words: u64) {
         .expect("a finite update of the plan's length has an encoding");
     assert_eq!(vector.len() as u64, words);
     let mut sum = vec![0; vector.len()];
-    let added = vector::add(&mut sum, &vector::to_bytes(&vector));
+    let bytes = vector::to_bytes(&vector, plan.width);
+    let added = vector::add(&mut sum, &bytes, plan.width);
     assert!(added.is_ok() && sum == vector);
-    let sum = vector::decode_sum(&sum, 1, bits, plan.work.kind());
+    let sum = vector::decode_sum(&sum, 1, bits, plan.work.kind(), plan.width);
     let sum = sum.expect("one honest vector is a sum");
     assert_eq!(vector::mean_update(&sum, training).len(), length);
 }

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use crypto::{SigningKey, ToCanonical, merkle};
+use crypto::{SigningKey, ToCanonical};
 use protocol::masking;
 use protocol::message::{
     Audited, Escrow, EscrowHeader, Masked, MaskedTrailer, RoundOffer, RoundOutcome, RoundResult,
     ToClient, ToCoordinator,
 };
-use protocol::plan::{Plan, SignedPlan};
+use protocol::plan::{Plan, SignedPlan, Width};
 use protocol::signed::{Signable, Signed};
 use protocol::{terms, vector, wire};
 use serde::Serialize;
@@ -220,6 +220,7 @@ fn offer(said: &RoundOffer, key: &SigningKey, script: &mut Script<'_>) -> Option
         manifest.threshold = terms.threshold;
         manifest.honest_min = terms.honest_min;
     }
+    manifest.word_bits = body.width.bits();
     manifest.value_bits = terms::value_bits(body, manifest.cohort.len() as u16);
     Some(RoundOffer {
         manifest: Signed::sign(manifest, key),
@@ -242,10 +243,10 @@ fn escrow(said: Escrow, key: &SigningKey) -> Escrow {
     }
 }
 
-/// A masked vector whose trailer is made again.
+/// A masked vector whose trailer is made again: it is one chunk, whatever its width.
 fn masked(said: Masked, key: &SigningKey) -> Masked {
     let trailer = MaskedTrailer {
-        root: merkle::chunk_root(&said.words.0),
+        root: vector::masked_root(&said.words, Width::Full),
         ..said.trailer.unverified().clone()
     };
     Masked {

@@ -28,6 +28,7 @@ use crate::message::{
     ToCoordinator,
 };
 use crate::opened::{Opened, Pair};
+use crate::plan::Width;
 use crate::signed::Signed;
 use crate::time::{Duration, Time};
 use crate::vector::{self, CHUNK_WORDS};
@@ -174,6 +175,10 @@ impl Audit {
         self.result.manifest.unverified().round
     }
 
+    fn width(&self) -> Width {
+        self.result.plan.plan.unverified().width
+    }
+
     fn context(&self) -> Context {
         self.result.outcome.unverified().context
     }
@@ -311,7 +316,7 @@ impl Audit {
 
     /// Some survivors' masked words: adds them up, and opens the chunk after the last.
     fn on_stretch(&mut self, stretch: &Stretch) -> Result<Option<Step>, Misbehaviour> {
-        let manifest = self.result.manifest.unverified();
+        let (words, width) = (self.result.manifest.unverified().words, self.width());
         let (Some(checked), Some(&chunk)) = (&mut self.checked, self.chunks.last()) else {
             return Ok(None);
         };
@@ -319,8 +324,8 @@ impl Audit {
         if !is_asked {
             return Ok(None);
         }
-        let bytes = vector::chunk(manifest.words, chunk).expect("chunks are drawn from the vector");
-        let count = vector::chunks(manifest.words);
+        let bytes = vector::chunk(words, chunk, width).expect("chunks are drawn from the vector");
+        let count = vector::chunks(words);
         let place = merkle::Place {
             index: usize::try_from(chunk).unwrap_or(usize::MAX),
             count: usize::try_from(count).unwrap_or(usize::MAX),
@@ -338,10 +343,11 @@ impl Audit {
             )?;
         }
         if checked.words.is_empty() {
-            checked.words = vec![0; usize::try_from(bytes.end - bytes.start).unwrap_or(0) / 4];
+            checked.words =
+                vec![0; usize::try_from(bytes.end - bytes.start).unwrap_or(0) / width.bytes()];
         }
         for piece in &stretch.pieces {
-            vector::add(&mut checked.words, &piece.bytes).expect("the length was checked");
+            vector::add(&mut checked.words, &piece.bytes, width).expect("the length was checked");
         }
         checked.added += stretch.pieces.len();
         if checked.added < checked.roots.len() {
@@ -352,17 +358,18 @@ impl Audit {
 
     /// Takes the masks off one chunk of the sum, and compares it with the published one.
     fn open_chunk(&mut self, chunk: u32) -> Step {
-        let round = self.round();
+        let (round, width) = (self.round(), self.width());
         let checked = self.checked.as_mut().expect("a chunk follows an opening");
         let first = u64::from(chunk) * CHUNK_WORDS;
         mask::apply_from(&checked.masks, first, &mut checked.words);
         let start = usize::try_from(first).expect("a vector is below WORDS_MAX");
         let published = &self.result.sum[start..start + checked.words.len()];
-        let pairs = published.iter().zip(&checked.words);
-        let differs = pairs.zip(first..).find_map(|((&found, word), at)| {
-            let expected = word.cast_signed();
-            (found != expected).then_some((at, found, expected))
-        });
+        let summed = vector::integers(&checked.words, width);
+        let pairs = published.iter().zip(summed).zip(first..);
+        let mut differing = pairs.filter(|((found, expected), _)| *found != expected);
+        let differs = differing
+            .next()
+            .map(|((&found, expected), word)| (word, found, expected));
         if let Some((word, found, expected)) = differs {
             return Step::False(ClientEvent::FalseSum {
                 round,

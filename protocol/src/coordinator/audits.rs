@@ -19,6 +19,7 @@ use crate::message::{
 };
 use crate::opened::Opened;
 use crate::party::Outbox;
+use crate::plan::Width;
 use crate::record::CoordinatorRecord;
 use crate::vector;
 
@@ -76,6 +77,7 @@ pub(crate) struct Kept {
     round: RoundId,
     attempt: Attempt,
     words: u64,
+    width: Width,
     survivors: Seats,
     /// Per survivor in seat order: the digests of its vector's chunks.
     leaves: Vec<Vec<Digest>>,
@@ -103,6 +105,7 @@ impl Kept {
             round: manifest.round,
             attempt: manifest.attempt,
             words: manifest.words,
+            width: survived.round.width(),
             opening: Opening {
                 headers: headers.collect(),
                 escrowed: survived.escrowed,
@@ -117,7 +120,7 @@ impl Kept {
 
     /// What the host must read for this page; none where there is no such page.
     fn reading(&self, to: ClientId, chunk: u32, from: u16) -> Option<Reading> {
-        let bytes = vector::chunk(self.words, chunk)?;
+        let bytes = vector::chunk(self.words, chunk, self.width)?;
         let length = usize::try_from(bytes.end - bytes.start).ok()?.max(1);
         let page = (AUDIT_PAGE_BYTES_MAX / length).max(1);
         let seats: Vec<_> = self

@@ -19,6 +19,7 @@ use crate::id::{Attempt, ClientId, Context, EpochId, PlanId, RoundId, Seat};
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits::{ATTEMPTS_MAX, BURNT_ROUNDS_MAX, ENDED_ATTEMPTS_MAX};
 use crate::message::{Abandoned, Cause, CheckIn, RoundResult, ToClient, Welcome};
+use crate::operator::Waiting;
 use crate::party::Outbox;
 use crate::plan::SignedPlan;
 use crate::signed::Seen;
@@ -45,6 +46,8 @@ pub(crate) struct Desk {
     pub(crate) next: (RoundId, Attempt),
     /// Round numbers burnt in this epoch since the operator last started something.
     pub(crate) burnt: u32,
+    /// What keeps a waiting plan from its next round, after the last input.
+    pub(crate) waiting: Option<Waiting>,
     pub(crate) out: Outbox<Coordinator>,
     pub(crate) seen: Seen,
     ended: VecDeque<Context>,
@@ -64,6 +67,7 @@ impl Desk {
             seated_most: 0,
             next: (RoundId(1), Attempt(0)),
             burnt: 0,
+            waiting: None,
             out: Outbox::default(),
             seen: Seen::default(),
             ended: VecDeque::new(),

@@ -83,7 +83,8 @@ impl History {
     pub(crate) fn commit(&mut self, closed: Time, head: Digest, result: Arc<RoundResult>) {
         self.note_survivors(&result.survivors);
         let place = self.results.len();
-        let bytes = result.survivors.len() * result.sum.len() * 4;
+        let width = result.plan.plan.unverified().width;
+        let bytes = result.survivors.len() * result.sum.len() * width.bytes();
         self.running(|past| {
             let summary = &mut past.summary;
             summary.escrowed = summary.escrowed.max(summary.survivors);

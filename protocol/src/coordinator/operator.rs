@@ -121,6 +121,7 @@ impl Coordinator {
             ledger: desk.ledger.length(),
             head: desk.ledger.head(),
             burnt: desk.burnt,
+            waiting: stage.waiting(desk),
         }
     }
 }

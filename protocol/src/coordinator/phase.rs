@@ -27,6 +27,7 @@ use crate::coordinator::epoch::{Member, Members};
 use crate::coordinator::recover::RecoverError;
 use crate::coordinator::round::Round;
 use crate::message::{Declined, ToCoordinator};
+use crate::operator::Waiting;
 use crate::record::CoordinatorRecord as Record;
 use crate::time::Time;
 
@@ -79,6 +80,11 @@ pub(crate) trait Stage {
 
     /// Says to a member whatever it lacks.
     fn nudge(&self, to: &Member, desk: &mut Desk);
+
+    /// What keeps a plan that waits from its next round; none where something runs.
+    fn waiting(&self, _desk: &Desk) -> Option<Waiting> {
+        None
+    }
 
     /// The attempt it belongs to.
     fn round(&self) -> Option<&Round> {

@@ -225,12 +225,26 @@ impl Registry {
         }
     }
 
-    /// Whether a bank may sit in the next roster: here, the entity's last certificate, and not
-    /// set aside.
+    /// Whether a legal entity came again under another certificate.
+    pub(crate) fn is_superseded(&self, id: ClientId) -> bool {
+        let client = self.clients.get(&id);
+        client.is_some_and(|client| client.is_superseded)
+    }
+
+    /// Whether a bank's credential has not ended: every member refuses a roster with one that has.
+    pub(crate) fn is_in_force(&self, id: ClientId, now: Time) -> bool {
+        let client = self.clients.get(&id);
+        client.is_some_and(|client| now <= client.credential.expires)
+    }
+
+    /// Whether a bank may sit in the next roster: here, the entity's last certificate, in force,
+    /// and not set aside.
     pub(crate) fn is_eligible(&self, id: ClientId, now: Time) -> bool {
         let client = self.clients.get(&id);
         self.is_here(id)
-            && client.is_some_and(|client| !client.is_superseded && client.aside <= now)
+            && !self.is_superseded(id)
+            && self.is_in_force(id, now)
+            && client.is_some_and(|client| client.aside <= now)
     }
 
     /// Remembers who sits in the roster that was agreed on; they answered, so their lapses are

@@ -7,10 +7,10 @@ use crate::coordinator::desk::Desk;
 use crate::coordinator::epoch::Members;
 use crate::graph::Graph;
 use crate::id::{Context, PlanId, Seat, Seats};
-use crate::limits::{PROTOCOL_VERSION, WORD_BITS};
+use crate::limits::PROTOCOL_VERSION;
 use crate::message::{Abandoned, Cause, Due, Escrow, Manifest, RoundOffer, ToClient};
 use crate::operator::RoundSummary;
-use crate::plan::{Deadlines, Kind, SignedPlan};
+use crate::plan::{Deadlines, Kind, SignedPlan, Width};
 use crate::record::CoordinatorRecord;
 use crate::signed::Signed;
 use crate::terms::{self, Terms};
@@ -66,7 +66,7 @@ impl Round {
             base: desk.ledger.base(plan),
             head: desk.ledger.head(),
             words: terms::words(plan).ok()?,
-            word_bits: WORD_BITS,
+            word_bits: plan.width.bits(),
             value_bits: terms::value_bits(plan, members),
             cohort,
             colluders: terms.colluders,
@@ -92,6 +92,10 @@ impl Round {
 
     pub(crate) fn kind(&self) -> Kind {
         self.plan.plan.unverified().work.kind()
+    }
+
+    pub(crate) fn width(&self) -> Width {
+        self.plan.plan.unverified().width
     }
 
     pub(crate) fn plan_id(&self) -> PlanId {

@@ -13,3 +13,4 @@ mod failures;
 mod flips;
 mod rig;
 mod rounds;
+mod waiting;

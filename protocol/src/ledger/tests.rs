@@ -97,7 +97,7 @@ fn history_has_these_bits_everywhere() {
 }
 
 const MODEL: &str = "c26f292bca17fad382e25c7549a32932d904659dff7cb4ebdb7148679d38011c";
-const HEAD: &str = "e1b39f62c172628e767e4bcad29b73bfcd8aa986817eb45ef6766557f0f6f453";
+const HEAD: &str = "fb4056982abb6d31bb9176bdcc1b84726caaf35558fae547be9b76bf14ad96ba";
 
 #[test]
 fn results_in_another_order_are_refused_and_change_nothing() {

@@ -7,9 +7,9 @@ use crypto::{Lagrange, Seed, shamir};
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixture::seats;
+use crate::fixture::{self, seats};
 use crate::graph::Graph;
-use crate::plan::Kind;
+use crate::plan::{Kind, Width};
 use crate::{terms, vector};
 
 mod controls;
@@ -81,13 +81,12 @@ fn apply_pair(
 }
 
 fn masked(
-    payload: &[u32],
+    mut words: Vec<u32>,
     seat: Seat,
     own: &Member,
     graph: &Graph,
     nonces: &BTreeMap<Seat, [u8; 32]>,
 ) -> Vec<u32> {
-    let mut words = vector::encode_counts(payload, 26).unwrap();
     mask::apply(
         &self_mask_key(&own.self_secret, &context(), seat),
         Sign::Plus,
@@ -106,14 +105,19 @@ proptest! {
 
     /// Law P1: for every cohort and mask graph, and every set of members that vanish before their
     /// escrow, after it, and after their update, as long as t remain: the opened sum is the plain
-    /// sum, to the last count. The vectors of small cohorts are longer than a tile.
+    /// sum, to the last count, in words of either width. The vectors of small cohorts are longer
+    /// than a tile.
     #[test]
     fn opened_sum_is_the_plain_sum_whoever_drops_out(
-        count in prop_oneof![5_u16..14, 14_u16..=60],
-        degree in 2_u16..60,
-        fates in prop::collection::vec(0_u8..6, 60),
+        count in prop_oneof![5_u16..14, 14_u16..=100],
+        degree in 2_u16..100,
+        fates in prop::collection::vec(0_u8..6, 100),
         entropy: [u8; 32],
+        width in prop::sample::select(&fixture::WIDTHS[..]),
     ) {
+        let mut plan = fixture::plan(fixture::risk(), 1);
+        plan.width = width;
+        let bits = terms::value_bits(&plan, count);
         let threshold = terms::threshold(count, terms::default_colluders(count));
         let mut may_miss = usize::from(count - threshold);
         let mut is_gone_at = |seat: Seat, phase: u8| {
@@ -139,10 +143,11 @@ proptest! {
         let words = payload_words as usize + crate::limits::HEADER_WORDS;
         let mut sum = vec![0_u32; words];
         for seat in survivors.iter() {
-            let update = masked(&payload(seat), seat, &members[&seat], &graph, &nonces);
-            vector::add(&mut sum, &vector::to_bytes(&update)).unwrap();
+            let words = vector::encode_counts(&payload(seat), bits).unwrap();
+            let update = masked(words, seat, &members[&seat], &graph, &nonces);
+            vector::add(&mut sum, &vector::to_bytes(&update, width), width).unwrap();
         }
-        let closed = vector::decode_sum(&sum, survivors.len(), 26, Kind::Risk);
+        let closed = vector::decode_sum(&sum, survivors.len(), bits, Kind::Risk, width);
         let is_closed = matches!(closed, Err(vector::SumError::Canary { .. }));
         prop_assert!(is_closed);
 
@@ -170,7 +175,7 @@ proptest! {
                 }
             }
         }
-        let opened = vector::decode_sum(&sum, survivors.len(), 26, Kind::Risk).unwrap();
+        let opened = vector::decode_sum(&sum, survivors.len(), bits, Kind::Risk, width).unwrap();
         let plain = (0..payload_words as usize).map(|word| {
             survivors.iter().map(|seat| payload(seat)[word].cast_signed()).sum::<i32>()
         });

@@ -21,6 +21,7 @@ impl ToCanonical for Plan {
             Privacy::None => to.u8(0),
         };
         to.u64(self.nonce).u64(self.expires.0);
+        to.u8(self.width.bits());
         to.finish()
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use super::{for_cohort, words};
+use super::{for_cohort, room, words};
 use crate::limits::{
     BINS_MAX, DIMENSIONS_MAX, MEMBERS_MAX, MEMBERS_MIN, NAME_BYTES_MAX, PHASE_MS_MAX, ROUNDS_MAX,
-    STEPS_MAX, TENSORS_MAX, WORDS_MAX,
+    STEPS_MAX, TENSORS_MAX, VALUE_BITS_MAX, VALUE_BITS_MIN, WORDS_MAX,
 };
 use crate::plan::{
     CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, RiskTerms,
@@ -24,7 +24,7 @@ pub fn validate(plan: &Plan) -> Result<(), String> {
     cohort(&plan.cohort)?;
     deadlines(&plan.deadlines)?;
     match &plan.work {
-        Work::Pretrain(terms) | Work::Finetune(terms) => training(terms)?,
+        Work::Pretrain(terms) | Work::Finetune(terms) => training(terms, plan)?,
         Work::Risk(terms) => risk(terms, plan)?,
         Work::Evaluate(terms) => evaluate(terms, plan)?,
     }
@@ -43,7 +43,7 @@ fn cohort(terms: &CohortTerms) -> Result<(), String> {
     )?;
     for_cohort(terms, terms.members_min)
         .map(|_| ())
-        .map_err(|rule| format!("cohort: {rule}, found {terms:?}"))
+        .map_err(|unfit| format!("cohort: {}, found {terms:?}", unfit.rule()))
 }
 
 fn deadlines(deadlines: &Deadlines) -> Result<(), String> {
@@ -60,7 +60,7 @@ fn deadlines(deadlines: &Deadlines) -> Result<(), String> {
         .try_for_each(|(field, span)| within(field, span.0, 1, PHASE_MS_MAX))
 }
 
-fn training(terms: &Training) -> Result<(), String> {
+fn training(terms: &Training, plan: &Plan) -> Result<(), String> {
     model(&terms.model)?;
     parts(&terms.parts, &terms.model.layout)?;
     days(terms.from_day, terms.to_day)?;
@@ -73,8 +73,18 @@ fn training(terms: &Training) -> Result<(), String> {
     within("training.examples_cap", terms.examples_cap, 1, u64::MAX)?;
     positive("training.clip_norm", terms.clip_norm)?;
     positive("training.range", terms.range)?;
-    within("training.value_bits", terms.value_bits, 8, 20)?;
+    value_bits(terms.value_bits, plan)?;
     server(&terms.server)
+}
+
+/// The smallest cohort leaves the most room: bits that do not fit there fit nowhere.
+fn value_bits(bits: u8, plan: &Plan) -> Result<(), String> {
+    let (width, members) = (plan.width, plan.cohort.members_min);
+    let most = room(width, members).min(VALUE_BITS_MAX);
+    within("training.value_bits", bits, VALUE_BITS_MIN, most).map_err(|found| {
+        let width = width.bits();
+        format!("{found}: words of {width} bits and members_min {members}")
+    })
 }
 
 fn server(rule: &ServerRule) -> Result<(), String> {

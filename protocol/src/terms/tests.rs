@@ -80,14 +80,21 @@ proptest! {
         prop_assert!(t <= n);
     }
 
-    /// Honest sums stay within a quarter of the ring, whatever the cohort.
+    /// Honest sums stay within a quarter of the ring, whatever the cohort and the width.
     #[test]
-    fn values_of_a_cohort_use_a_quarter_of_the_ring(members in 3_u16..=1000) {
-        let plan = fixture::plan(fixture::risk(), 1);
+    fn values_of_a_cohort_use_a_quarter_of_the_ring(
+        members in 3_u16..=1000,
+        width in prop::sample::select(&fixture::WIDTHS[..]),
+    ) {
+        let mut plan = fixture::plan(fixture::risk(), 1);
+        plan.width = width;
         let bits = value_bits(&plan, members);
         let most = i64::from(crate::vector::value_max(bits)) * i64::from(members);
-        prop_assert!(most < 1 << 30);
-        prop_assert!((most + 1) * 2 * 2 > 1 << 30, "{bits} bits waste the ring");
+        let quarter = 1_i64 << (width.bits() - 2);
+        prop_assert!(most < quarter);
+        // What is lost is the last value of each, and the cohort up to a power of two.
+        let lost = i64::from(members);
+        prop_assert!((most + lost) * 4 > quarter, "{bits} bits waste the ring");
     }
 }
 
@@ -98,6 +105,36 @@ fn training_keeps_its_bits_in_every_cohort() {
     let plan = fixture::plan(Work::Finetune(training), 1);
     assert_eq!(value_bits(&plan, 3), 20);
     assert_eq!(value_bits(&plan, 1000), 20);
+}
+
+/// secagg.md 3.7: q of packed words is 12 for a thousand banks. A plan's own bits are the most.
+#[test]
+fn packed_words_leave_fewer_bits_the_more_banks_there_are() {
+    let mut plan = fixture::plan(fixture::risk(), 1);
+    plan.width = Width::Packed;
+    let room = |members| value_bits(&plan, members);
+    let found = [3, 4, 5, 10, 64, 65, 100, 128, 1000].map(room);
+    assert_eq!(found, [20, 20, 19, 18, 16, 15, 15, 15, 12]);
+    let mut training = fixture::training();
+    training.value_bits = 16;
+    plan.work = Work::Finetune(training);
+    assert_eq!([5, 100].map(|members| value_bits(&plan, members)), [16, 15]);
+}
+
+/// Bits that no cohort of the plan leaves room for are the operator's mistake, and named as such.
+#[test]
+fn training_bits_that_fit_no_cohort_are_refused() {
+    let mut plan = fixture::plan(Work::Finetune(fixture::training()), 1);
+    plan.width = Width::Packed;
+    plan.cohort.members_min = 64;
+    assert_eq!(validate(&plan), Ok(()));
+    plan.cohort.members_min = 65;
+    let found = validate(&plan).unwrap_err();
+    let expected =
+        "training.value_bits is 16, expected 8 to 15: words of 24 bits and members_min 65";
+    assert_eq!(found, expected);
+    plan.width = Width::Full;
+    assert_eq!(validate(&plan), Ok(()));
 }
 
 #[test]
@@ -118,7 +155,7 @@ fn cohorts_that_protect_nobody_are_refused() {
         (cohort(5, None, 11), 140, "at most 10"),
     ];
     for (cohort, members, rule) in refused {
-        let found = for_cohort(&cohort, members).unwrap_err();
+        let found = for_cohort(&cohort, members).unwrap_err().rule();
         assert!(found.contains(rule), "{found}");
     }
 }
@@ -161,7 +198,7 @@ fn manifest_that_breaks_a_rule_is_refused_for_that_rule() {
         (|it| it.threshold -= 1, "threshold"),
         (|it| it.honest_min -= 1, "honest_min"),
         (|it| it.degree -= 1, "degree"),
-        (|it| it.word_bits = 16, "word_bits"),
+        (|it| it.word_bits = Width::Packed.bits(), "word_bits"),
         (|it| it.value_bits += 1, "value_bits"),
         (|it| it.words += 1, "words"),
         (|it| it.due.escrow = Time(21), "due"),
@@ -355,7 +392,7 @@ fn part_without_a_tensor_is_refused() {
 /// The plan's identity is over every field: an unsigned field would be the coordinator's to choose.
 #[test]
 fn every_field_of_a_plan_changes_its_identity() {
-    let spoils: [fn(&mut Plan); 28] = [
+    let spoils: [fn(&mut Plan); 29] = [
         |it| it.name.push('!'),
         |it| it.rounds += 1,
         |it| it.cohort.members_min += 1,
@@ -369,6 +406,7 @@ fn every_field_of_a_plan_changes_its_identity() {
         |it| it.deadlines.reveal.0 += 1,
         |it| it.nonce += 1,
         |it| it.expires.0 += 1,
+        |it| it.width = Width::Packed,
         |it| training_of(it).model.schema.0[0] ^= 1,
         |it| training_of(it).model.genesis_seed += 1,
         |it| training_of(it).model.layout.0[0].shape.reverse(),
@@ -394,5 +432,5 @@ fn every_field_of_a_plan_changes_its_identity() {
     }
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), 29);
+    assert_eq!(ids.len(), 30);
 }

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixture;
-use crate::plan::{Init, Layout, Part, TensorSpec};
+use crate::plan::{Init, Layout, Part, TensorSpec, Width};
+
+mod packed;
 
 fn seed(number: u64) -> Seed {
     Seed::from_entropy([5; 32]).derive("vector", number)
@@ -29,7 +31,7 @@ fn training(values: u32) -> Training {
 fn total(vectors: &[Vec<u32>]) -> Vec<u32> {
     let mut sum = vec![0_u32; vectors[0].len()];
     for vector in vectors {
-        add(&mut sum, &to_bytes(vector)).unwrap();
+        add(&mut sum, &to_bytes(vector, Width::Full), Width::Full).unwrap();
     }
     sum
 }
@@ -42,7 +44,7 @@ proptest! {
     ) {
         let vectors = counts.iter().map(|counts| encode_counts(counts, 26).unwrap());
         let sum = total(&vectors.collect::<Vec<_>>());
-        let decoded = decode_sum(&sum, counts.len(), 26, Kind::Risk).unwrap();
+        let decoded = decode_sum(&sum, counts.len(), 26, Kind::Risk, Width::Full).unwrap();
         let plain =
             (0..40).map(|k| counts.iter().map(|counts| counts[k].cast_signed()).sum::<i32>());
         prop_assert_eq!(payload(&decoded), plain.collect::<Vec<_>>());
@@ -60,7 +62,7 @@ proptest! {
             encode_update(update, examples, &training, 20, &seed(number)).unwrap()
         });
         let sum = total(&vectors.collect::<Vec<_>>());
-        let sum = decode_sum(&sum, updates.len(), 20, Kind::Finetune).unwrap();
+        let sum = decode_sum(&sum, updates.len(), 20, Kind::Finetune, Width::Full).unwrap();
         let mean = mean_update(&sum, &training);
         let most = f64::from(value_max(20));
         let share = |&n: &u64| (n.min(1_000) as f64 / 1_000.0 * most).round() / most;
@@ -130,7 +132,7 @@ fn updates_longer_than_the_bound_are_shortened() {
     let mut training = training(2);
     training.clip_norm = 0.1;
     let words = encode_update(&[0.3, -0.4], 1_000, &training, 20, &seed(1)).unwrap();
-    let sum = decode_sum(&words, 1, 20, Kind::Finetune).unwrap();
+    let sum = decode_sum(&words, 1, 20, Kind::Finetune, Width::Full).unwrap();
     let mean = mean_update(&sum, &training);
     assert!(
         (mean[0] - 0.06).abs() < 2e-6 && (mean[1] + 0.08).abs() < 2e-6,
@@ -147,11 +149,36 @@ fn banks_weigh_what_their_examples_weigh() {
     let large = encode_update(&[0.01; 1_000], 5_000_000, &training, 20, &seed(1)).unwrap();
     let small = encode_update(&[-0.4; 1_000], 100, &training, 20, &seed(2)).unwrap();
     assert_eq!((large[WEIGHT], small[WEIGHT]), (524_287, 10));
-    let sum = decode_sum(&total(&[large, small]), 2, 20, Kind::Finetune).unwrap();
+    let sum = decode_sum(&total(&[large, small]), 2, 20, Kind::Finetune, Width::Full).unwrap();
     let mean = mean_update(&sum, &training);
     let mean = mean.iter().map(|&value| f64::from(value)).sum::<f64>() / 1e3;
     let exact = (0.01 * 5e6 - 0.4 * 100.0) / 5_000_100.0;
     assert!((mean - exact).abs() < 1e-6, "{mean} for {exact}");
+}
+
+/// A bank with five million records against one with five thousand: a thousand to one, as exactly
+/// as the bits can say it; with fewer the small one is rounded, never to nothing. At the cap and
+/// above it a bank weighs 1: weight and vector are those of the cap.
+#[test]
+fn five_million_records_weigh_a_thousand_times_five_thousand() {
+    let mut training = training(2);
+    training.examples_cap = 5_000_000;
+    // Python: max(1, round(5e3 / 5e6 * (2**(bits - 1) - 1))).
+    for (bits, small) in [(20, 524), (16, 33), (15, 16), (12, 2), (8, 1)] {
+        let vector = |examples| {
+            let update = [0.1, -0.1];
+            encode_update(&update, examples, &training, bits, &seed(1)).unwrap()
+        };
+        let weight = |examples| vector(examples)[WEIGHT].cast_signed();
+        let most = value_max(bits);
+        assert_eq!((weight(5_000_000), weight(5_000)), (most, small));
+        let is_nearest = (small * 1_000 - most).abs() <= 500;
+        assert!(is_nearest || small == 1, "{small} of {most}");
+        for above in [5_000_001, 50_000_000, u64::MAX] {
+            assert_eq!(vector(above), vector(5_000_000));
+        }
+        assert_eq!(weight(2_500_000), most.div_euclid(2) + 1);
+    }
 }
 
 #[test]
@@ -163,7 +190,7 @@ fn fewest_examples_still_weigh_and_none_weigh_nothing() {
     );
     let words = encode_update(&[0.1], 0, &training, 8, &seed(1)).unwrap();
     assert_eq!(words, [0, 0, 0, 0, 1, 0, 0]);
-    let sum = decode_sum(&words, 1, 8, Kind::Pretrain).unwrap();
+    let sum = decode_sum(&words, 1, 8, Kind::Pretrain, Width::Full).unwrap();
     assert_eq!(mean_update(&sum, &training), [0.0]);
 }
 
@@ -210,11 +237,11 @@ fn faults_in_a_sum_are_found_by_name() {
         encode_counts(&[3, 4], 26).unwrap(),
         encode_counts(&[1, 0], 26).unwrap(),
     ]);
-    assert!(decode_sum(&honest, 2, 26, Kind::Evaluate).is_ok());
+    assert!(decode_sum(&honest, 2, 26, Kind::Evaluate, Width::Full).is_ok());
     let fault = |word: usize, value: u32, kind| {
         let mut words = honest.clone();
         words[word] = value;
-        decode_sum(&words, 2, 26, kind).unwrap_err()
+        decode_sum(&words, 2, 26, kind, Width::Full).unwrap_err()
     };
     let most = i64::from(value_max(26)) * 2;
     let beyond = i32::try_from(most).unwrap() + 1;
@@ -257,7 +284,7 @@ fn faults_in_a_sum_are_found_by_name() {
     };
     assert_eq!(fault(6, u32::MAX, Kind::Risk), negative);
     assert_eq!(
-        decode_sum(&[0; 5], 0, 26, Kind::Risk),
+        decode_sum(&[0; 5], 0, 26, Kind::Risk, Width::Full),
         Err(SumError::Short { found: 5 })
     );
 }
@@ -274,7 +301,7 @@ fn bank_that_keeps_no_bound_takes_the_room_that_others_leave() {
         let weight = header(weight.cast_unsigned());
         let vector = [weight, vec![value.cast_unsigned()]].concat();
         let sum = total(&[&honest[..], &[vector]].concat());
-        decode_sum(&sum, 5, 16, Kind::Finetune)
+        decode_sum(&sum, 5, 16, Kind::Finetune, Width::Full)
     };
     assert!(liar(5 * most - 400, 5 * most - 2).is_ok());
     let weight = liar(5 * most - 399, 0).unwrap_err();
@@ -293,17 +320,17 @@ fn residue_of_a_mask_is_noticed() {
         crypto::mask::Sign::Plus,
         &mut words,
     );
-    assert!(decode_sum(&words, 10, 26, Kind::Risk).is_err());
+    assert!(decode_sum(&words, 10, 26, Kind::Risk, Width::Full).is_err());
     words[..5].copy_from_slice(&[0, 0, 0, 0, 10]);
     words[5] = 0;
-    let found = decode_sum(&words, 10, 26, Kind::Risk);
+    let found = decode_sum(&words, 10, 26, Kind::Risk, Width::Full);
     assert!(matches!(found, Err(SumError::Range { .. })));
 }
 
 #[test]
 fn vector_of_another_size_changes_nothing() {
     let mut sum = vec![1, 2];
-    let found = add(&mut sum, &crate::message::Bulk(vec![0; 9])).unwrap_err();
+    let found = add(&mut sum, &crate::message::Bulk(vec![0; 9]), Width::Full).unwrap_err();
     assert_eq!(
         (found, sum),
         (

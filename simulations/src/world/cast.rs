@@ -46,7 +46,7 @@ impl Cast {
             .into_iter()
             .enumerate()
             .map(|(at, (work, rounds))| {
-                let plan = plan(at, work, rounds, scenario.banks);
+                let plan = plan(at, work, rounds, scenario);
                 SignedPlan {
                     plan: Signed::sign(plan, &key(OPERATOR)),
                     operator: operator.clone(),
@@ -248,7 +248,8 @@ fn works(model: &ModelTerms) -> Vec<(Work, u32)> {
         examples_cap: 1_000,
         clip_norm: 100.0,
         range: 2.0,
-        value_bits: 20,
+        // What 24 bits leave to each of the most banks there are.
+        value_bits: 19,
         server,
     };
     let adam = ServerRule::FedAdam {
@@ -290,10 +291,10 @@ fn works(model: &ModelTerms) -> Vec<(Work, u32)> {
     ]
 }
 
-fn plan(at: usize, work: Work, rounds: u32, banks: usize) -> Plan {
+fn plan(at: usize, work: Work, rounds: u32, scenario: &Scenario) -> Plan {
     let phase = Duration::from_secs(6);
     // Four in five may do: the world takes banks away.
-    let members_min = u16::try_from(banks.saturating_sub(1).max(4)).unwrap_or(u16::MAX);
+    let members_min = u16::try_from(scenario.banks.saturating_sub(1).max(4)).unwrap_or(u16::MAX);
     Plan {
         name: format!("plan {at}"),
         work,
@@ -314,5 +315,6 @@ fn plan(at: usize, work: Work, rounds: u32, banks: usize) -> Plan {
         privacy: Privacy::None,
         nonce: at as u64,
         expires: Time(u64::MAX),
+        width: scenario.width,
     }
 }

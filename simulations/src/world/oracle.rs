@@ -327,13 +327,11 @@ impl Oracle {
             return Err(Violation::new("a masked update was made", bank));
         };
         let header = protocol::limits::HEADER_WORDS;
-        let masked = words.chunks_exact(4).skip(header);
+        let width = words.len() / (header + plain.len());
+        let masked = words.chunks_exact(width).skip(header);
         let shown = masked
             .zip(plain)
-            .filter(|(word, plain)| {
-                let word: [u8; 4] = (*word).try_into().unwrap_or_default();
-                i64::from(i32::from_le_bytes(word)) == **plain
-            })
+            .filter(|(word, plain)| plain.to_le_bytes().starts_with(word))
             .count();
         if 4 * shown > plain.len() {
             return Err(Violation::new(
@@ -372,7 +370,8 @@ impl Oracle {
             | CoordinatorEvent::RoundAbandoned(..)
             | CoordinatorEvent::Halted(_)
             | CoordinatorEvent::Declined(..)
-            | CoordinatorEvent::UpdateReceived(..) => Ok(()),
+            | CoordinatorEvent::UpdateReceived(..)
+            | CoordinatorEvent::Waiting(_) => Ok(()),
         }
     }
 

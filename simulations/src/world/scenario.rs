@@ -1,6 +1,7 @@
 //! A scenario as data: who is there and what befalls them. Made from a seed, or written down as a
 //! literal in `regressions.rs`, since seeds stop meaning the same when this generator changes.
 
+use protocol::plan::Width;
 use protocol::record::CoordinatorRecord;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +27,8 @@ pub struct Scenario {
     pub crash_per_output: u32,
     /// What happens at a known moment, in milliseconds from the start.
     pub faults: Vec<(u64, Fault)>,
+    /// How wide the words of every plan are.
+    pub width: Width,
     /// A bank whose frames are spoilt during the hardship.
     pub liar: Option<usize>,
     /// A fault planted in the hosts, which the oracle must find.
@@ -113,6 +116,11 @@ impl Scenario {
             },
             faults,
             liar: is_lied_to.then(|| chance.random_range(0..banks)),
+            width: if chance.random_range(0..2) == 0 {
+                Width::Full
+            } else {
+                Width::Packed
+            },
             sabotage: None,
         }
     }

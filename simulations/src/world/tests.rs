@@ -1,5 +1,7 @@
 //! Worlds in which all is well, worlds that once failed, and planted faults that must be found.
 
+use protocol::plan::Width;
+
 use super::regressions;
 use super::scenario::{Fault, Sabotage, Scenario};
 use super::*;
@@ -15,6 +17,7 @@ fn quiet(seed: u64) -> Scenario {
         repeated: 0,
         crash_per_output: 0,
         faults: Vec::new(),
+        width: Width::Full,
         liar: None,
         sabotage: None,
     }
@@ -22,10 +25,13 @@ fn quiet(seed: u64) -> Scenario {
 
 #[test]
 fn a_quiet_federation_commits_every_round_of_every_plan() {
-    let story = World::new(quiet(1), false).play().unwrap();
-    assert_eq!((story.committed, story.abandoned, story.crashes), (7, 0, 0));
-    // The world ends with the last result, before it is audited.
-    assert_eq!(story.audits, 6 * 5);
+    for width in [Width::Full, Width::Packed] {
+        let scenario = Scenario { width, ..quiet(1) };
+        let story = World::new(scenario, false).play().unwrap();
+        assert_eq!((story.committed, story.abandoned, story.crashes), (7, 0, 0));
+        // The world ends with the last result, before it is audited.
+        assert_eq!(story.audits, 6 * 5);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crypto::mask::{self, Sign};
-use crypto::{Digest, Scalar, merkle};
+use crypto::{Digest, Scalar};
 
 use crate::blame::Misbehaviour;
 use crate::client::bank::{Bank, blame};
@@ -89,8 +89,8 @@ impl Collection {
             Err(why) => return (self, Some(why)),
         };
         self.put_masks_on(self_secret, nonces, &mut words);
-        let words = vector::to_bytes(&words);
-        let root = merkle::chunk_root(&words.0);
+        let words = vector::to_bytes(&words, self.sitting.plan.width);
+        let root = vector::masked_root(&words, self.sitting.plan.width);
         let trailer = MaskedTrailer {
             context: self.sitting.context,
             seat: self.sitting.seat,

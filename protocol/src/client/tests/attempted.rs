@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crypto::mask::{self, Sign};
 use crypto::{Lagrange, Scalar};
 
+use crate::fixture;
 use crate::graph::Graph;
 use crate::id::{Context, Seat, Seats};
 use crate::masking;
@@ -13,6 +14,7 @@ use crate::message::{
     Ack, AckBundle, Escrow, EscrowBundle, IncomingShare, Manifest, Masked, Reveal, Survivors,
     ToClient,
 };
+use crate::plan::Width;
 use crate::signed::Signed;
 use crate::vector;
 
@@ -42,6 +44,11 @@ impl Attempted {
 
     pub(super) fn context(&self) -> Context {
         self.manifest.context()
+    }
+
+    pub(super) fn width(&self) -> Width {
+        let is_said = |width: &Width| width.bits() == self.manifest.word_bits;
+        fixture::WIDTHS.into_iter().find(is_said).unwrap()
     }
 
     fn graph(&self) -> Graph {
@@ -128,7 +135,7 @@ impl Attempted {
         let context = self.context();
         let mut sum = vec![0; usize::try_from(self.manifest.words).unwrap()];
         for (index, seat) in survivors.iter().enumerate() {
-            vector::add(&mut sum, &self.masked[&seat].words).unwrap();
+            vector::add(&mut sum, &self.masked[&seat].words, self.width()).unwrap();
             let secret = combine(&|reveal| reveal.self_shares[index].clone());
             let key = masking::self_mask_key(&secret, &context, seat);
             mask::apply(&key, Sign::Minus, &mut sum);

@@ -8,7 +8,7 @@ use crate::fixture::{self, key, seats};
 use crate::id::EpochId;
 use crate::message::{RoundOffer, ToClient, ToCoordinator};
 use crate::party::Party;
-use crate::plan::{Kind, Work};
+use crate::plan::{Kind, Width, Work};
 use crate::signed::Signed;
 use crate::time::Time;
 
@@ -189,4 +189,13 @@ fn plan_that_is_over_or_out_of_range_is_declined() {
         panic!("{:?}", answer.sent)
     };
     assert!(matches!(&declined.refusal, Refusal::Plan(why) if why.contains("rate")));
+
+    let mut rig = with(|_| ());
+    let Work::Finetune(terms) = &mut rig.plan.work else {
+        panic!("a training plan")
+    };
+    terms.value_bits = 20;
+    rig.plan.width = Width::Packed;
+    let why = "training.value_bits is 20, expected 8 to 19: words of 24 bits and members_min 5";
+    is_refused(&mut rig, 1, Refusal::Plan(why.to_owned()));
 }

@@ -91,8 +91,8 @@ fn plain(rig: &Rig, banks: &Seats) -> Vec<i32> {
 }
 
 fn decoded(attempt: &Attempted, words: &[u32]) -> Result<Vec<i32>, SumError> {
-    let bits = attempt.manifest.value_bits;
-    vector::decode_sum(words, attempt.survivors().len(), bits, Kind::Risk)
+    let (bits, width) = (attempt.manifest.value_bits, attempt.width());
+    vector::decode_sum(words, attempt.survivors().len(), bits, Kind::Risk, width)
 }
 
 /// `count` of the reveals, in the order that `shuffle` gives.
@@ -115,8 +115,10 @@ proptest! {
         members in prop_oneof![4 => 5_u16..13, 1 => 13_u16..61],
         drawn in prop::collection::vec(0_u8..8, 60),
         shuffle in prop::collection::vec(any::<u16>(), 60),
+        width in prop::sample::select(&fixture::WIDTHS[..]),
     ) {
         let mut rig = Rig::agreed(members, fixture::risk());
+        rig.plan.width = width;
         let fates = fates(&rig, members, &drawn);
         let mut attempt = played(&mut rig, members, &fates);
         let expected = plain(&rig, &attempt.survivors());

@@ -16,7 +16,7 @@ use crate::fixture::{self, key, seats};
 use crate::graph;
 use crate::id::{Attempt, ClientId, Context, EpochId, RoundId, Seat, Seats};
 use crate::ledger::Ledger;
-use crate::limits::{PROTOCOL_VERSION, WORD_BITS};
+use crate::limits::PROTOCOL_VERSION;
 use crate::message::{
     Bundles, Due, Encapsulation, Incoming, KeyBundle, Manifest, Roster, RoundOffer, RoundOutcome,
     RoundResult, ToClient, ToCoordinator, Welcome,
@@ -377,7 +377,7 @@ impl Rig {
             base: self.ledger.base(&self.plan),
             head: self.ledger.head(),
             words: terms::words(&self.plan).unwrap(),
-            word_bits: WORD_BITS,
+            word_bits: self.plan.width.bits(),
             value_bits: terms::value_bits(&self.plan, members),
             cohort: cohort.clone(),
             colluders: terms.colluders,
@@ -516,7 +516,7 @@ impl Rig {
         let kind = self.plan.work.kind();
         let survivors = attempt.survivors();
         let bits = attempt.manifest.value_bits;
-        let sum = vector::decode_sum(&sum, survivors.len(), bits, kind).unwrap();
+        let sum = vector::decode_sum(&sum, survivors.len(), bits, kind, self.plan.width).unwrap();
         let ack = attempt.acks[0].unverified();
         let outcome = RoundOutcome {
             context: attempt.context(),
@@ -545,7 +545,7 @@ pub(super) fn contribution(plan: &Plan, seat: Seat) -> Contribution {
     let payload = usize::try_from(terms::words(plan).unwrap()).unwrap() - 6;
     match &plan.work {
         Work::Risk(_) | Work::Evaluate(_) => {
-            let counts = (0..payload).map(|word| 1_000 * u32::from(seat.0) + word as u32);
+            let counts = (0..payload).map(|word| 500 * u32::from(seat.0) + word as u32);
             Contribution::Counts(counts.collect())
         }
         Work::Pretrain(_) | Work::Finetune(_) => {

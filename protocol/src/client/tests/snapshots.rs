@@ -8,6 +8,7 @@ use crate::fixture::{self, seats};
 use crate::id::Seat;
 use crate::message::{Escrow, ToCoordinator};
 use crate::party::Party;
+use crate::plan::Width;
 use crate::time::Time;
 use crate::vector;
 
@@ -40,7 +41,7 @@ fn masked(rig: &mut Rig, attempt: &Attempted, counts: Vec<u32>) -> Vec<u32> {
         panic!("{:?} {:?}", answer.sent, answer.events);
     };
     let mut words = vec![0; 31];
-    vector::add(&mut words, &masked.words).unwrap();
+    vector::add(&mut words, &masked.words, Width::Full).unwrap();
     words
 }
 

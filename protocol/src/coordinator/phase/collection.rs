@@ -16,7 +16,6 @@ use crate::coordinator::round::{Answers, Round, Verdict};
 use crate::coordinator::survived::Survived;
 use crate::event::CoordinatorEvent;
 use crate::id::{Seat, Seats};
-use crate::limits::WORD_BITS;
 use crate::message::{
     Cause, Complaint, Declined, Escrow, EscrowBundle, Fault, IncomingShare, Masked, ToClient,
 };
@@ -64,9 +63,12 @@ impl Collection {
     pub(crate) fn with(mut self: Box<Self>, masked: &Masked, desk: &mut Desk) -> Box<Self> {
         let trailer = masked.trailer.unverified();
         let bytes = masked.words.0.len();
-        vector::add(&mut self.sum, &masked.words).expect("its size was checked when it came");
+        let width = self.round.width();
+        vector::add(&mut self.sum, &masked.words, width)
+            .expect("its size was checked when it came");
         let hashed = self.hashed.take().filter(|(seat, _)| *seat == trailer.seat);
-        let leaves = hashed.map_or_else(|| merkle::chunk_leaves(&masked.words.0), |(_, it)| it);
+        let leaves = || vector::masked_leaves(&masked.words, width);
+        let leaves = hashed.map_or_else(leaves, |(_, leaves)| leaves);
         self.roots.insert(trailer.seat, (trailer.root, leaves));
         desk.history.note_bytes(bytes);
         let round = self.round.manifest().round;
@@ -120,14 +122,15 @@ impl Collection {
             return answer.map_err(|()| Misbehaviour::Equivocation("masked update"));
         }
         let found = masked.words.0.len() as u64;
-        let expected = self.round.manifest().words * u64::from(WORD_BITS / 8);
+        let width = self.round.width();
+        let expected = self.round.manifest().words * width.bytes() as u64;
         if found > expected {
             return Err(Misbehaviour::Oversized("masked update", found, expected));
         }
         if found < expected {
             return Err(Misbehaviour::Malformed("masked update", "too few bytes"));
         }
-        let leaves = merkle::chunk_leaves(&masked.words.0);
+        let leaves = vector::masked_leaves(&masked.words, width);
         if merkle::chunks_root(&leaves) != trailer.root {
             return Err(Misbehaviour::Malformed(
                 "masked update",

@@ -4,7 +4,9 @@
 use crate::coordinator::desk::Desk;
 use crate::coordinator::epoch::Member;
 use crate::coordinator::phase::Stage;
+use crate::limits::BURNT_ROUNDS_MAX;
 use crate::message::ToClient;
+use crate::operator::{Reason, Waiting};
 use crate::record::CoordinatorRecord;
 use crate::time::Time;
 
@@ -26,6 +28,15 @@ impl Stage for Rest {
 
     fn nudge(&self, to: &Member, desk: &mut Desk) {
         nudge_between_rounds(to, desk);
+    }
+
+    fn waiting(&self, desk: &Desk) -> Option<Waiting> {
+        let is_halted = desk.is_halted() && desk.plans.front().is_some();
+        is_halted.then_some(Waiting {
+            reason: Reason::Halted,
+            found: desk.burnt,
+            expected: BURNT_ROUNDS_MAX - 1,
+        })
     }
 }
 

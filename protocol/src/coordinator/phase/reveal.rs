@@ -170,7 +170,8 @@ impl Reveal {
         let mut words = sum.clone();
         let masks = opened.masks(&round.context, |seat| self.survived.nonce(seat).copied());
         mask::apply_all(&masks, &mut words);
-        let sum = vector::decode_sum(&words, survivors.len(), manifest.value_bits, round.kind());
+        let (count, bits) = (survivors.len(), manifest.value_bits);
+        let sum = vector::decode_sum(&words, count, bits, round.kind(), round.width());
         let Ok(sum) = sum else {
             return round.abandoned(desk.now, Cause::Sum);
         };

@@ -9,9 +9,12 @@ use crate::coordinator::plans::Adopted;
 use crate::coordinator::round::Round;
 use crate::id::{ClientId, EpochId, Seats};
 use crate::message::Roster;
+use crate::operator::Waiting;
 use crate::record::CoordinatorRecord;
 use crate::signed::Signed;
 use crate::time::{Duration, Time};
+
+mod obstacle;
 
 /// A plan waits for its banks; nothing opens before `opened`.
 pub(crate) struct Selection {
@@ -105,24 +108,34 @@ impl Stage for Selection {
     fn nudge(&self, to: &Member, desk: &mut Desk) {
         rest::nudge_between_rounds(to, desk);
     }
+
+    fn waiting(&self, desk: &Desk) -> Option<Waiting> {
+        obstacle::find(desk.plans.front()?, desk)
+    }
 }
 
-/// Banks that may sit in a roster: here, unbarred, not set aside, and at our place in the ledger.
+/// Banks that may sit in a roster: here, unbarred, in force, not set aside, and at our place in the
+/// ledger.
 fn candidates(desk: &Desk) -> impl Iterator<Item = ClientId> {
     let here = desk.registry.here().into_iter();
     here.filter(|&id| desk.registry.is_eligible(id, desk.now) && desk.is_caught_up(id))
 }
 
-/// Candidates that take part in this plan, and are not left out for what they complained.
+/// Candidates that take part in this plan.
 fn ready(adopted: &Adopted, desk: &Desk) -> Vec<ClientId> {
-    let left_out = |id| {
+    candidates(desk)
+        .filter(|&id| takes_part(adopted, id, desk))
+        .collect()
+}
+
+/// Whether a bank did not decline this plan, and is not left out for what it complained.
+fn takes_part(adopted: &Adopted, id: ClientId, desk: &Desk) -> bool {
+    let left_out = || {
         let epoch = desk.epoch.as_ref()?;
         let seat = epoch.members.member(id)?.seat;
         Some(epoch.complaints.leave_out(seat))
     };
-    candidates(desk)
-        .filter(|&id| !adopted.is_declined_by(id, desk.now) && left_out(id) != Some(true))
-        .collect()
+    !adopted.is_declined_by(id, desk.now) && left_out() != Some(true)
 }
 
 /// Whether every candidate holds this epoch's keys.

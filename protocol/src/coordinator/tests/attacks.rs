@@ -14,7 +14,9 @@ use crate::message::{
     Ack, Cause, Complaint, Escrow, EscrowHeader, Fault, MaskedTrailer, Reveal, ToClient,
     ToCoordinator,
 };
+use crate::plan::Width;
 use crate::signed::{Signable, Signed};
+use crate::vector;
 
 const LIAR: usize = 2;
 
@@ -165,7 +167,7 @@ fn of_two_different_masked_updates_the_first_stands() {
         ToCoordinator::Masked(masked) => {
             let mut second = masked.clone();
             second.words.0[0] ^= 1;
-            let root = crypto::merkle::chunk_root(&second.words.0);
+            let root = vector::masked_root(&second.words, Width::Full);
             second.trailer = resigned(&masked.trailer, |trailer: &mut MaskedTrailer| {
                 trailer.root = root;
             });
@@ -184,7 +186,7 @@ fn a_vector_that_is_no_vector_never_reaches_the_ledger() {
     federation.up = liar(|message| match message {
         ToCoordinator::Masked(mut masked) => {
             masked.words.0[0] ^= 0x40;
-            let root = crypto::merkle::chunk_root(&masked.words.0);
+            let root = vector::masked_root(&masked.words, Width::Full);
             masked.trailer = resigned(&masked.trailer, |trailer: &mut MaskedTrailer| {
                 trailer.root = root;
             });

@@ -15,7 +15,7 @@ use crate::message::{
     ToCoordinator,
 };
 use crate::party::{Output, Party};
-use crate::plan::{RiskTerms, Work};
+use crate::plan::{Plan, RiskTerms, Width, Work};
 use crate::signed::Signed;
 use crate::vector;
 
@@ -42,7 +42,8 @@ fn run_audits(federation: &mut Federation, banks: &[usize]) {
 
 #[test]
 fn honest_sums_pass_with_and_without_dropouts() {
-    for (banks, absent) in [(3, 0), (5, 0), (5, 1), (8, 2)] {
+    let plain = [(3, 0), (5, 0), (5, 1), (8, 2)].map(|sizes| (sizes, Width::Full));
+    for ((banks, absent), width) in plain.into_iter().chain([((5, 1), Width::Packed)]) {
         let mut federation = Federation::new(banks);
         let present: Vec<usize> = (0..banks - absent).collect();
         let first_absent = banks - absent;
@@ -50,7 +51,11 @@ fn honest_sums_pass_with_and_without_dropouts() {
             ToCoordinator::Masked(_) if bank >= first_absent => Vec::new(),
             other => vec![other],
         });
-        federation.start(plan(large(), 1, 3));
+        let plan = Plan {
+            width,
+            ..plan(large(), 1, 3)
+        };
+        federation.start(plan);
         run_audits(&mut federation, &present);
         federation.assert_sum_of(&present);
         for bank in present {

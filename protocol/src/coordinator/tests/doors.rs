@@ -11,6 +11,7 @@ use crate::id::{ClientId, RoundId};
 use crate::message::{CheckIn, OperatorMessage, ToClient, ToCoordinator};
 use crate::operator::{Command, Reply};
 use crate::party::{Output, Party};
+use crate::plan::{Width, Work};
 use crate::record::CoordinatorRecord;
 use crate::signed::Signed;
 use crate::time::Time;
@@ -168,6 +169,12 @@ fn unsound_plans_are_refused_with_the_reason() {
     let mut expired = plan(fixture::risk(), 1, 5);
     expired.expires = Time(999);
     refuse(signed_plan(expired), "expires");
+    let mut training = fixture::training();
+    training.value_bits = 20;
+    let mut packed = plan(Work::Finetune(training), 1, 5);
+    packed.width = Width::Packed;
+    let why = "training.value_bits is 20, expected 8 to 19: words of 24 bits and members_min 5";
+    refuse(signed_plan(packed), why);
     assert_eq!(federation.records, []);
 }
 

@@ -10,7 +10,7 @@ use crate::fixture;
 use crate::id::{Attempt, RoundId, Seat};
 use crate::message::ToCoordinator;
 use crate::operator::{Command, Reply, RoundEnd};
-use crate::plan::{Kind, Work};
+use crate::plan::{Kind, Width, Work};
 use crate::record::Lifetime;
 use crate::vector::payload;
 
@@ -28,6 +28,46 @@ fn a_round_gives_the_exact_sum_of_everybody() {
         assert_eq!(federation.blamed(), []);
         for bank in &federation.banks {
             assert_eq!(bank.installed.len(), 1);
+        }
+    }
+}
+
+/// Three bytes a word leave each bank, whatever the plan is about, and the sum is the same.
+#[test]
+fn packed_round_gives_the_sum_of_a_full_one_in_three_quarters_of_the_bytes() {
+    let works = [Work::Finetune(fixture::training()), fixture::risk()];
+    for work in works {
+        let play = |width: Width| {
+            let mut federation = Federation::new(8);
+            let mut plan = plan(work.clone(), 1, 5);
+            plan.width = width;
+            let words = crate::terms::words(&plan).unwrap();
+            federation.up = Box::new(move |bank, message| match message {
+                ToCoordinator::Masked(_) if bank == 3 => Vec::new(),
+                ToCoordinator::Masked(masked) => {
+                    assert_eq!(masked.words.0.len() as u64, words * width.bytes() as u64);
+                    vec![ToCoordinator::Masked(masked)]
+                }
+                message => vec![message],
+            });
+            federation.start(plan);
+            federation.run(|federation| federation.coordinator.desk.ledger.length() == 1);
+            assert_eq!(federation.blamed(), []);
+            let Reply::Rounds(rounds) = federation.operate(Command::Rounds(1)) else {
+                panic!("no rounds");
+            };
+            assert_eq!(rounds[0].bytes_in, 7 * words * width.bytes() as u64);
+            federation.results()[0].sum.clone()
+        };
+        let (full, packed) = (play(Width::Full), play(Width::Packed));
+        assert_eq!(full[4..6], packed[4..6], "as many banks, and their weight");
+        match work {
+            // Rounding is by each round's own chance: to a step of each bank.
+            Work::Pretrain(_) | Work::Finetune(_) => {
+                let steps = full.iter().zip(&packed).map(|(a, b)| (a - b).abs());
+                assert!(steps.max() <= Some(7), "{full:?} {packed:?}");
+            }
+            Work::Risk(_) | Work::Evaluate(_) => assert_eq!(full, packed),
         }
     }
 }

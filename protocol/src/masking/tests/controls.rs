@@ -111,7 +111,12 @@ fn round_shown_apart(bound: impl Fn(Context) -> Context) -> (Vec<u32>, Vec<Seat>
             mask::apply(&mask_key, sign, &mut words);
         }
         // Its self mask goes on, and comes off with its survivor's b: left out on both sides.
-        vector::add(&mut sum, &vector::to_bytes(&words)).unwrap();
+        vector::add(
+            &mut sum,
+            &vector::to_bytes(&words, Width::Full),
+            Width::Full,
+        )
+        .unwrap();
     }
     complaints.dedup();
     (sum, complaints)
@@ -123,7 +128,7 @@ fn round_shown_apart(bound: impl Fn(Context) -> Context) -> (Vec<u32>, Vec<Seat>
 fn control_without_the_context_a_sum_is_one_banks_vector() {
     let (sum, complaints) = round_shown_apart(|_| Context(Digest([0; 32])));
     assert_eq!(complaints, []);
-    let opened = vector::decode_sum(&sum, 5, 26, Kind::Risk).unwrap();
+    let opened = vector::decode_sum(&sum, 5, 26, Kind::Risk, Width::Full).unwrap();
     let of_one = payload(Seat(2));
     let of_one = of_one.iter().map(|word| word.cast_signed());
     assert_eq!(vector::payload(&opened), of_one.collect::<Vec<_>>());
@@ -134,7 +139,7 @@ fn control_without_the_context_a_sum_is_one_banks_vector() {
 fn context_in_the_keys_shows_models_that_differ_and_hides_the_sum() {
     let (sum, complaints) = round_shown_apart(|shown| shown);
     assert_eq!(complaints, [0, 1, 2, 3, 4].map(Seat));
-    let opened = vector::decode_sum(&sum, 5, 26, Kind::Risk);
+    let opened = vector::decode_sum(&sum, 5, 26, Kind::Risk, Width::Full);
     assert!(matches!(opened, Err(vector::SumError::Canary { .. })));
 }
 
@@ -152,7 +157,7 @@ fn opened_alone(revealed: &[SecretKind]) -> Vec<u32> {
     let nonces = members.iter().map(|(&seat, own)| (seat, own.nonce));
     let nonces = nonces.collect::<BTreeMap<_, _>>();
     let own = &members[&victim];
-    let mut words = masked(&payload(victim), victim, own, &graph, &nonces);
+    let mut words = masked(vector_of(&payload(victim)), victim, own, &graph, &nonces);
     let lagrange = Lagrange::new(&[1, 2, 4, 5]).unwrap();
     let open = |shares: &[Scalar]| lagrange.combine(&[0, 1, 3, 4].map(|at| shares[at].clone()));
     if revealed.contains(&SecretKind::SelfMask) {
@@ -177,7 +182,7 @@ fn control_both_secrets_of_a_bank_open_it_and_one_does_not() {
     assert_eq!(opened_alone(&[own, escrow]), vector);
     for kind in [own, escrow] {
         let words = opened_alone(&[kind]);
-        let closed = vector::decode_sum(&words, 1, 26, Kind::Risk);
+        let closed = vector::decode_sum(&words, 1, 26, Kind::Risk, Width::Full);
         assert!(matches!(closed, Err(vector::SumError::Canary { .. })));
         let seen = words.iter().zip(&vector).filter(|(a, b)| a == b).count();
         assert!(seen <= 1, "{seen} words in the clear");

@@ -2,8 +2,9 @@
 //! breaks every running consortium and every disk: change the version with it, or do not change it.
 
 use super::*;
+use crate::fixture;
 use crate::id::{Attempt, EpochId};
-use crate::plan::Kind;
+use crate::plan::{Kind, Plan, Width};
 
 /// A line per message and record: its name, and its bytes in hexadecimal.
 const GOLDEN: &str = include_str!("../../../vectors/wire.txt");
@@ -56,7 +57,14 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
             "client-applied",
             encode(&ClientRecord::Applied(Arc::new(result()))),
         ),
+        ("packed-plan", encode(&packed())),
     ]
+}
+
+fn packed() -> Plan {
+    let mut plan = fixture::plan(fixture::risk(), 1);
+    plan.width = Width::Packed;
+    plan
 }
 
 #[test]
