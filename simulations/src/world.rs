@@ -15,11 +15,13 @@ use protocol::time::{Duration, Time};
 use protocol::wire;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 mod actors;
 mod cast;
 mod disk;
 mod network;
+mod note;
 pub mod oracle;
 pub mod regressions;
 pub mod run;
@@ -106,7 +108,7 @@ pub struct World {
 }
 
 /// How a world ended well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Story {
     /// Rounds committed.
     pub committed: u64,

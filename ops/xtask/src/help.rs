@@ -17,9 +17,12 @@ pub(crate) fn show(command: &str) -> Result<(), Failure> {
         "lint" => LINT.to_owned(),
         "fresh" => FRESH.to_owned(),
         "bench" => bench(),
+        "worlds" => WORLDS.to_owned(),
+        "fuzz" => FUZZ.to_owned(),
         unknown => {
             return Err(Failure::Said(format!(
-                "no help for `{unknown}`: expected one of setup, demo, test, lint, bench, fresh"
+                "no help for `{unknown}`: expected one of setup, demo, test, lint, bench, \
+                 worlds, fuzz, fresh"
             )));
         }
     };
@@ -44,6 +47,8 @@ The project's own commands.
   cargo xtask test            everything that must hold before a change is merged
   cargo xtask lint            the quick part of it: format, clippy, tidy
   cargo xtask bench [NAME]    measure
+  cargo xtask worlds          play a hundred thousand simulated federations
+  cargo xtask fuzz [TARGET]   let libFuzzer at the protocol
   cargo xtask fresh           demo and test on a clean clone in an empty home
   cargo xtask help COMMAND    more about one command
 
@@ -61,7 +66,7 @@ A libtorch of your own is respected: with LIBTORCH (its folder) or LIBTORCH_USE_
 (the one of the installed Python package torch) nothing is downloaded.
 
 Needs python3 with pip, a C++ compiler, and 1.1 GB of disk while it works.
-The other commands run it first; run it alone to have the download behind you.
+The commands that need it run it first; run it alone to have the download behind you.
 
 Example: cargo xtask setup
 ";
@@ -87,6 +92,38 @@ A step whose tool is not installed (rustfmt, clippy) is skipped and says so; whe
 environment variable CI is set it fails instead.
 
 Example: cargo xtask test
+";
+
+const WORLDS: &str = "\
+Usage: cargo xtask worlds [--seeds N] [--first N] [--afresh] [--json]
+
+Builds the simulator in a release build without libtorch, and plays N federations (100,000 where
+nothing else is said) in which everything that can fail does, from the first seed on. Stops at
+the first invariant that does not hold, and says how to see that one world again.
+
+Can be interrupted: how far it got is noted beside what was built, in target/release, and the
+same command goes on from there. The note counts for this build of the simulator alone; --afresh
+forgets it. --json prints one object at the end.
+
+Example: cargo xtask worlds --seeds 1000
+";
+
+const FUZZ: &str = "\
+Usage: cargo xtask fuzz [--executions N] [--json] [TARGET]...
+
+Lets libFuzzer at the named targets of protocol/fuzz, or at all, with N executions dealt out
+among them (100,000,000 where nothing else is said: a quarter of an hour on two cores). Checks of
+overflow and debug assertions are on; there is no sanitizer, since the code is safe. As many
+targets run at a time as there are cores.
+
+Ends with a table of executions and new units, or with one object for --json. Stops at the first
+input that breaks something, and says where it lies and how to see it again. Inputs that reach
+something new stay in protocol/fuzz/target/corpus for the next run.
+
+Installs nothing: libFuzzer is compiled from the crate libfuzzer-sys, which cargo fetches. With
+the address sanitizer, by hand: protocol/fuzz/Cargo.toml.
+
+Example: cargo xtask fuzz --executions 1000000 plan to_client
 ";
 
 const FRESH: &str = "\

@@ -2,25 +2,33 @@
 //!
 //! Here is what was asked and what is said in return; each command has its file. Nothing but
 //! the standard library is used, so that the first command starts in seconds. Read
-//! [`setup`] first: every other command begins with it.
+//! [`setup`] first: every command that needs libtorch begins with it.
 
 mod bench;
 mod check;
 mod demo;
 mod fresh;
+mod fuzz;
 mod help;
 mod libtorch;
+mod options;
 mod progress;
 mod setup;
 mod workshop;
+mod worlds;
 
 use std::env;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 use crate::workshop::Failure;
 
 fn main() -> ExitCode {
+    if fuzz::instrument::is_asked_for() {
+        let words: Vec<OsString> = env::args_os().skip(1).collect();
+        return fuzz::instrument::compile(&words);
+    }
     let words: Vec<String> = env::args().skip(1).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
@@ -48,6 +56,8 @@ fn obey(root: &Path, words: &[String]) -> Result<(), Failure> {
         _ if asks_for_help => help::show(command),
         "demo" => demo::run(root, rest),
         "bench" => bench::run(root, rest),
+        "worlds" => worlds::run(root, rest),
+        "fuzz" => fuzz::run(root, rest),
         "setup" | "test" | "lint" | "fresh" if !rest.is_empty() => Err(Failure::Said(format!(
             "`{command}` takes no arguments, found `{}`; see cargo xtask {command} --help",
             rest.join(" ")
@@ -57,8 +67,8 @@ fn obey(root: &Path, words: &[String]) -> Result<(), Failure> {
         "lint" => check::lint(root),
         "fresh" => fresh::run(root),
         unknown => Err(Failure::Said(format!(
-            "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, fresh, \
-             help"
+            "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, worlds, \
+             fuzz, fresh, help"
         ))),
     }
 }

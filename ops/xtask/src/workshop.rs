@@ -45,6 +45,15 @@ impl Workshop {
         Ok(self.command(own.with_file_name(name).into()))
     }
 
+    /// Where a release build of this workspace puts a program.
+    pub(crate) fn released(&self, name: &str) -> Result<PathBuf, Failure> {
+        let own = env::current_exe()
+            .map_err(|error| Failure::Said(format!("could not find the programs: {error}")))?;
+        let target = own.ancestors().nth(2);
+        let target = target.expect("this program lies two folders below the target folder");
+        Ok(target.join("release").join(name))
+    }
+
     /// Whether `cargo SUBCOMMAND` is installed.
     pub(crate) fn has(&self, subcommand: &str) -> bool {
         let mut question = self.cargo();
@@ -55,7 +64,8 @@ impl Workshop {
         question.status().is_ok_and(|status| status.success())
     }
 
-    fn command(&self, program: OsString) -> Command {
+    /// Any program, in the root of the project.
+    pub(crate) fn command(&self, program: OsString) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root);
         // What cargo told this program about itself would read as a changed environment to the
@@ -79,6 +89,26 @@ impl Workshop {
         }
         command
     }
+}
+
+/// Runs a child to its end; its exit status is ours.
+///
+/// # Errors
+///
+/// When it cannot be started, or ends with another status than success.
+pub(crate) fn passed_on(command: &mut Command, name: &str) -> Result<(), Failure> {
+    let status = command
+        .status()
+        .map_err(|error| Failure::Said(format!("could not start {name}: {error}")))?;
+    if status.success() {
+        return Ok(());
+    }
+    // A child that a signal ended has no code.
+    let code = status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .unwrap_or(1);
+    Err(Failure::Status(code))
 }
 
 fn is_about_this_program(name: &str) -> bool {

@@ -1,5 +1,8 @@
 //! Who is in the fuzzed world: four banks, a fifth that has only a credential, the coordinator and
 //! the operator, with keys that are known, so that lies can be signed. And the plans they run.
+//! What the authority says is the same in every sequence, and is signed once.
+
+use std::sync::LazyLock;
 
 use crypto::{Digest, Seed, SigningKey};
 use protocol::client::consent::Policy;
@@ -45,8 +48,19 @@ pub(super) fn bank_id(bank: usize) -> ClientId {
     ClientId(Digest([number(bank); 32]))
 }
 
+/// Serials of a bank's credentials.
+const SERIALS: u8 = 3;
+
 /// A bank's credential; a serial above 0 is a later one, under another certificate.
 pub(super) fn bank_credential(bank: usize, serial: u8) -> Signed<Credential> {
+    static ISSUED: LazyLock<Vec<Signed<Credential>>> = LazyLock::new(|| {
+        let of_bank = |bank| (0..SERIALS).map(move |serial| issue_to_bank(bank, serial));
+        (0..=STRANGER).flat_map(of_bank).collect()
+    });
+    ISSUED[bank * usize::from(SERIALS) + usize::from(serial % SERIALS)].clone()
+}
+
+fn issue_to_bank(bank: usize, serial: u8) -> Signed<Credential> {
     let mut id = bank_id(bank);
     id.0.0[31] = id.0.0[31].wrapping_add(serial);
     issue(Credential {
@@ -68,34 +82,40 @@ pub(super) fn bank_identity(bank: usize) -> Identity {
 }
 
 pub(super) fn coordinator_identity() -> Identity {
-    let key = coordinator_key();
-    Identity {
-        credential: issue(Credential {
+    static ISSUED: LazyLock<Signed<Credential>> = LazyLock::new(|| {
+        issue(Credential {
             role: Role::Coordinator,
             name: "Coordinator".to_owned(),
             id: ClientId(Digest([201; 32])),
-            key: key.verify_key(),
+            key: coordinator_key().verify_key(),
             serial: 1,
             expires: Time(u64::MAX),
-        }),
-        key,
+        })
+    });
+    Identity {
+        credential: ISSUED.clone(),
+        key: coordinator_key(),
         authority: authority(),
     }
 }
 
 pub(super) fn operator_credential() -> Signed<Credential> {
-    issue(Credential {
-        role: Role::Operator,
-        name: "Consortium".to_owned(),
-        id: OPERATOR,
-        key: operator_key().verify_key(),
-        serial: 1,
-        expires: Time(1 << 40),
-    })
+    static ISSUED: LazyLock<Signed<Credential>> = LazyLock::new(|| {
+        issue(Credential {
+            role: Role::Operator,
+            name: "Consortium".to_owned(),
+            id: OPERATOR,
+            key: operator_key().verify_key(),
+            serial: 1,
+            expires: Time(1 << 40),
+        })
+    });
+    ISSUED.clone()
 }
 
 pub(super) fn authority() -> Authority {
-    Authority(authority_key().verify_key())
+    static PINNED: LazyLock<Authority> = LazyLock::new(|| Authority(authority_key().verify_key()));
+    *PINNED
 }
 
 /// The chance of one life of a bank's process.

@@ -1,18 +1,21 @@
 //! The `run` subcommand: many worlds, one line at the end, and for a failure the line that has it
-//! again. `--trace` tells one world's story.
+//! again. `--trace` tells one world's story. How far it got is `note.rs`.
 
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::World;
+use super::note::Progress;
 use super::oracle::Violation;
 use super::scenario::Scenario;
-use super::{Story, World};
 
 /// Arguments of `phalanx-sim run`.
 #[derive(ClapArgs)]
@@ -27,6 +30,9 @@ pub struct Args {
     /// The first seed.
     #[arg(long, visible_alias = "seed", default_value_t = 1)]
     first: u64,
+    /// Note in this file how far it got, and go on from there the next time.
+    #[arg(long, value_name = "FILE")]
+    note: Option<PathBuf>,
     /// Tell the story of each world on standard error.
     #[arg(long)]
     trace: bool,
@@ -35,57 +41,109 @@ pub struct Args {
     json: bool,
 }
 
+/// What the threads share.
+struct Run<'a> {
+    args: &'a Args,
+    next: AtomicU64,
+    found: Mutex<Found>,
+    bar: ProgressBar,
+}
+
+/// What they found.
+struct Found {
+    progress: Progress,
+    failed: Option<(u64, Violation)>,
+    note_failed: Option<io::Error>,
+    told: Instant,
+}
+
 /// Plays the worlds on all cores; stops at the first violation.
 pub fn run(args: &Args) -> ExitCode {
-    let bar = ProgressBar::new(args.seeds);
+    let progress = match Progress::new(args.first, args.note.as_deref()) {
+        Ok(progress) => progress,
+        Err(error) => return could_not_note(&error),
+    };
+    let bar = ProgressBar::new(args.seeds).with_position(progress.worlds());
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} worlds {eta}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let next = AtomicU64::new(args.first);
-    let whole = Mutex::new((Story::default(), None::<(u64, Violation)>));
+    bar.reset_eta();
+    let run = Run {
+        args,
+        next: AtomicU64::new(progress.next()),
+        found: Mutex::new(Found {
+            progress,
+            failed: None,
+            note_failed: None,
+            told: Instant::now(),
+        }),
+        bar,
+    };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..if args.trace { 1 } else { threads } {
-            scope.spawn(|| play(args, &next, &whole, &bar));
+            scope.spawn(|| run.play());
         }
     });
-    bar.finish_and_clear();
-    let (story, failed) = whole.into_inner().unwrap_or_else(PoisonError::into_inner);
-    report(args, story, failed)
+    run.bar.finish_and_clear();
+    let found = run.found.into_inner();
+    report(args, found.unwrap_or_else(PoisonError::into_inner))
 }
 
-fn play(
-    args: &Args,
-    next: &AtomicU64,
-    whole: &Mutex<(Story, Option<(u64, Violation)>)>,
-    bar: &ProgressBar,
-) {
-    loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= args.first.saturating_add(args.seeds) {
-            return;
-        }
-        let played = World::new(Scenario::from_seed(seed), args.trace).play();
-        bar.inc(1);
-        let mut whole = whole.lock().unwrap_or_else(PoisonError::into_inner);
-        match played {
-            Ok(story) => whole.0.add(story),
-            Err(violation) => {
-                // The smallest seed is reported, whichever thread met it first.
-                if whole.1.as_ref().is_none_or(|(known, _)| seed < *known) {
-                    whole.1 = Some((seed, violation));
-                }
-                next.store(u64::MAX / 2, Ordering::Relaxed);
+impl Run<'_> {
+    fn play(&self) {
+        loop {
+            let seed = self.next.fetch_add(1, Ordering::Relaxed);
+            if seed >= self.args.first.saturating_add(self.args.seeds) {
                 return;
+            }
+            let played = World::new(Scenario::from_seed(seed), self.args.trace).play();
+            self.bar.inc(1);
+            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            match played {
+                Ok(story) => {
+                    if let Err(error) = found.progress.add(seed, story) {
+                        found.note_failed = Some(error);
+                        return self.stop();
+                    }
+                    self.tell(&mut found);
+                }
+                Err(violation) => {
+                    // The smallest seed is reported, whichever thread met it first.
+                    if found.failed.as_ref().is_none_or(|(known, _)| seed < *known) {
+                        found.failed = Some((seed, violation));
+                    }
+                    return self.stop();
+                }
             }
         }
     }
+
+    fn stop(&self) {
+        self.next.store(u64::MAX / 2, Ordering::Relaxed);
+    }
+
+    /// A line now and then where there is no terminal to draw a bar on.
+    fn tell(&self, found: &mut Found) {
+        if found.told.elapsed() < TOLD_EVERY || io::stderr().is_terminal() {
+            return;
+        }
+        found.told = Instant::now();
+        let (worlds, seeds) = (found.progress.worlds(), self.args.seeds);
+        // Nothing is left to do where even this cannot be said.
+        let _ = writeln!(io::stderr(), "{worlds} of {seeds} worlds");
+    }
 }
 
-fn report(args: &Args, story: Story, failed: Option<(u64, Violation)>) -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    let text = match &failed {
+fn report(args: &Args, found: Found) -> ExitCode {
+    let written = found.progress.write();
+    if let Some(error) = found.note_failed.or(written.err()) {
+        return could_not_note(&error);
+    }
+    let mut out = io::stdout().lock();
+    let (worlds, story) = (found.progress.worlds(), found.progress.story());
+    let text = match &found.failed {
         None if args.json => json!({
-            "worlds": args.seeds,
+            "worlds": worlds,
             "committed": story.committed,
             "abandoned": story.abandoned,
             "dropouts": story.dropouts,
@@ -95,9 +153,8 @@ fn report(args: &Args, story: Story, failed: Option<(u64, Violation)>) -> ExitCo
         })
         .to_string(),
         None => format!(
-            "{} worlds: {} rounds committed, {} attempts abandoned, {} dropouts, {} audits, \
+            "{worlds} worlds: {} rounds committed, {} attempts abandoned, {} dropouts, {} audits, \
              {} crashes, {} events; every invariant held",
-            args.seeds,
             story.committed,
             story.abandoned,
             story.dropouts,
@@ -113,20 +170,18 @@ fn report(args: &Args, story: Story, failed: Option<(u64, Violation)>) -> ExitCo
     };
     // Nothing is left to do where even this cannot be said.
     let _ = writeln!(out, "{text}");
-    if failed.is_some() {
+    if found.failed.is_some() {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     }
 }
 
-impl Story {
-    fn add(&mut self, other: Self) {
-        self.committed += other.committed;
-        self.abandoned += other.abandoned;
-        self.dropouts += other.dropouts;
-        self.audits += other.audits;
-        self.crashes += other.crashes;
-        self.events += other.events;
-    }
+fn could_not_note(error: &io::Error) -> ExitCode {
+    // Nothing is left to do where even this cannot be said.
+    let _ = writeln!(io::stderr(), "could not note how far it got: {error}");
+    ExitCode::FAILURE
 }
+
+/// Between two lines about how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
