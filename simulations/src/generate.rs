@@ -1,10 +1,12 @@
 //! `phalanx-sim generate`: transactions of made-up banks, as Parquet files.
 //!
 //! What is invented is in `population`; the columns are in `generate/table`, the printed
-//! account of what was written in `generate/summary`.
+//! account of what was written in `generate/summary`. Single payments have columns and an
+//! account of their own, in `generate/typology`.
 
 mod summary;
 mod table;
+mod typology;
 
 use std::fs;
 use std::io::{self, Write};
@@ -14,8 +16,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use parquet::errors::ParquetError;
 use thiserror::Error;
 
+use crate::population::typology::Typologies;
 use crate::population::{Everyday, Handbook, Payment, bank_shares};
 
 use summary::Summary;
@@ -33,7 +37,7 @@ pub struct Args {
     /// Folder for the files; made if it is absent
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Number of banks; sizes are skewed (five: 45, 25, 15, 10, 5 %)
+    /// Number of banks; sizes are skewed (five: 45, 25, 15, 10, 5 %), alike with `typology`
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=200))]
     banks: Option<u16>,
     /// Number of days
@@ -45,6 +49,9 @@ pub struct Args {
     /// Number of merchants; of terminals in the handbook's process
     #[arg(long, value_parser = clap::value_parser!(u32).range(50..=1_000_000))]
     merchants: Option<u32>,
+    /// Number of payments over all banks, only for `typology`
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    rows: Option<u64>,
     /// Share of fraud reports that are lost, with as many genuine payments disputed
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     wrong_labels: f64,
@@ -60,9 +67,10 @@ const EXAMPLE: &str = "\
 Example:
   phalanx-sim generate --preset demo --seed 1 --out data
   phalanx-sim generate --preset small --banks 4 --per-bank --json --out data
+  phalanx-sim generate --preset typology --banks 5 --rows 200000 --seed 1 --out data
 
 The process behind each preset and its measured figures: docs/generator.md.
-A mapping file for the agent: ops/config/maps/generated.toml.";
+Mapping files for the agent: ops/config/maps/generated.toml; for typology, typology.toml.";
 
 /// A process with its parameters.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -73,6 +81,8 @@ enum Preset {
     Small,
     /// The process of the Fraud Detection Handbook: 183 days, about 1.75 million payments
     Handbook,
+    /// Single payments of five banks that each know some kinds of fraud: 200,000 in 100 days
+    Typology,
 }
 
 /// Why nothing, or not everything, was written.
@@ -82,20 +92,28 @@ enum GenerateError {
     TooFewCustomers { banks: u16, customers: u32 },
     #[error("found {0} as share of wrong labels, expected 0 to 0.5")]
     WrongLabels(f64),
+    #[error("found --{option} with preset {preset}, which has none")]
+    Option {
+        option: &'static str,
+        preset: &'static str,
+    },
+    #[error("found {0} banks, expected 3 or more: fewer do not know every typology")]
+    TooFewBanks(u16),
+    #[error("found {rows} rows for {banks} banks, expected 1,000 or more for each")]
+    TooFewRows { rows: u64, banks: u16 },
+    #[error("found {0} days, expected 10 or more to train, validate and test on")]
+    TooFewDays(u16),
     #[error("{path}: {source}")]
     File { path: PathBuf, source: io::Error },
     #[error("{path}: {source}")]
-    Parquet {
-        path: PathBuf,
-        source: parquet::errors::ParquetError,
-    },
+    Parquet { path: PathBuf, source: ParquetError },
     #[error("output: {0}")]
     Output(#[from] io::Error),
 }
 
 /// Makes the payments, writes them, and says what was written.
 pub fn run(args: &Args) -> ExitCode {
-    match generate(args) {
+    match generate(args, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do where even this cannot be said.
@@ -105,54 +123,80 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn generate(args: &Args) -> Result<(), GenerateError> {
-    let process = Process::new(args)?;
+fn generate(args: &Args, out: &mut impl Write) -> Result<(), GenerateError> {
+    args.refuse_foreign_options()?;
+    match Process::new(args)? {
+        Process::Everyday(process) => {
+            let payments = || process.payments(args.seed);
+            histories(args, banks_of(&process.bank_shares), payments, out)
+        }
+        Process::Handbook(process) => {
+            let payments = || process.payments(args.seed);
+            histories(args, banks_of(&process.bank_shares), payments, out)
+        }
+        Process::Typologies(process) => typology::generate(args, &process, out),
+    }
+}
+
+/// Writes payments of customers with histories, all made before the first is written.
+fn histories(
+    args: &Args,
+    banks: u16,
+    payments: impl FnOnce() -> Vec<Payment>,
+    out: &mut impl Write,
+) -> Result<(), GenerateError> {
     let progress = spinner();
     progress.set_message("making payments");
-    let payments = process.payments(args.seed);
-    let banks = process.banks();
-    fs::create_dir_all(&args.out).map_err(|source| GenerateError::File {
-        path: args.out.clone(),
-        source,
-    })?;
+    let payments = payments();
+    create_folder(&args.out)?;
     let rows = table::number(&payments, banks);
     let mut summary = Summary::new(args.preset.name(), args.seed, &payments, banks);
     if args.per_bank {
         for bank in 0..banks {
             let own = rows.iter().filter(|row| row.payment.bank == bank);
             let path = args.out.join(format!("{}.parquet", table::bank_name(bank)));
-            summary.add_file(write(&progress, &path, own)?);
+            summary.add_file(write(&progress, &path, |file, wrote| {
+                table::write(file, own, wrote)
+            })?);
         }
     } else {
         let path = args.out.join("transactions.parquet");
-        summary.add_file(write(&progress, &path, rows.iter())?);
+        summary.add_file(write(&progress, &path, |file, wrote| {
+            table::write(file, rows.iter(), wrote)
+        })?);
     }
     progress.finish_and_clear();
-    let mut out = io::stdout().lock();
     if args.json {
-        summary.write_json(&mut out)?
+        summary.write_json(out)?
     } else {
-        summary.write_table(&mut out)?
+        summary.write_table(out)?
     }
     Ok(())
 }
 
-fn write<'a>(
+fn create_folder(path: &Path) -> Result<(), GenerateError> {
+    fs::create_dir_all(path).map_err(|source| GenerateError::File {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Makes the file at `path` and lets `rows` fill it; `rows` tells how many it wrote on the way.
+fn write(
     progress: &ProgressBar,
     path: &Path,
-    rows: impl Iterator<Item = &'a table::Row<'a>>,
+    rows: impl FnOnce(fs::File, &dyn Fn(u64)) -> Result<u64, ParquetError>,
 ) -> Result<summary::Written, GenerateError> {
     progress.set_message(format!("writing {}", path.display()));
     let file = fs::File::create(path).map_err(|source| GenerateError::File {
         path: path.to_path_buf(),
         source,
     })?;
-    let written = table::write(file, rows, |rows| progress.inc(rows)).map_err(|source| {
-        GenerateError::Parquet {
+    let written =
+        rows(file, &|rows| progress.inc(rows)).map_err(|source| GenerateError::Parquet {
             path: path.to_path_buf(),
             source,
-        }
-    })?;
+        })?;
     let bytes = fs::metadata(path)
         .map_err(|source| GenerateError::File {
             path: path.to_path_buf(),
@@ -180,6 +224,32 @@ impl Preset {
             Self::Demo => "demo",
             Self::Small => "small",
             Self::Handbook => "handbook",
+            Self::Typology => "typology",
+        }
+    }
+}
+
+impl Args {
+    /// An option that a preset would pass over in silence is refused.
+    fn refuse_foreign_options(&self) -> Result<(), GenerateError> {
+        let given = match self.preset {
+            Preset::Demo | Preset::Small | Preset::Handbook => [("rows", self.rows.is_some())]
+                .iter()
+                .find_map(|(option, is_given)| is_given.then_some(*option)),
+            Preset::Typology => [
+                ("customers", self.customers.is_some()),
+                ("merchants", self.merchants.is_some()),
+                ("wrong-labels", self.wrong_labels > 0.0),
+            ]
+            .iter()
+            .find_map(|(option, is_given)| is_given.then_some(*option)),
+        };
+        match given {
+            Some(option) => Err(GenerateError::Option {
+                option,
+                preset: self.preset.name(),
+            }),
+            None => Ok(()),
         }
     }
 }
@@ -188,6 +258,7 @@ impl Preset {
 enum Process {
     Everyday(Everyday),
     Handbook(Handbook),
+    Typologies(Typologies),
 }
 
 impl Process {
@@ -195,34 +266,32 @@ impl Process {
         if !(0.0..=0.5).contains(&args.wrong_labels) {
             return Err(GenerateError::WrongLabels(args.wrong_labels));
         }
-        let process = match args.preset {
+        match args.preset {
             Preset::Demo => Self::everyday(Everyday::demo(), args),
             Preset::Small => Self::everyday(Everyday::small(), args),
             Preset::Handbook => Self::handbook(Handbook::published(), args),
-        };
-        let (banks, customers) = (process.banks(), process.customers());
-        if u32::from(banks) > customers {
-            return Err(GenerateError::TooFewCustomers { banks, customers });
+            Preset::Typology => Self::typologies(Typologies::published(), args),
         }
-        Ok(process)
     }
 
-    fn everyday(preset: Everyday, args: &Args) -> Self {
-        Self::Everyday(Everyday {
+    fn everyday(preset: Everyday, args: &Args) -> Result<Self, GenerateError> {
+        let process = Everyday {
             days: args.days.unwrap_or(preset.days),
             bank_shares: args.banks.map_or(preset.bank_shares, bank_shares),
             customers: args.customers.unwrap_or(preset.customers),
             merchants: args.merchants.unwrap_or(preset.merchants),
             wrong_labels: args.wrong_labels,
             ..preset
-        })
+        };
+        a_customer_each(banks_of(&process.bank_shares), process.customers)?;
+        Ok(Self::Everyday(process))
     }
 
     /// Fewer customers or terminals are hit as often each, not all together.
-    fn handbook(preset: Handbook, args: &Args) -> Self {
+    fn handbook(preset: Handbook, args: &Args) -> Result<Self, GenerateError> {
         let customers = args.customers.unwrap_or(preset.customers);
         let terminals = args.merchants.unwrap_or(preset.terminals);
-        Self::Handbook(Handbook {
+        let process = Handbook {
             compromised_per_day: preset.compromised_per_day * f64::from(terminals)
                 / f64::from(preset.terminals),
             leaked_per_day: preset.leaked_per_day * f64::from(customers)
@@ -233,30 +302,43 @@ impl Process {
             terminals,
             wrong_labels: args.wrong_labels,
             ..preset
-        })
-    }
-
-    fn payments(&self, seed: u64) -> Vec<Payment> {
-        match self {
-            Self::Everyday(process) => process.payments(seed),
-            Self::Handbook(process) => process.payments(seed),
-        }
-    }
-
-    fn banks(&self) -> u16 {
-        let shares = match self {
-            Self::Everyday(process) => &process.bank_shares,
-            Self::Handbook(process) => &process.bank_shares,
         };
-        u16::try_from(shares.len()).expect("the command line bounds the banks")
+        a_customer_each(banks_of(&process.bank_shares), customers)?;
+        Ok(Self::Handbook(process))
     }
 
-    fn customers(&self) -> u32 {
-        match self {
-            Self::Everyday(process) => process.customers,
-            Self::Handbook(process) => process.customers,
+    fn typologies(preset: Typologies, args: &Args) -> Result<Self, GenerateError> {
+        let process = Typologies {
+            days: args.days.unwrap_or(preset.days),
+            rows: args.rows.unwrap_or(preset.rows),
+            banks: args.banks.unwrap_or(preset.banks),
+            ..preset
+        };
+        let Typologies {
+            days, rows, banks, ..
+        } = process;
+        if banks < 3 {
+            return Err(GenerateError::TooFewBanks(banks));
         }
+        if rows < 1_000 * u64::from(banks) {
+            return Err(GenerateError::TooFewRows { rows, banks });
+        }
+        if days < 10 {
+            return Err(GenerateError::TooFewDays(days));
+        }
+        Ok(Self::Typologies(process))
     }
+}
+
+fn banks_of(shares: &[f64]) -> u16 {
+    u16::try_from(shares.len()).expect("the command line bounds the banks")
+}
+
+fn a_customer_each(banks: u16, customers: u32) -> Result<(), GenerateError> {
+    if u32::from(banks) > customers {
+        return Err(GenerateError::TooFewCustomers { banks, customers });
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Made-up banks: customers, merchants, their payments, and the frauds among them.
 //!
-//! Two processes: [`Everyday`], a small country with habits, seasons and five kinds of fraud,
-//! and [`Handbook`], the published simulator. Both are functions of their parameters and a
-//! seed; `docs/generator.md` describes them with measured figures. Writing files is in
-//! `generate`.
+//! Three processes: [`Everyday`], a small country with habits, seasons and five kinds of fraud;
+//! [`Handbook`], the published simulator; and [`typology`], single payments without a history.
+//! Each is a function of its parameters and a seed; `docs/generator.md` describes them with
+//! measured figures. Writing files is in `generate`.
 
 mod category;
 mod customer;
@@ -17,12 +17,15 @@ mod season;
 mod share;
 mod stream;
 mod transfer;
+pub mod typology;
 
 pub use handbook::Handbook;
 pub use payment::{
     Channel, EntryMode, FraudType, Payee, Payment, Place, Rail, UNDISPUTED_DAYS, Verdict,
 };
 pub use share::bank_shares;
+
+pub(crate) use season::Date;
 
 use season::DAY_MS;
 

@@ -85,13 +85,19 @@ impl Summary {
             "all", self.transactions, self.frauds
         )?;
         for file in &self.files {
-            writeln!(
-                out,
-                "wrote {} ({} rows, {} bytes)",
-                file.path, file.rows, file.bytes
-            )?;
+            file.write_line(out)?;
         }
         Ok(())
+    }
+}
+
+impl Written {
+    pub(super) fn write_line(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "wrote {} ({} rows, {} bytes)",
+            self.path, self.rows, self.bytes
+        )
     }
 }
 

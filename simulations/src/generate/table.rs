@@ -1,4 +1,4 @@
-//! The columns of a generated file: those of the canonical transaction, then the truth.
+//! The columns of a file of histories: those of the canonical transaction, then the truth.
 //!
 //! Rows are written in groups of 65,536 with fixed metadata, so that equal payments make
 //! equal bytes.
@@ -24,7 +24,7 @@ pub(super) struct Row<'a> {
 }
 
 const GROUP_ROWS: usize = 65_536;
-const CURRENCY: &str = "EUR";
+pub(super) const CURRENCY: &str = "EUR";
 
 /// Numbers payments in their order, each bank by itself from 1.
 pub(super) fn number(payments: &[Payment], banks: u16) -> Vec<Row<'_>> {
@@ -51,19 +51,29 @@ pub(super) fn bank_name(bank: u16) -> String {
 pub(super) fn write<'a>(
     file: File,
     rows: impl Iterator<Item = &'a Row<'a>>,
-    progress: impl Fn(u64),
+    progress: &dyn Fn(u64),
+) -> Result<u64, ParquetError> {
+    write_groups(file, schema(), rows, batch, progress)
+}
+
+/// Writes rows of any kind in groups, each a batch of these columns, and returns how many.
+pub(super) fn write_groups<R>(
+    file: File,
+    schema: SchemaRef,
+    rows: impl Iterator<Item = R>,
+    batch: impl Fn(&SchemaRef, &[R]) -> Result<RecordBatch, ParquetError>,
+    progress: &dyn Fn(u64),
 ) -> Result<u64, ParquetError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_created_by("phalanx-sim".to_owned())
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .build();
-    let schema = schema();
     let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties))?;
     let mut rows = rows.peekable();
     let mut written = 0;
     while rows.peek().is_some() {
-        let group: Vec<&Row<'_>> = rows.by_ref().take(GROUP_ROWS).collect();
+        let group: Vec<R> = rows.by_ref().take(GROUP_ROWS).collect();
         writer.write(&batch(&schema, &group)?)?;
         written += group.len() as u64;
         progress(group.len() as u64);

@@ -19,7 +19,8 @@ fn files(arguments: &[&str]) -> Vec<(String, Vec<u8>)> {
     let line = ["generate", "--preset", "small", "--out", out]
         .into_iter()
         .chain(arguments.iter().copied());
-    generate(&Cli::try_parse_from(line).expect("arguments").args).expect("files");
+    let args = Cli::try_parse_from(line).expect("arguments").args;
+    generate(&args, &mut Vec::new()).expect("files");
     let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(folder.path())
         .expect("the folder")
         .map(|entry| entry.expect("an entry").path())
@@ -66,7 +67,8 @@ fn more_banks_than_customers_are_refused() {
         "--customers",
         "8",
     ];
-    let error = generate(&Cli::try_parse_from(line).expect("arguments").args);
+    let args = Cli::try_parse_from(line).expect("arguments").args;
+    let error = generate(&args, &mut Vec::new());
     assert!(matches!(
         error,
         Err(GenerateError::TooFewCustomers {

@@ -118,6 +118,7 @@ macro_rules! named {
         }
     };
 }
+pub(super) use named;
 
 named! {
     /// How a payment travels.

@@ -26,6 +26,8 @@ pub(crate) enum Stream {
     HandbookTerminals,
     HandbookCustomer(u32),
     HandbookFrauds,
+    TypologyBank(u32),
+    TypologyHour(u32),
 }
 
 impl Stream {
@@ -55,6 +57,8 @@ impl Stream {
             Self::HandbookTerminals => (14, 0),
             Self::HandbookCustomer(index) => (15, index),
             Self::HandbookFrauds => (16, 0),
+            Self::TypologyBank(index) => (17, index),
+            Self::TypologyHour(index) => (18, index),
         };
         (kind << 32) | u64::from(index)
     }
@@ -63,6 +67,11 @@ impl Stream {
 /// A draw from the log-normal distribution with this median and this spread of the logarithm.
 pub(crate) fn log_normal(chance: &mut impl Rng, median: f64, spread: f64) -> f64 {
     median * (spread * normal(chance)).exp()
+}
+
+/// A draw from `from` to `to` whose logarithm is uniform.
+pub(crate) fn log_uniform(chance: &mut impl Rng, from: f64, to: f64) -> f64 {
+    from * (to / from).powf(chance.random())
 }
 
 /// A draw from the standard normal distribution.
