@@ -67,8 +67,8 @@ fn obey(root: &Path, words: &[String]) -> Result<(), Failure> {
         "lint" => check::lint(root),
         "fresh" => fresh::run(root),
         unknown => Err(Failure::Said(format!(
-            "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, worlds, \
-             fuzz, fresh, help"
+            "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, \
+             worlds, fuzz, fresh, help"
         ))),
     }
 }

@@ -137,9 +137,7 @@ proptest! {
             .map(|seat| (seat, member(seat, count, threshold, &graph, &seed)))
             .collect::<BTreeMap<_, _>>();
         let nonces = members.iter().map(|(&seat, own)| (seat, own.nonce)).collect();
-        let payload = |seat: Seat| {
-            (0..payload_words).map(|word| word * 7 + u32::from(seat.0)).collect::<Vec<u32>>()
-        };
+        let payload = |seat| payload(seat, payload_words);
         let words = payload_words as usize + crate::limits::HEADER_WORDS;
         let mut sum = vec![0_u32; words];
         for seat in survivors.iter() {
@@ -176,11 +174,17 @@ proptest! {
             }
         }
         let opened = vector::decode_sum(&sum, survivors.len(), bits, Kind::Risk, width).unwrap();
-        let plain = (0..payload_words as usize).map(|word| {
-            survivors.iter().map(|seat| payload(seat)[word].cast_signed()).sum::<i32>()
-        });
-        prop_assert_eq!(vector::payload(&opened), plain.collect::<Vec<_>>());
+        let plain = (0..payload_words as usize)
+            .map(|word| survivors.iter().map(|seat| payload(seat)[word].cast_signed()).sum());
+        prop_assert_eq!(vector::payload(&opened), plain.collect::<Vec<i32>>());
     }
+}
+
+/// Counts that only this seat has.
+fn payload(seat: Seat, words: u32) -> Vec<u32> {
+    (0..words)
+        .map(|word| word * 7 + u32::from(seat.0))
+        .collect()
 }
 
 /// Attack A6: every key depends on the context, and on the direction and nonce where there is one.

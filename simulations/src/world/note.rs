@@ -51,7 +51,7 @@ impl Progress {
         // A torn note is as good as none.
         let known = known.and_then(|bytes| serde_json::from_slice::<Note>(&bytes).ok());
         let note = known.filter(|note| (&note.program, note.first) == (&program, first));
-        let note = note.unwrap_or(Note {
+        let note = note.unwrap_or_else(|| Note {
             program,
             first,
             next: first,

@@ -136,7 +136,7 @@ impl Run<'_> {
 
 fn report(args: &Args, found: Found) -> ExitCode {
     let written = found.progress.write();
-    if let Some(error) = found.note_failed.or(written.err()) {
+    if let Some(error) = found.note_failed.or_else(|| written.err()) {
         return could_not_note(&error);
     }
     let mut out = io::stdout().lock();

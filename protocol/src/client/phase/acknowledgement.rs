@@ -123,8 +123,8 @@ pub(crate) fn is_same_set(ack: &Ack, survivors: &Survivors) -> bool {
 }
 
 /// Whether these are acknowledgements of exactly `expected`'s sets, by at least `threshold`
-/// distinct survivors (A4, A23, A24, A25). `holds` looks at a survivor's signature; it is none where
-/// the roster is not known, and then they are not looked at.
+/// distinct survivors (A4, A23, A24, A25). `holds` looks at a survivor's signature; it is none
+/// where the roster is not known, and then they are not looked at.
 pub(crate) fn check_acks(
     acks: &[Signed<Ack>],
     expected: &Ack,

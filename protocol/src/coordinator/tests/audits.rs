@@ -119,13 +119,15 @@ fn add(sum: &mut [i32], bank: usize, times: i32) {
 
 #[test]
 fn false_sum_raises_the_alarm_and_ends_the_banks_part() {
-    let lies: [(fn(&mut [i32]), u64); 4] = [
-        (|sum| sum[9] += 1, 9),
-        (|sum| sum[6..].rotate_left(1), 10),
-        (|sum| add(sum, 1, 1), 7),
-        (|sum| add(sum, 2, -1), 8),
+    let lies: [fn(&mut [i32]); 4] = [
+        |sum| sum[9] += 1,
+        |sum| sum[6..].rotate_left(1),
+        |sum| add(sum, 1, 1),
+        |sum| add(sum, 2, -1),
     ];
-    for (lie, word) in lies {
+    // The first word that each of them changes.
+    let words = [9, 10, 7, 8];
+    for (lie, word) in lies.into_iter().zip(words) {
         let mut federation = Federation::new(5);
         federation.down = Box::new(move |_, message| match message {
             ToClient::Result(result) => {
@@ -191,9 +193,12 @@ fn assert_no_answer(federation: &Federation, why: &'static str) {
     assert_eq!(federation.banks[1].audits(), [&passed], "{why}");
 }
 
+/// A change to an answer, and the name that it is refused by.
+struct Lie<T>(fn(&mut T), &'static str);
+
 /// Each of these lies about what took the masks off ends in its name.
-fn refused_by_name<const N: usize>(lies: [(fn(&mut Opening), &'static str); N]) {
-    for (lie, why) in lies {
+fn refused_by_name<const N: usize>(lies: [Lie<Opening>; N]) {
+    for Lie(lie, why) in lies {
         let federation = lied_to(move |audited| {
             if let Audited::Opening(_, opening) = audited {
                 lie(opening);
@@ -205,24 +210,24 @@ fn refused_by_name<const N: usize>(lies: [(fn(&mut Opening), &'static str); N]) 
 
 #[test]
 fn opening_that_nothing_signed_holds_is_refused_by_name() {
-    let lies: [(fn(&mut Opening), &str); 5] = [
-        (
+    let lies: [Lie<Opening>; 5] = [
+        Lie(
             |it| it.escrowed = it.escrowed.iter().skip(1).collect(),
             "its U1 is not the acknowledged one",
         ),
-        (
+        Lie(
             |it| it.headers.truncate(4),
             "its lists are not of the seats they are about",
         ),
-        (
+        Lie(
             |it| it.self_secrets.truncate(3),
             "its lists are not of the seats they are about",
         ),
-        (
+        Lie(
             |it| it.absent.clear(),
             "its lists are not of the seats they are about",
         ),
-        (
+        Lie(
             |it| it.roots.swap(0, 1),
             "its roots are not the acknowledged ones",
         ),
@@ -232,12 +237,12 @@ fn opening_that_nothing_signed_holds_is_refused_by_name() {
 
 #[test]
 fn secret_or_key_that_nothing_signed_holds_is_refused_by_name() {
-    let lies: [(fn(&mut Opening), &str); 9] = [
-        (
+    let lies: [Lie<Opening>; 9] = [
+        Lie(
             |it| it.headers.swap(0, 1),
             "a header is of another attempt or seat",
         ),
-        (
+        Lie(
             |it| {
                 let mut header = it.headers[1].unverified().clone();
                 header.context = Context(header.sealed);
@@ -245,34 +250,34 @@ fn secret_or_key_that_nothing_signed_holds_is_refused_by_name() {
             },
             "a header is of another attempt or seat",
         ),
-        (
+        Lie(
             |it| {
                 let header = it.headers[1].unverified().clone();
                 it.headers[1] = Signed::sign(header, &key(2));
             },
             "a header is not signed by its seat",
         ),
-        (
+        Lie(
             |it| it.self_secrets.swap(0, 1),
             "a secret is not the signed one",
         ),
-        (
+        Lie(
             |it| it.absent[0].commitments[0][0] ^= 1,
             "commitments are not the signed ones",
         ),
-        (
+        Lie(
             |it| it.absent[0].keys[0][0] ^= 1,
             "a pair key is not the committed one",
         ),
-        (
+        Lie(
             |it| it.absent[0].keys.truncate(3),
             "a pair key is not the committed one",
         ),
-        (
+        Lie(
             |it| it.absent[0].keys.push([0; 32]),
             "it holds more pair keys than pairs",
         ),
-        (
+        Lie(
             |it| it.absent[0].commitments.truncate(3),
             "commitments are not the signed ones",
         ),
@@ -309,16 +314,16 @@ fn opening_that_the_outcome_does_not_name_is_refused() {
 fn piece_that_is_not_under_an_acknowledged_root_is_refused_by_name() {
     let elsewhere = "a piece is not under the acknowledged root";
     let number = "it holds no piece, or more than were asked for";
-    let lies: [(fn(&mut Stretch), &str); 7] = [
-        (|it| it.pieces[1].bytes.0[5] ^= 1, elsewhere),
-        (|it| it.pieces[0].bytes.0.truncate(7), elsewhere),
-        (|it| it.pieces.swap(0, 1), elsewhere),
-        (|it| it.pieces[2].path.truncate(0), elsewhere),
-        (|it| it.pieces[2].path[0].0[0] ^= 1, elsewhere),
-        (|it| it.pieces.clear(), number),
-        (|it| it.pieces.push(it.pieces[0].clone()), number),
+    let lies: [Lie<Stretch>; 7] = [
+        Lie(|it| it.pieces[1].bytes.0[5] ^= 1, elsewhere),
+        Lie(|it| it.pieces[0].bytes.0.truncate(7), elsewhere),
+        Lie(|it| it.pieces.swap(0, 1), elsewhere),
+        Lie(|it| it.pieces[2].path.truncate(0), elsewhere),
+        Lie(|it| it.pieces[2].path[0].0[0] ^= 1, elsewhere),
+        Lie(|it| it.pieces.clear(), number),
+        Lie(|it| it.pieces.push(it.pieces[0].clone()), number),
     ];
-    for (lie, why) in lies {
+    for Lie(lie, why) in lies {
         let federation = lied_to(move |audited| {
             if let Audited::Chunk(_, stretch) = audited {
                 lie(stretch);

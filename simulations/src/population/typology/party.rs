@@ -175,7 +175,8 @@ fn activity(chance: &mut impl Rng, account_type: AccountType, age: f64, pause: f
 pub(super) fn sleep(chance: &mut impl Rng, party: &mut Party, ts: i64, days: (f64, f64)) {
     let pause = log_uniform(chance, days.0, days.1) * DAY_MS as f64;
     party.last_active_at = earlier(ts, pause);
-    let latest = party.last_active_at - chance.random_range(30 * DAY_MS..2 * 365 * DAY_MS);
+    let before = chance.random_range(30 * DAY_MS..2 * 365 * DAY_MS);
+    let latest = earlier(party.last_active_at, before as f64);
     party.opened_at = party.opened_at.min(latest);
     party.activity_24h = chance.random_range(0..4);
 }

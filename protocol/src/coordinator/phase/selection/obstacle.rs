@@ -17,7 +17,7 @@ pub(super) fn find(adopted: &Adopted, desk: &Desk) -> Option<Waiting> {
     }
     let needed = adopted.plan().cohort.members_min;
     let mut left = desk.registry.here();
-    for (reason, holds) in STEPS {
+    for Step(reason, holds) in STEPS {
         left.retain(|&id| holds(adopted, id, desk));
         if left.len() < usize::from(needed) {
             return Some(waiting(reason, left.len(), needed));
@@ -41,22 +41,25 @@ pub(super) fn find(adopted: &Adopted, desk: &Desk) -> Option<Waiting> {
 
 /// What makes a connected bank a ready one, in the order in which it is told. The last of each
 /// kind are the selection's own, so that whoever is left is ready.
-const STEPS: [(Reason, fn(&Adopted, ClientId, &Desk) -> bool); 6] = [
-    (Reason::Absent, |_, id, desk| {
+const STEPS: [Step; 6] = [
+    Step(Reason::Absent, |_, id, desk| {
         !desk.registry.is_superseded(id)
     }),
-    (Reason::Expired, |_, id, desk| {
+    Step(Reason::Expired, |_, id, desk| {
         desk.registry.is_in_force(id, desk.now)
     }),
-    (Reason::Aside, |_, id, desk| {
+    Step(Reason::Aside, |_, id, desk| {
         desk.registry.is_eligible(id, desk.now)
     }),
-    (Reason::Behind, |_, id, desk| desk.is_caught_up(id)),
-    (Reason::Declined, |adopted, id, desk| {
+    Step(Reason::Behind, |_, id, desk| desk.is_caught_up(id)),
+    Step(Reason::Declined, |adopted, id, desk| {
         !adopted.is_declined_by(id, desk.now)
     }),
-    (Reason::Complaints, takes_part),
+    Step(Reason::Complaints, takes_part),
 ];
+
+/// Why a bank is not ready, and whether it is past that.
+struct Step(Reason, fn(&Adopted, ClientId, &Desk) -> bool);
 
 fn waiting(reason: Reason, found: impl TryInto<u32>, expected: impl TryInto<u32>) -> Waiting {
     Waiting {
