@@ -1,6 +1,6 @@
 //! `Signed<T>` is a claim, `Verified<T>` is one whose signature was checked: the only door between
 //! them is [`Signed::verify`]. What may be signed says so with [`Signable`]; keys are crypto's.
-//! [`Seen`] spares a party the second look at what is repeated to it.
+//! `Seen` spares a party the second look at what is repeated to it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Deref;
