@@ -105,8 +105,9 @@ async fn read_history(
     config: &Config,
     shutdown: &Shutdown,
 ) -> Result<(History, FeatureEncoder), AgentError> {
-    let (history, shutdown) = (config.history.clone(), shutdown.clone());
-    let read = tokio::task::spawn_blocking(move || History::load(&history, &shutdown));
+    let (history, schema) = (config.history.clone(), config.schema.clone());
+    let shutdown = shutdown.clone();
+    let read = tokio::task::spawn_blocking(move || History::load(&history, &schema, &shutdown));
     let (history, encoder) = read.await.map_err(AgentError::Task)??;
     let summary = history.summary();
     tracing::info!(

@@ -10,11 +10,15 @@ use protocol::plan::{Init, Part};
 use serde::Serialize;
 
 use super::{CommandError, Said, json, write};
-use crate::{network, training};
+use crate::config::schema;
+use crate::network;
 
 /// What `layout` is told.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// The consortium's feature schema; the standard one where it is left out.
+    #[arg(long)]
+    schema: Option<PathBuf>,
     /// Width of the encoder.
     #[arg(long, default_value_t = NetworkSize::default().width)]
     width: u16,
@@ -58,7 +62,7 @@ enum Start {
 }
 
 pub(super) fn layout(arguments: &Arguments) -> Result<Said, CommandError> {
-    let schema = training::schema();
+    let schema = schema::read(arguments.schema.as_deref())?;
     let size = NetworkSize {
         width: arguments.width.max(1),
         frequencies: arguments.frequencies.max(1),
@@ -114,6 +118,8 @@ fn tensor(spec: protocol::plan::TensorSpec) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use features::FeatureSchema;
+
     use super::*;
 
     #[test]
@@ -126,6 +132,7 @@ mod tests {
             head,
         } = NetworkSize::default();
         let arguments = Arguments {
+            schema: None,
             width,
             frequencies,
             head,
@@ -135,7 +142,7 @@ mod tests {
         let said = layout(&arguments).unwrap().text;
         let text = std::fs::read_to_string(&out).unwrap();
         let file: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let schema = training::schema();
+        let schema = FeatureSchema::standard();
         let expected = network::layout(&schema, NetworkSize::default());
         assert_eq!(file["layout_digest"], expected.digest().to_hex());
         assert_eq!(file["schema"], Digest(schema.digest()).to_hex());

@@ -1,9 +1,11 @@
 //! Orders on a small past: what comes out has the right length, is finite, and repeats; results
 //! are put to use; the baseline goes second.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crypto::{Digest, SigningKey};
+use features::FeatureSchema;
 use model::NetworkSize;
 use protocol::client::{Contribution, Installed, Order};
 use protocol::credential::{Credential, Role};
@@ -25,14 +27,19 @@ use crate::network;
 use crate::scoring::Slot;
 use crate::status::{BaselineStatus, Board};
 
+mod parity;
+
 fn model_terms() -> ModelTerms {
+    model_terms_of(&FeatureSchema::standard())
+}
+
+fn model_terms_of(schema: &FeatureSchema) -> ModelTerms {
     let size = NetworkSize {
         width: 8,
         frequencies: 2,
         head: 8,
     };
-    let schema = schema();
-    let layout = network::layout(&schema, size);
+    let layout = network::layout(schema, size);
     ModelTerms {
         schema: Digest(schema.digest()),
         layout,
@@ -289,7 +296,11 @@ fn moments_outlive_a_round() {
 #[test]
 fn a_bank_without_data_takes_part_with_zeros() {
     let board = Board::default();
-    let mut trainer = Trainer::new(History::new(Verdict::Unknown), Baseline::Local, board);
+    let mut trainer = Trainer::new(
+        History::new(FeatureSchema::standard(), Verdict::Unknown),
+        Baseline::Local,
+        board,
+    );
     for work in [pretrain(), finetune()] {
         let (delta, examples) = delta(trainer.contribute(&order(work)).unwrap());
         assert!(examples == 0 && !delta.is_empty() && delta.iter().all(|value| *value == 0.0));

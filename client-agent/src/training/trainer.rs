@@ -55,8 +55,8 @@ impl Trainer {
         board.update(|status| status.history = history.summary());
         Self {
             held_out: HeldOut::new(history.cards()),
+            schema: history.schema().clone(),
             history,
-            schema: super::schema(),
             board,
             wanted,
             windows: Windows::default(),
