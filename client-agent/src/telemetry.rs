@@ -173,7 +173,11 @@ impl Meters {
             Event::AuditPassed(..) => m.audit("passed", |rounds| rounds.audited += 1),
             Event::Unaudited(..) => m.audit("none", |rounds| rounds.unaudited += 1),
             Event::FalseSum { .. } => m.audit("false_sum", |rounds| rounds.false_sums += 1),
-            Event::Welcomed | Event::EpochAgreed(..) | Event::Acked(_) | Event::Revealed(_) => {}
+            Event::Welcomed
+            | Event::EpochAgreed(..)
+            | Event::Acked(_)
+            | Event::Revealed(_)
+            | Event::BucketKeyKept(_) => {}
         }
     }
 }
@@ -232,5 +236,6 @@ fn line(event: &Event) {
         ),
         Event::Misbehaved(sin) => tracing::warn!(%sin, "misbehaviour"),
         Event::Refused(refusal) => tracing::warn!(%refusal, "the coordinator refused"),
+        Event::BucketKeyKept(commitment) => tracing::info!(%commitment, "bucket key kept"),
     }
 }

@@ -120,7 +120,7 @@ impl Body<Coordinator> for Server {
     }
 
     /// Reads for an auditor: a page at most, so that it is done at once.
-    fn perform(&mut self, reading: Reading) {
+    fn perform(&mut self, reading: Reading) -> Result<(), DiskError> {
         let of = |&seat: &Seat| {
             let bytes = reading.bytes.clone();
             self.log.vector(reading.context, seat, bytes)
@@ -136,6 +136,7 @@ impl Body<Coordinator> for Server {
             // The party is gone only where the process is leaving.
             let _ = inputs.send(Input::Outcome(read)).await;
         });
+        Ok(())
     }
 
     fn report(&mut self, event: CoordinatorEvent) {

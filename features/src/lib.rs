@@ -28,7 +28,7 @@ pub use map::{
     Source, TokenKey, TokenKeyError, check, read,
 };
 pub use pan::{is_pan_like, is_pan_number, is_sensitive_name, redact};
-pub use risk::{PRESENCE_DAYS, RiskCounts, RiskError, RiskSettings, RiskTable, RiskTerms};
+pub use risk::{PRESENCE_DAYS, RiskCounts, RiskError, RiskKey, RiskSettings, RiskTable, RiskTerms};
 pub use schema::{Column, FeatureSchema, FieldGroup, Role, SchemaError};
 pub use transaction::{
     AuthMethod, AuthResult, CANONICAL, Channel, CounterpartyKind, Direction, EntryMode, ExtValue,

@@ -15,6 +15,7 @@ use crate::time::{Duration, Time};
 mod audits;
 mod desk;
 mod epoch;
+mod handover;
 mod history;
 mod operator;
 mod phase;

@@ -11,8 +11,8 @@ use crate::genesis;
 use crate::graph::Graph;
 use crate::id::{PlanId, RoundId};
 use crate::masking::seats_digest;
-use crate::message::RoundResult;
-use crate::plan::{ModelTerms, Plan, Training, Work};
+use crate::message::{Manifest, RoundResult};
+use crate::plan::{Kind, ModelTerms, Plan, Training, Work};
 use crate::terms;
 use crate::vector::{self, SumError};
 
@@ -32,6 +32,7 @@ pub struct Ledger {
     models: BTreeMap<Digest, Model>,
     steps: BTreeMap<PlanId, u32>,
     optimizers: BTreeMap<PlanId, Optimizer>,
+    bucket_key: Option<Digest>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +64,7 @@ impl Ledger {
             models: BTreeMap::new(),
             steps: BTreeMap::new(),
             optimizers: BTreeMap::new(),
+            bucket_key: None,
         }
     }
 
@@ -88,6 +90,13 @@ impl Ledger {
     #[must_use]
     pub fn step(&self, plan: &PlanId) -> u32 {
         self.steps.get(plan).copied().unwrap_or(0)
+    }
+
+    /// Commitment of the bucket key that the risk counts stand under, from the first of them on:
+    /// days counted under another would be lost, and may not be counted again.
+    #[must_use]
+    pub fn bucket_key(&self) -> Option<Digest> {
+        self.bucket_key
     }
 
     /// A model as it stands: its parameters, flat, and their root.
@@ -140,6 +149,8 @@ impl Ledger {
         self.length = outcome.sequence;
         self.head = crypto::tagged("csa1/head", &[&self.head.0, &outcome.canonical()]);
         self.round = Some(outcome.round);
+        let under = result.manifest.unverified().bucket_key;
+        self.bucket_key = self.bucket_key.or(under);
         Ok(Applied {
             parameters,
             step,
@@ -176,7 +187,18 @@ impl Ledger {
                 expected: step,
             });
         }
+        self.check_bucket_key(manifest, plan)?;
         same("base", manifest.base, self.base(plan))
+    }
+
+    fn check_bucket_key(&self, manifest: &Manifest, plan: &Plan) -> Result<(), LedgerError> {
+        match (plan.work.kind(), manifest.bucket_key) {
+            (Kind::Risk, None) => Err(LedgerError::Manifest("risk counts under no bucket key")),
+            (Kind::Risk, Some(found)) => {
+                same("bucket key", found, self.bucket_key.unwrap_or(found))
+            }
+            (Kind::Pretrain | Kind::Finetune | Kind::Evaluate, _) => Ok(()),
+        }
     }
 
     fn train(

@@ -17,6 +17,7 @@
 //! `client::phase`, `masking` and `vector`, then `ledger`. PROTOCOL.md is the specification.
 
 pub mod blame;
+pub mod bucket;
 pub mod client;
 pub mod coordinator;
 pub mod credential;

@@ -22,10 +22,12 @@ mod agreement;
 mod audit;
 mod canonical;
 mod debug;
+mod handover;
 pub(crate) mod shared;
 
 pub use agreement::{Bundles, Encapsulation, Incoming, KeyBundle, Roster};
 pub use audit::{AbsentKeys, AuditPart, AuditRequest, Audited, Opening, Piece, Stretch};
+pub use handover::{Handover, Holding, KeyComplaint, SealedKey};
 
 /// What a client or the operator says to the coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +55,10 @@ pub enum ToCoordinator {
     Operator(Box<OperatorMessage>),
     /// Part of a result's audit is asked for. Answered by `Audited`.
     Audit(AuditRequest),
+    /// The bucket key, sealed for each of those that lack it.
+    SealedKeys(Vec<Signed<SealedKey>>),
+    /// A bucket key handed over to me is wrong.
+    KeyComplaint(Box<Signed<KeyComplaint>>),
 }
 
 /// What the coordinator says to a client or to the operator.
@@ -84,6 +90,10 @@ pub enum ToClient {
     Operator(Box<Reply>),
     /// Part of a result's audit.
     Audited(Box<Audited>),
+    /// Others lack the bucket key. Answered by `SealedKeys`.
+    Handover(Handover),
+    /// The bucket key, from another member. Answered by `CheckIn`, or `KeyComplaint`.
+    SealedKey(Box<Signed<SealedKey>>),
 }
 
 /// Where a client stands.
@@ -97,6 +107,8 @@ pub struct CheckIn {
     pub ledger: u64,
     /// The ledger's head.
     pub head: Digest,
+    /// Whether it holds the banks' bucket key.
+    pub bucket_key: Holding,
 }
 
 /// The coordinator's answer to a check-in.
@@ -153,6 +165,8 @@ pub struct Manifest {
     pub graph_seed: Digest,
     /// When escrows, updates, acknowledgements and reveals are due.
     pub due: Due,
+    /// Commitment of the bucket key that risk counts are made under; none for other kinds.
+    pub bucket_key: Option<Digest>,
 }
 
 /// The moments a round's phases end.

@@ -183,7 +183,7 @@ pub enum ServerRule {
 pub struct RiskTerms {
     /// Size of the hashed table, at least 1.6 times the merchants (learning.md §2).
     pub buckets: u32,
-    /// Salt of the hash from merchant to bucket.
+    /// Salt of the hash from merchant to bucket, whose key is the banks' own (`bucket.rs`).
     pub salt: Digest,
     /// First day counted, days since the Unix epoch.
     pub from_day: u32,

@@ -9,7 +9,7 @@ use crate::limits::{
     PROTOCOL_VERSION, SPARSE_HONEST_MAX, WORDS_MAX,
 };
 use crate::message::Manifest;
-use crate::plan::{CohortTerms, Layout, Part, Plan, Width, Work};
+use crate::plan::{CohortTerms, Kind, Layout, Part, Plan, Width, Work};
 
 mod plan;
 #[cfg(test)]
@@ -239,6 +239,9 @@ pub fn check(manifest: &Manifest, plan: &Plan) -> Result<(), &'static str> {
     let due = manifest.due;
     if due.escrow > due.collection || due.collection > due.end {
         return Err("due moments are out of order");
+    }
+    if manifest.bucket_key.is_some() && plan.work.kind() != Kind::Risk {
+        return Err("bucket_key is for risk counts alone");
     }
     Ok(())
 }

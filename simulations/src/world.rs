@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::bucket::BucketKey;
 use protocol::client::{Client, Heard, Outcome, Task};
 use protocol::coordinator::{Coordinator, FromPeer, Read};
 use protocol::id::ClientId;
@@ -100,6 +101,8 @@ pub struct World {
     /// The masked vectors on the coordinator's disk, for auditors.
     vectors: Vec<CoordinatorRecord>,
     banks: Vec<Host<Client>>,
+    /// What each bank's host keeps of the banks' bucket key: it survives every death.
+    kept: Vec<Option<BucketKey>>,
     /// The serial number of each bank's live connection.
     links: Vec<Option<u64>>,
     is_calm: bool,
@@ -139,6 +142,7 @@ impl World {
             coordinator: Host::default(),
             vectors: Vec::new(),
             banks: (0..banks).map(|_| Host::default()).collect(),
+            kept: vec![None; banks],
             links: vec![None; banks],
             is_calm: false,
             scenario,
@@ -299,6 +303,7 @@ impl World {
             match output {
                 Output::Persist(record) => {
                     self.oracle.coordinator_persists(&record)?;
+                    self.oracle.coordinator_has(&wire::encode(&record))?;
                     if matches!(record, CoordinatorRecord::Masked(_)) {
                         self.vectors.push(record.clone());
                     }
@@ -307,7 +312,7 @@ impl World {
                 Output::Send { to, message } => {
                     self.oracle.coordinator_sends(&message)?;
                     if let Some(bank) = self.cast.bank(to) {
-                        self.send_down(bank, &message);
+                        self.send_down(bank, &message)?;
                     }
                 }
                 Output::Perform(reading) => {
@@ -364,9 +369,12 @@ impl World {
                 Output::Persist(record) => self.banks[bank].disk.append(&record),
                 Output::Send { to: (), message } => {
                     self.oracle.bank_sends(bank, &message)?;
-                    self.send_up(bank, &message);
+                    self.send_up(bank, &message)?;
                 }
-                Output::Perform(Task::Contribute(order)) => {
+                Output::Perform(Task::Contribute(mut order)) => {
+                    if self.scenario.sabotage == Some(Sabotage::CountUnderAnotherKey) {
+                        order.bucket_key = Some(self.cast.another_bucket_key());
+                    }
                     let mut contribution = self.cast.contribution(bank, &order);
                     self.oracle.contributes(bank, &order, &contribution)?;
                     if self.scenario.sabotage == Some(Sabotage::UpdateOfAnotherRound) {
@@ -390,6 +398,10 @@ impl World {
                     );
                 }
                 Output::Perform(Task::Install(_)) => {}
+                Output::Perform(Task::Keep(key)) => {
+                    self.oracle.bank_keeps(&key);
+                    self.kept[bank] = Some(key);
+                }
                 Output::Report(event) => {
                     self.tell(&(bank, &event));
                     self.oracle.bank_reports(bank, &event, self.scenario.liar)?;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crypto::{Digest, SigningKey};
 use model::NetworkSize;
+use protocol::bucket::BucketKey;
 use protocol::client::{Contribution, Installed, Order};
 use protocol::credential::{Credential, Role};
 use protocol::id::{Attempt, ClientId, Context, EpochId, RoundId, Seats};
 use protocol::message::{Due, Manifest, RoundOutcome, RoundResult};
 use protocol::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, ModelTerms, Part, Plan, Privacy, RiskTerms, ServerRule,
-    SignedPlan, Training, Width, Work,
+    CohortTerms, Deadlines, EvaluateTerms, Kind, ModelTerms, Part, Plan, Privacy, RiskTerms,
+    ServerRule, SignedPlan, Training, Width, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration, Time};
@@ -105,7 +106,12 @@ fn order(work: Work) -> Order {
         step: 0,
         parameters: Arc::new(parameters),
         seed: 9,
+        bucket_key: None,
     }
+}
+
+fn bucket_key() -> BucketKey {
+    BucketKey::new(&Digest([0; 32]), [1; 32])
 }
 
 fn manifest(plan: &Plan, step: u32, payload: usize) -> Manifest {
@@ -135,6 +141,7 @@ fn manifest(plan: &Plan, step: u32, payload: usize) -> Manifest {
             collection: Time(0),
             end: Time(0),
         },
+        bucket_key: (plan.work.kind() == Kind::Risk).then(|| bucket_key().commitment()),
     }
 }
 
@@ -394,6 +401,10 @@ fn a_risk_result_becomes_the_table_that_training_reads() {
     let (mut without, _) = trainer(Baseline::Off);
     let (plain, _) = delta(without.contribute(&order(finetune())).unwrap());
     let (mut with_table, board) = trainer(Baseline::Off);
+    // What came before the key waits for it.
+    assert!(with_table.install(&released_day(16_999)).is_none());
+    let product = with_table.keep(bucket_key());
+    assert!(matches!(product, Some(Product::Risk(_))));
     for from_day in 17_000..17_010 {
         let product = with_table.install(&released_day(from_day));
         assert!(matches!(product, Some(Product::Risk(_))));
@@ -435,6 +446,7 @@ fn the_baseline_is_trained_for_as_many_rounds_and_lands_in_its_slot() {
 fn the_baseline_knows_nothing_of_the_federations_risk() {
     let parameters = |released: bool| {
         let (mut trainer, _) = trainer(Baseline::Local);
+        trainer.keep(bucket_key());
         if released {
             (17_000..17_010).for_each(|day| drop(trainer.install(&released_day(day))));
         }

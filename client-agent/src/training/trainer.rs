@@ -9,6 +9,7 @@ use std::time::Instant;
 use crypto::Digest;
 use features::{FeatureSchema, RiskError, RiskTable};
 use model::{Bar, Calibration, Learner, ModelError, NetworkSize, Scorer};
+use protocol::bucket::BucketKey;
 use protocol::client::{Contribution, Installed, Order};
 use protocol::plan::{EvaluateTerms, Plan, RiskTerms, Training, Work};
 use protocol::{genesis, histogram, vector};
@@ -76,7 +77,14 @@ impl Trainer {
         match &order.plan.work {
             Work::Pretrain(training) => self.pretrain(order, training),
             Work::Finetune(training) => self.finetune(order, training),
-            Work::Risk(terms) => Ok(Contribution::Counts(risk::count(&self.history, terms)?)),
+            Work::Risk(terms) => {
+                let key = order
+                    .bucket_key
+                    .as_ref()
+                    .ok_or(TrainingError::NoBucketKey)?;
+                let counts = risk::count(&self.history, terms, key)?;
+                Ok(Contribution::Counts(counts))
+            }
             Work::Evaluate(terms) => self.evaluate(order, terms),
         }
     }
@@ -92,7 +100,7 @@ impl Trainer {
                 Ok(None)
             }
             Work::Finetune(training) => self.install_model(plan, training, installed).map(Some),
-            Work::Risk(terms) => self.install_risk(terms, installed).map(Some),
+            Work::Risk(terms) => self.install_risk(terms, installed),
             Work::Evaluate(terms) => {
                 self.judge(terms, installed);
                 Ok(None)
@@ -102,6 +110,15 @@ impl Trainer {
             tracing::warn!(%error, plan = plan.name, "result is of no use here");
             None
         })
+    }
+
+    /// Reads the federation's risk counts under this key from here on; gives the table where
+    /// results waited for it.
+    pub fn keep(&mut self, key: BucketKey) -> Option<Product> {
+        let table = self.risk.keep(key)?;
+        self.board
+            .update(|status| status.risk = self.risk.summary());
+        Some(Product::Risk(table))
     }
 
     /// Whether the bank's own model is in the making.
@@ -323,13 +340,15 @@ impl Trainer {
         &mut self,
         terms: &RiskTerms,
         installed: &Installed,
-    ) -> Result<Product, TrainingError> {
-        let table = self
-            .risk
-            .absorb(terms, vector::payload(&installed.result.sum))?;
+    ) -> Result<Option<Product>, TrainingError> {
+        let result = &installed.result;
+        let under = result.manifest.unverified().bucket_key;
+        let under = under.ok_or(TrainingError::NoBucketKey)?;
+        let payload = vector::payload(&result.sum);
+        let table = self.risk.absorb(terms, under, payload)?;
         self.board
             .update(|status| status.risk = self.risk.summary());
-        Ok(Product::Risk(table))
+        Ok(table.map(Product::Risk))
     }
 
     fn judge(&self, terms: &EvaluateTerms, installed: &Installed) {
@@ -411,6 +430,9 @@ pub enum TrainingError {
     /// The risk counts or their sum cannot be.
     #[error("risk: {0}")]
     Risk(#[from] RiskError),
+    /// Risk counts without the key that merchants are hashed under.
+    #[error("found no bucket key, expected one for risk counts")]
+    NoBucketKey,
     /// A result of a training round without a model.
     #[error("result holds no model, expected one after a training round")]
     NoParameters,

@@ -210,7 +210,9 @@ mod tests {
         assert_eq!(windows.0[0].days, 17_004..17_006);
         windows.encoded(&history, &risk, 17_002..17_004).unwrap();
         assert_eq!(windows.0[0].days, 17_002..17_004);
+        let key = protocol::bucket::BucketKey::new(&crypto::Digest([0; 32]), [1; 32]);
         let mut changed = SharedRisk::default();
+        changed.keep(key.clone());
         let terms = protocol::plan::RiskTerms {
             buckets: 8,
             salt: crypto::Digest([0; 32]),
@@ -219,7 +221,8 @@ mod tests {
             label_delay_days: 0,
             banks_min: 1,
         };
-        changed.absorb(&terms, &[1; 24]).unwrap();
+        let under = key.commitment();
+        changed.absorb(&terms, under, &[1; 24]).unwrap();
         windows.encoded(&history, &changed, 17_002..17_004).unwrap();
         assert_eq!(windows.0.len(), 1);
     }

@@ -163,7 +163,7 @@ fn outcome(result: &mut RoundResult, spoil: fn(&mut crate::message::RoundOutcome
     result.outcome = fixture::signed(body);
 }
 
-fn manifest(result: &mut RoundResult, spoil: fn(&mut crate::message::Manifest)) {
+fn manifest(result: &mut RoundResult, spoil: fn(&mut Manifest)) {
     let mut body = result.manifest.unverified().clone();
     spoil(&mut body);
     let context = body.context();
@@ -174,11 +174,34 @@ fn manifest(result: &mut RoundResult, spoil: fn(&mut crate::message::Manifest)) 
     result.outcome = fixture::signed(body);
 }
 
+/// Days counted under two keys are two tables, and neither may be counted again: the first result
+/// says under which key the consortium counts.
+#[test]
+fn risk_counts_stand_under_one_bucket_key() {
+    let mut ledger = Ledger::new(fixture::session());
+    let first = fixture::plan(fixture::risk(), 1);
+    let mut unnamed = counted(&ledger, &first);
+    manifest(&mut unnamed, |it| it.bucket_key = None);
+    let found = ledger.apply(&unnamed).unwrap_err().to_string();
+    assert!(found.contains("under no bucket key"), "{found}");
+    assert_eq!(ledger.bucket_key(), None);
+    ledger.apply(&counted(&ledger, &first)).unwrap();
+    let under = fixture::bucket_key(&fixture::session()).commitment();
+    assert_eq!(ledger.bucket_key(), Some(under));
+    let second = Plan { nonce: 2, ..first };
+    let mut other = counted(&ledger, &second);
+    manifest(&mut other, |it| it.bucket_key = Some(Digest([1; 32])));
+    let found = ledger.apply(&other).unwrap_err().to_string();
+    assert!(found.contains("bucket key is"), "{found}");
+    ledger.apply(&counted(&ledger, &second)).unwrap();
+    assert_eq!(ledger.bucket_key(), Some(under));
+}
+
 /// Attack A20 and its relatives: a result that was changed is refused for what was changed, even
 /// where the coordinator signed the change.
 #[test]
 fn tampered_result_is_refused_by_name() {
-    let spoils: [Spoil; 17] = [
+    let spoils: [Spoil; 18] = [
         (|it| outcome(it, |it| it.sequence = 9), "result number 9"),
         (
             |it| outcome(it, |it| it.previous.0[0] ^= 1),
@@ -197,6 +220,10 @@ fn tampered_result_is_refused_by_name() {
         (|it| manifest(it, |it| it.step += 1), "step 1 of its plan"),
         (|it| manifest(it, |it| it.threshold -= 1), "threshold"),
         (|it| manifest(it, |it| it.round = RoundId(0)), "round"),
+        (
+            |it| manifest(it, |it| it.bucket_key = Some(Digest([1; 32]))),
+            "bucket_key is for risk counts alone",
+        ),
         (
             |it| {
                 let mut plan = it.plan.plan.unverified().clone();

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crypto::{Digest, Seed, SigningKey};
+use protocol::bucket::BucketKey;
 use protocol::client::consent::Policy;
 use protocol::client::{Contribution, Order};
 use protocol::coordinator::Settings;
@@ -131,6 +132,11 @@ impl Cast {
             ],
         );
         Seed::from_entropy(drawn.0)
+    }
+
+    /// A bucket key that no bank of this world holds.
+    pub(crate) fn another_bucket_key(&self) -> BucketKey {
+        BucketKey::new(&self.authority.session(), [0xee; 32])
     }
 
     /// A one-hot of this bank and attempt.

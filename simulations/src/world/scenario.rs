@@ -61,6 +61,10 @@ pub enum Sabotage {
     UpdateOfAnotherRound,
     /// The coordinator's disk gives auditors other bytes than it was given.
     RotVectors,
+    /// Banks show the bucket key in what they send.
+    ShowBucketKey,
+    /// Banks count under a bucket key of their own.
+    CountUnderAnotherKey,
 }
 
 impl Sabotage {
@@ -72,7 +76,9 @@ impl Sabotage {
             Self::SendBeforeDurable
             | Self::BankSendsBeforeDurable
             | Self::UpdateOfAnotherRound
-            | Self::RotVectors => false,
+            | Self::RotVectors
+            | Self::ShowBucketKey
+            | Self::CountUnderAnotherKey => false,
         }
     }
 }

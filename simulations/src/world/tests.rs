@@ -137,3 +137,16 @@ fn an_update_of_another_round_is_found() {
     let violation = found(Sabotage::UpdateOfAnotherRound).unwrap();
     assert_eq!(violation.invariant, "the exact sum");
 }
+
+#[test]
+fn a_bucket_key_that_the_coordinator_sees_is_found() {
+    let violation = found(Sabotage::ShowBucketKey).unwrap();
+    let invariant = "the bucket key stays among the banks";
+    assert_eq!(violation.invariant, invariant);
+}
+
+#[test]
+fn counts_under_another_bucket_key_are_found() {
+    let violation = found(Sabotage::CountUnderAnotherKey).unwrap();
+    assert_eq!(violation.invariant, "one bucket key for a round's counts");
+}
