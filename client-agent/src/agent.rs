@@ -3,6 +3,7 @@
 //! agent dial out: a bank is of use to its customers before it is of use to the federation.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 
 use features::FeatureEncoder;
 use host::address::{self, AddressError};
@@ -14,6 +15,7 @@ use host::identity::{Identity, IdentityError};
 use host::quic::{Dialer, LinkError};
 use host::shutdown::Shutdown;
 use host::telemetry::{Telemetry, serve};
+use host::usage;
 use protocol::client::{Client, Outcome, RecoverError, Task};
 use protocol::credential;
 use protocol::event::ClientEvent;
@@ -153,7 +155,10 @@ async fn take_part(
         authority: identity.authority,
     };
     let (consent, seed) = (config.consent.clone(), entropy::seed()?);
-    let mut party = log.recover(|records| Client::recover(own, consent, records, seed))??;
+    let party = log.recover(|records| Client::recover(own, consent, records, seed))??;
+    // The other cores are the scoring's: payments do not wait for a mask.
+    let threads = usage::cores().get().div_ceil(2);
+    let mut party = party.with_threads(NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN));
     meters.recovered(party.ledger().length(), &party.ledger().head());
 
     let (inputs, mut received) = mpsc::channel(INPUTS_MAX);

@@ -13,6 +13,7 @@ use host::identity::{Identity, IdentityError};
 use host::quic::{Link, LinkError, Listener, Sender};
 use host::shutdown::Shutdown;
 use host::telemetry::{Telemetry, serve};
+use host::usage;
 use protocol::coordinator::{Coordinator, FromPeer, Read, Reading, RecoverError, Settings};
 use protocol::credential;
 use protocol::event::CoordinatorEvent;
@@ -89,6 +90,7 @@ fn settings() -> Settings {
     let grace = Duration(u64::try_from(grace).unwrap_or(u64::MAX));
     Settings {
         grace,
+        threads: usage::cores(),
         ..Settings::default()
     }
 }

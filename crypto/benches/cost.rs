@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
 
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use crypto::mask::{self, MaskKey, Sign};
@@ -14,6 +15,7 @@ const RUNS: usize = 9;
 
 fn main() {
     vectors();
+    threads();
     sharing();
     pairs();
     signatures();
@@ -61,6 +63,39 @@ fn vectors() {
         size / sealed,
         size / hashed
     );
+}
+
+/// The same masks by one thread and by two, one right after the other, so that the ratio means
+/// something on a machine that does other things too; of the ratios, the median and the best.
+fn threads() {
+    let threads = [1, 2].map(|threads| NonZeroUsize::new(threads).expect("not zero"));
+    for (peers, count) in [
+        (9_u8, 1_000_000),
+        (99, 20_000),
+        (99, 100_000),
+        (99, 1_000_000),
+    ] {
+        let masks: Vec<_> = (0..=peers)
+            .map(|at| (Key::from_bytes([at; 32]), Sign::Plus))
+            .collect();
+        let mut words = vec![1_u32; count];
+        let mut pairs = [(0.0, 0.0); RUNS];
+        for pair in &mut pairs {
+            let [one, two] = threads
+                .map(|threads| once(|| mask::apply_all(&masks, black_box(&mut words), threads)));
+            *pair = (one / two, two);
+        }
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let (median, best) = (pairs[RUNS / 2], pairs[RUNS - 1]);
+        println!(
+            "{:>3} masks, {count:>9} words: two threads {:.2} times as fast as one, at best {:.2} \
+             ({:.2} ms)",
+            masks.len(),
+            median.0,
+            best.0,
+            best.1 * 1e3
+        );
+    }
 }
 
 fn sharing() {
@@ -116,14 +151,18 @@ fn signatures() {
     println!("sign {:.0} us, verify {:.0} us", sign * 1e6, verify * 1e6);
 }
 
-#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 fn seconds<T>(mut work: impl FnMut() -> T) -> f64 {
     let mut runs = [0.0; RUNS];
     for run in &mut runs {
-        let start = Instant::now();
-        black_box(work());
-        *run = start.elapsed().as_secs_f64();
+        *run = once(&mut work);
     }
     runs.sort_by(f64::total_cmp);
     runs[RUNS / 2]
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
+fn once<T>(work: impl FnOnce() -> T) -> f64 {
+    let start = Instant::now();
+    black_box(work());
+    start.elapsed().as_secs_f64()
 }

@@ -9,6 +9,7 @@
 //! processor has wide AES instructions, in one. Both give the same bytes; a fused one that does
 //! not, at its first use, is never used. The feature `portable` leaves the fused way out.
 
+use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
 use fused::Schedule;
@@ -50,11 +51,42 @@ pub fn apply(key: &Key, sign: Sign, words: &mut [u32]) {
 }
 
 /// Puts many masks on or takes them off, tile by tile: a tile stays in the processor's cache while
-/// all masks pass over it.
-pub fn apply_all(masks: &[(Key, Sign)], words: &mut [u32]) {
+/// all masks pass over it. Where there is enough to do, stretches of the vector are done side by
+/// side, on at most as many threads as the caller has for it. The bytes are the same.
+pub fn apply_all(masks: &[(Key, Sign)], words: &mut [u32], threads: NonZeroUsize) {
     let expanded = |(key, sign): &(Key, Sign)| (MaskKey::from(key), *sign);
     let masks = masks.iter().map(expanded).collect::<Vec<_>>();
-    apply_from(&masks, 0, words);
+    let stretches = stretches(masks.len(), words.len(), threads);
+    apply_in(&masks, words, stretches);
+}
+
+/// Into how many stretches a vector is cut: none is worth a thread that has less to do than
+/// [`PASSES_MIN`].
+fn stretches(masks: usize, words: usize, threads: NonZeroUsize) -> usize {
+    let tiles = words.div_ceil(TILE_WORDS);
+    let worth = masks.saturating_mul(tiles) / PASSES_MIN;
+    threads.get().min(tiles).min(worth).max(1)
+}
+
+/// Passes of a mask over a tile that are worth a thread: a millisecond, where its start and end
+/// take some twentieth of that.
+const PASSES_MIN: usize = 1_024;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a pure function still: every thread has ended when it returns, and how many there \
+              are is the caller's to say and changes no byte"
+)]
+fn apply_in(masks: &[(MaskKey, Sign)], words: &mut [u32], stretches: usize) {
+    let tiles = words.len().div_ceil(TILE_WORDS).div_ceil(stretches);
+    let length = tiles.max(1) * TILE_WORDS;
+    let (first, rest) = words.split_at_mut(length.min(words.len()));
+    std::thread::scope(|scope| {
+        for (place, words) in (1..).zip(rest.chunks_mut(length)) {
+            scope.spawn(move || apply_from(masks, place * length as u64, words));
+        }
+        apply_from(masks, 0, first);
+    });
 }
 
 /// The same for a stretch of the vector that begins at its word `first_word`.
@@ -250,11 +282,44 @@ mod tests {
         });
         let masks = masks.collect::<Vec<_>>();
         let (mut at_once, mut singly) = (vec![1; 10_000], vec![1; 10_000]);
-        apply_all(&masks, &mut at_once);
+        apply_all(&masks, &mut at_once, NonZeroUsize::MIN);
         for (key, sign) in &masks {
             apply(key, *sign, &mut singly);
         }
         assert_eq!(at_once, singly);
+    }
+
+    /// No thread for less than a millisecond's work, no stretch below a tile, no more threads than
+    /// the caller has.
+    #[test]
+    fn threads_are_as_many_as_pay() {
+        let of = |masks, words, threads: usize| {
+            stretches(masks, words, NonZeroUsize::new(threads).unwrap())
+        };
+        assert_eq!(of(100, 1_000_000, 1), 1);
+        assert_eq!(of(100, 1_000_000, 2), 2);
+        // 100 masks over 245 tiles.
+        assert_eq!(of(100, 1_000_000, 64), 24_500 / PASSES_MIN);
+        assert_eq!(of(4, 1_000_000, 8), 1);
+        assert_eq!(of(100_000, 2 * TILE_WORDS, 8), 2);
+        assert_eq!([of(0, 0, 8), of(9, 0, 8), of(0, 9, 8)], [1, 1, 1]);
+    }
+
+    /// Enough to do for all of four threads: the last stretch ends within a tile.
+    #[test]
+    fn many_threads_give_the_bytes_of_one() {
+        let masks = (0..70).map(|at| {
+            let sign = if at % 3 == 0 { Sign::Minus } else { Sign::Plus };
+            (Key::from_bytes([at; 32]), sign)
+        });
+        let masks = masks.collect::<Vec<_>>();
+        let plain = (0..63 * TILE_WORDS as u32 + 5).collect::<Vec<_>>();
+        let threads = NonZeroUsize::new(4).unwrap();
+        assert_eq!(stretches(masks.len(), plain.len(), threads), 4);
+        let (mut by_four, mut by_one) = (plain.clone(), plain);
+        apply_all(&masks, &mut by_four, threads);
+        apply_all(&masks, &mut by_one, NonZeroUsize::MIN);
+        assert!(by_four == by_one);
     }
 
     #[test]
@@ -277,6 +342,24 @@ mod tests {
             prop_assert!(count < 8 || words != plain);
             apply(&key, Sign::Minus, &mut words);
             prop_assert_eq!(words, plain);
+        }
+
+        /// Whatever the number of stretches, of masks and of words, none included.
+        #[test]
+        fn stretches_side_by_side_are_as_one(
+            stretches in 1..9_usize,
+            count in 0..40_000_usize,
+            masks in prop::collection::vec((any::<[u8; 32]>(), any::<bool>()), 0..4),
+        ) {
+            let masks = masks.into_iter().map(|(key, is_on)| {
+                let sign = if is_on { Sign::Plus } else { Sign::Minus };
+                (MaskKey::from(&Key::from_bytes(key)), sign)
+            });
+            let masks = masks.collect::<Vec<_>>();
+            let (mut together, mut alone) = (vec![5; count], vec![5; count]);
+            apply_in(&masks, &mut together, stretches);
+            apply_from(&masks, 0, &mut alone);
+            prop_assert!(together == alone);
         }
 
         #[test]

@@ -1,4 +1,7 @@
-//! What a process has taken of the machine, as Linux tells it.
+//! What a process has taken of the machine, as Linux tells it, and what it may take.
+
+use std::num::NonZeroUsize;
+use std::thread;
 
 /// Peak memory and processor time of a process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +23,12 @@ impl Usage {
             cpu_seconds: stat.and_then(|text| cpu_seconds(&text)).unwrap_or(0.0),
         }
     }
+}
+
+/// Cores this process may use; one where the system does not say.
+#[must_use]
+pub fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// `VmHWM` of /proc/PID/status, which is in KiB.

@@ -7,6 +7,7 @@
 //! message costs a heartbeat. What a check refuses changes nothing: the phase stays as it was.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crypto::{Digest, Seed};
@@ -225,6 +226,13 @@ impl Client {
             audit: None,
             outbox,
         })
+    }
+
+    /// Lets masks be put on by so many threads; by one where nothing is said.
+    #[must_use]
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        self.bank.threads = threads;
+        self
     }
 
     /// The results this client has checked, and the models that follow from them.

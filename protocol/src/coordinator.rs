@@ -2,6 +2,8 @@
 //! masked vectors between banks it need not be trusted by, and learns sums. The round is
 //! `coordinator/phase.rs`; what is kept whatever the phase is `coordinator/desk.rs`.
 
+use std::num::NonZeroUsize;
+
 use crate::blame::Refusal;
 use crate::event::CoordinatorEvent;
 use crate::id::ClientId;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Between an attempt that failed and the next one, at least 1 ms.
     pub pause: Duration,
+    /// Threads that may take the masks off a sum.
+    pub threads: NonZeroUsize,
 }
 
 impl Default for Settings {
@@ -68,6 +72,7 @@ impl Default for Settings {
             banks_expected: None,
             grace: Duration(3 * HEARTBEAT_MS),
             pause: Duration(HEARTBEAT_MS),
+            threads: NonZeroUsize::MIN,
         }
     }
 }

@@ -9,6 +9,7 @@
 #![expect(clippy::expect_used, reason = "a measurement that cannot go on ends")]
 
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use crypto::mask::{self, MaskKey, Sign};
@@ -106,7 +107,8 @@ fn mask_ms(count: usize) -> f64 {
     let masks: Vec<_> = (0..16)
         .map(|at| (Key::from_bytes([at; 32]), Sign::Plus))
         .collect();
-    seconds(|| mask::apply_all(&masks, black_box(&mut words))) * 1e3 / masks.len() as f64
+    seconds(|| mask::apply_all(&masks, black_box(&mut words), NonZeroUsize::MIN)) * 1e3
+        / masks.len() as f64
 }
 
 /// Core seconds in which a coordinator opens a full graph's sum: every bank's secret interpolated,
@@ -131,7 +133,7 @@ fn unmask_seconds(banks: u16, count: usize, absent: u16) -> f64 {
         let masks: Vec<_> = (0..expansions)
             .map(|at| (Key::from_bytes(seed.bytes32("mask", at)), Sign::Minus))
             .collect();
-        mask::apply_all(&masks, black_box(&mut words));
+        mask::apply_all(&masks, black_box(&mut words), NonZeroUsize::MIN);
     }
     (Usage::of(std::process::id()).cpu_seconds - began) / f64::from(runs)
 }

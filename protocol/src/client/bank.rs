@@ -2,6 +2,7 @@
 //! a round are not here but in the phases.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use crypto::{Digest, Seed, VerifyKey};
@@ -45,6 +46,8 @@ pub(crate) struct Bank {
     /// The round whose sum was found false: no other is joined.
     pub(crate) false_sum: Option<RoundId>,
     pub(crate) seen: Seen,
+    /// Threads that may put masks on.
+    pub(crate) threads: NonZeroUsize,
     seed: Seed,
     seatings: VecDeque<Arc<Seating>>,
     contexts: VecDeque<Context>,
@@ -72,6 +75,7 @@ impl Bank {
             audited: None,
             false_sum: None,
             seen: Seen::default(),
+            threads: NonZeroUsize::MIN,
             seed,
             seatings: VecDeque::new(),
             contexts: VecDeque::new(),

@@ -2,6 +2,7 @@
 //! contribution goes in and is gone, and what comes out may be seen by anybody.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use crypto::mask::{self, Sign};
 use crypto::{Digest, Scalar};
@@ -88,7 +89,7 @@ impl Collection {
             Ok(words) => words,
             Err(why) => return (self, Some(why)),
         };
-        self.put_masks_on(self_secret, nonces, &mut words);
+        self.put_masks_on(self_secret, nonces, &mut words, bank.threads);
         let words = vector::to_bytes(&words, self.sitting.plan.width);
         let root = vector::masked_root(&words, self.sitting.plan.width);
         let trailer = MaskedTrailer {
@@ -116,6 +117,7 @@ impl Collection {
         self_secret: &Scalar,
         nonces: &BTreeMap<Seat, [u8; 32]>,
         words: &mut [u32],
+        threads: NonZeroUsize,
     ) {
         let Sitting { context, seat, .. } = self.sitting;
         let own = masking::self_mask_key(self_secret, &context, seat);
@@ -127,7 +129,7 @@ impl Collection {
             let key = masking::pair_mask_key(key, &nonces[&lower], &nonces[&upper]);
             masks.push((key, sign));
         }
-        mask::apply_all(&masks, words);
+        mask::apply_all(&masks, words, threads);
     }
 
     /// M4: checks U2 and gives the one acknowledgement of this round number.
