@@ -2,6 +2,8 @@
 //! masked vectors between banks it need not be trusted by, and learns sums. The round is
 //! `coordinator/phase.rs`; what is kept whatever the phase is `coordinator/desk.rs`.
 
+use std::collections::VecDeque;
+
 use crate::blame::Refusal;
 use crate::event::CoordinatorEvent;
 use crate::id::ClientId;
@@ -40,6 +42,9 @@ use phase::Phase;
 pub struct Coordinator {
     phase: Phase,
     desk: Desk,
+    /// Members who are told what they lack once the outputs before are carried out, one by one:
+    /// an escrow bundle is said to everybody and is nobody else's, so all at once would be n².
+    untold: VecDeque<ClientId>,
 }
 
 /// What the coordinator hears from a connection.
@@ -105,13 +110,11 @@ impl Coordinator {
         }
     }
 
+    /// Has every member told what it lacks in the phase as it is then.
     fn nudge_all(&mut self) {
-        let Some(members) = self.phase.members(&self.desk) else {
-            return;
-        };
-        for member in members.iter() {
-            self.nudge(member);
-        }
+        let members = self.phase.members(&self.desk);
+        let members = members.iter().flat_map(|members| members.iter());
+        self.untold = members.map(|member| member.id).collect();
     }
 
     /// Says to a member whatever it lacks. One without the epoch's keys is past helping.
@@ -221,6 +224,14 @@ impl Party for Coordinator {
     }
 
     fn poll_output(&mut self) -> Option<Output<Self>> {
-        self.desk.out.pop()
+        loop {
+            if let Some(output) = self.desk.out.pop() {
+                return Some(output);
+            }
+            let next = self.untold.pop_front()?;
+            if let Some(member) = self.member(next) {
+                self.nudge(&member);
+            }
+        }
     }
 }

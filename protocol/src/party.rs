@@ -87,6 +87,12 @@ impl<P: Party> Outbox<P> {
         self.0.push_back(Output::Report(event));
     }
 
+    /// What waits, oldest first.
+    #[cfg(test)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Output<P>> {
+        self.0.iter()
+    }
+
     /// Takes the oldest output out.
     pub fn pop(&mut self) -> Option<Output<P>> {
         self.0.pop_front()

@@ -6,6 +6,7 @@
 //! recovery, but never beyond the end that the round's manifest told the clients. Who is here,
 //! who declined and who complained is not remembered: clients say it again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crypto::VerifyKey;
@@ -45,7 +46,11 @@ impl Coordinator {
             phase = phase.apply(resigned(record, &desk), &mut desk)?;
         }
         desk.out = Outbox::default();
-        let mut coordinator = Self { phase, desk };
+        let mut coordinator = Self {
+            phase,
+            desk,
+            untold: VecDeque::new(),
+        };
         coordinator.settle();
         Ok(coordinator)
     }

@@ -3,6 +3,7 @@
 //! test wants to lose, spoil or repeat, it says in a hook.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crypto::{Digest, Seed, SigningKey};
 
@@ -513,6 +514,7 @@ impl Federation {
                 return;
             }
             self.carried += 1;
+            self.assert_little_waits(&output);
             match output {
                 Output::Persist(record) => self.records.push(record),
                 Output::Send {
@@ -542,6 +544,20 @@ impl Federation {
                 }
             }
         }
+    }
+
+    /// A vector is nobody's any more once its record leaves; a member's bundle is made when it is
+    /// that member's turn. So neither is held for all members at once.
+    fn assert_little_waits(&self, output: &Output<Coordinator>) {
+        if let Output::Persist(CoordinatorRecord::Masked(masked)) = output {
+            assert_eq!(Arc::strong_count(masked), 1, "a vector is held");
+        }
+        let bundle = |output: &&Output<Coordinator>| match output {
+            Output::Send { message, .. } => matches!(message, ToClient::EscrowBundle(_)),
+            Output::Persist(_) | Output::Report(_) | Output::Perform(_) => false,
+        };
+        let waiting = self.coordinator.desk.out.iter().filter(bundle).count();
+        assert!(waiting <= 1, "{waiting} bundles wait at once");
     }
 
     /// Whether what a message depends on is in the log: checked of everything that is ever said.
