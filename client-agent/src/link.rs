@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crypto::Digest;
 use host::drive::Input;
-use host::quic::{Dialer, Link, LinkError, Sender};
+use host::quic::{Dialer, Link, LinkError, Received, Sender};
 use host::shutdown::Shutdown;
 use protocol::client::{Client, Heard};
 use protocol::wire;
@@ -127,10 +127,13 @@ impl Keeper {
         self.meters.connected(true);
         tracing::info!(peer = %link.peer.0, "connected to the coordinator");
         if self.hand_on(Heard::Connected).await {
-            while let Some(frame) = link.receive().await {
-                match wire::decode(&frame) {
+            while let Some(Received { bytes, place }) = link.receive().await {
+                let decoded = wire::decode(&bytes);
+                drop(bytes);
+                match decoded {
                     Ok(message) => {
-                        if !self.hand_on(Heard::Message(message)).await {
+                        let input = Input::Frame((), Heard::Message(message), place);
+                        if self.inputs.send(input).await.is_err() {
                             break;
                         }
                     }

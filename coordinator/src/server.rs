@@ -10,7 +10,7 @@ use host::clock::Clock;
 use host::disk::{DiskError, RecordLog, Store};
 use host::drive::{Body, Input, drive};
 use host::identity::{Identity, IdentityError};
-use host::quic::{Link, LinkError, Listener, Sender};
+use host::quic::{Frame, Link, LinkError, Listener, Received, Sender};
 use host::shutdown::Shutdown;
 use host::telemetry::{Telemetry, serve};
 use protocol::coordinator::{Coordinator, FromPeer, Read, Reading, RecoverError, Settings};
@@ -75,6 +75,7 @@ pub async fn run(config: &Config) -> Result<(), ServerError> {
         links,
         inputs,
         meters,
+        said: Said::default(),
     };
     let ended = drive(&mut party, &mut body, &mut received, clock, &shutdown).await;
     telemetry.set_ready(false);
@@ -99,6 +100,7 @@ struct Server {
     links: Links,
     inputs: Inputs,
     meters: Meters,
+    said: Said,
 }
 
 impl Body<Coordinator> for Server {
@@ -115,7 +117,7 @@ impl Body<Coordinator> for Server {
     fn send(&mut self, to: ClientId, message: ToClient) {
         if let Some(sender) = self.links.sender(to) {
             // A frame dropped here is asked for again by the peer's next check-in.
-            let _ = sender.send(wire::encode(&message));
+            let _ = sender.send(self.said.frame(message));
         }
     }
 
@@ -140,6 +142,24 @@ impl Body<Coordinator> for Server {
 
     fn report(&mut self, event: CoordinatorEvent) {
         self.meters.report(&event);
+    }
+}
+
+/// The last message said, with its frame. What is said to one member after the other is mostly the
+/// same, and then it is encoded once, and held once however many peers it waits for.
+#[derive(Default)]
+struct Said(Option<(ToClient, Frame)>);
+
+impl Said {
+    fn frame(&mut self, message: ToClient) -> Frame {
+        if let Some((last, frame)) = &self.0
+            && *last == message
+        {
+            return frame.clone();
+        }
+        let frame = Frame::from(wire::encode(&message));
+        self.0 = Some((message, frame.clone()));
+        frame
     }
 }
 
@@ -195,11 +215,13 @@ async fn accept(listener: Arc<Listener>, links: Links, inputs: Inputs, meters: M
 
 async fn listen(mut link: Link, serial: u64, links: Links, inputs: Inputs, meters: Meters) {
     let peer = link.peer;
-    while let Some(frame) = link.receive().await {
-        meters.received(frame.len());
-        match wire::decode(&frame) {
+    while let Some(Received { bytes, place }) = link.receive().await {
+        meters.received(bytes.len());
+        let decoded = wire::decode(&bytes);
+        drop(bytes);
+        match decoded {
             Ok(message) => {
-                let input = Input::Message(peer, FromPeer::Message(message));
+                let input = Input::Frame(peer, FromPeer::Message(message), place);
                 if inputs.send(input).await.is_err() {
                     return;
                 }

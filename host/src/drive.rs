@@ -5,11 +5,15 @@ use protocol::party::{Output, Party};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
+use crate::quic::Place;
 use crate::shutdown::Shutdown;
 
 /// What comes to a party from outside.
 pub enum Input<P: Party> {
-    /// A message from a peer.
+    /// A message from a peer, and the room its frame took: free again once all that follows from
+    /// it is carried out. Messages that wait here then take no more than frames may.
+    Frame(P::Peer, P::Incoming, Place),
+    /// What the host itself tells of a peer: it came, or it is gone.
     Message(P::Peer, P::Incoming),
     /// The end of a task.
     Outcome(P::Outcome),
@@ -55,8 +59,10 @@ pub async fn drive<P: Party, B: Body<P>>(
     clock: Clock,
     shutdown: &Shutdown,
 ) -> Result<(), B::Error> {
+    let mut place = None;
     loop {
         carry_out(party, body)?;
+        drop(place.take());
         let timeout = party.next_timeout().map(|at| clock.instant(at));
         let input = tokio::select! {
             biased;
@@ -68,6 +74,10 @@ pub async fn drive<P: Party, B: Body<P>>(
             () = sleep_until(timeout) => None,
         };
         match input {
+            Some(Input::Frame(from, message, room)) => {
+                place = Some(room);
+                party.handle_message(clock.now(), from, message);
+            }
             Some(Input::Message(from, message)) => {
                 party.handle_message(clock.now(), from, message);
             }

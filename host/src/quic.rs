@@ -1,14 +1,14 @@
 //! QUIC with mutual TLS under the consortium's CA: connections in, frames out. The only file that
-//! names quinn and rustls. A message is one unidirectional stream: a big-endian `u32` length and so
-//! many bytes; what the bytes mean is `protocol::wire`'s.
+//! names quinn and rustls, with its children. A message is one unidirectional stream: a big-endian
+//! `u32` length and so many bytes (`quic/frames.rs`); what they mean is `protocol::wire`'s.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::id::ClientId;
-use protocol::limits;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::udp::UdpSocketState;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -16,15 +16,13 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::identity::{Identity, SERVER_NAME};
 
+mod frames;
+
+pub use frames::{Frame, Place, Received};
+use frames::{Places, Queue};
+
 /// The protocol's name in TLS; a new version is a new name.
 pub const ALPN: &[u8] = b"phalanx/1";
-
-/// Large frames read at once, over all connections: bounds memory to so many vectors, whatever
-/// the number of members. The others wait in QUIC's flow control.
-pub const BULK_FRAMES_MAX: usize = 2;
-
-/// Frames that wait for one slow peer. More are dropped: both sides repeat themselves.
-const SEND_QUEUE_MAX: usize = 256;
 
 /// Frames received and not yet handled, per connection.
 const RECEIVE_QUEUE_MAX: usize = 64;
@@ -35,12 +33,6 @@ pub const IDLE: Duration = Duration::from_secs(6);
 
 /// Streams a peer may have open at once.
 const STREAMS_MAX: u32 = 64;
-
-/// A frame must be whole after this grace plus its length at the slowest rate (PROTOCOL.md §5).
-const FRAME_GRACE: Duration = Duration::from_secs(5);
-
-/// The slowest rate at which a frame may arrive.
-const BYTES_PER_SECOND_MIN: u64 = 64 << 10;
 
 /// Listens for the consortium's members.
 #[derive(Debug)]
@@ -73,11 +65,11 @@ impl Listener {
             .map_err(|error| LinkError::Identity(error.to_string()))?;
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         config.transport_config(Arc::new(transport()?));
-        let endpoint = quinn::Endpoint::server(config, address)
-            .map_err(|error| LinkError::Bind { address, error })?;
+        let endpoint =
+            endpoint(address, Some(config)).map_err(|error| LinkError::Bind { address, error })?;
         Ok(Self {
             endpoint,
-            bulk: Arc::new(Semaphore::new(BULK_FRAMES_MAX)),
+            bulk: Places::for_all(),
         })
     }
 
@@ -144,11 +136,11 @@ impl Dialer {
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
         config.transport_config(Arc::new(transport()?));
         let any = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut endpoint = quinn::Endpoint::client(any).map_err(LinkError::Socket)?;
+        let mut endpoint = endpoint(any, None).map_err(LinkError::Socket)?;
         endpoint.set_default_client_config(config);
         Ok(Self {
             endpoint,
-            bulk: Arc::new(Semaphore::new(BULK_FRAMES_MAX)),
+            bulk: Places::for_all(),
         })
     }
 
@@ -171,23 +163,23 @@ impl Dialer {
 pub struct Link {
     /// The peer's identity, from its certificate.
     pub peer: ClientId,
-    outgoing: mpsc::Sender<Vec<u8>>,
-    incoming: mpsc::Receiver<Vec<u8>>,
+    outgoing: Queue,
+    incoming: mpsc::Receiver<Received>,
     connection: quinn::Connection,
 }
 
 /// The sending half of a [`Link`], for whoever carries the party.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    outgoing: mpsc::Sender<Vec<u8>>,
+    outgoing: Queue,
     connection: quinn::Connection,
 }
 
 impl Sender {
     /// Queues a frame. `false` where the peer is too slow or gone and the frame was dropped.
     #[must_use]
-    pub fn send(&self, frame: Vec<u8>) -> bool {
-        self.outgoing.try_send(frame).is_ok()
+    pub fn send(&self, frame: impl Into<Frame>) -> bool {
+        self.outgoing.push(frame.into())
     }
 
     /// Ends the connection.
@@ -206,10 +198,10 @@ impl Sender {
 impl Link {
     fn start(connection: quinn::Connection, bulk: Arc<Semaphore>) -> Result<Self, LinkError> {
         let peer = peer_of(&connection)?;
-        let (outgoing, to_send) = mpsc::channel(SEND_QUEUE_MAX);
         let (received, incoming) = mpsc::channel(RECEIVE_QUEUE_MAX);
-        tokio::spawn(write(connection.clone(), to_send));
-        tokio::spawn(read(connection.clone(), received, bulk));
+        let outgoing = Queue::write_to(connection.clone());
+        let places = Places::on_link(bulk);
+        tokio::spawn(frames::read(connection.clone(), received, places));
         Ok(Self {
             peer,
             outgoing,
@@ -228,7 +220,7 @@ impl Link {
     }
 
     /// The next frame; `None` once the connection has ended.
-    pub async fn receive(&mut self) -> Option<Vec<u8>> {
+    pub async fn receive(&mut self) -> Option<Received> {
         self.incoming.recv().await
     }
 
@@ -245,79 +237,6 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.connection.close(0u32.into(), b"");
     }
-}
-
-async fn write(connection: quinn::Connection, mut frames: mpsc::Receiver<Vec<u8>>) {
-    while let Some(frame) = frames.recv().await {
-        if write_frame(&connection, &frame).await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn write_frame(connection: &quinn::Connection, frame: &[u8]) -> Result<(), LinkError> {
-    let Ok(length) = u32::try_from(frame.len()) else {
-        return Ok(());
-    };
-    let mut stream = connection.open_uni().await.map_err(LinkError::Connection)?;
-    stream.write_all(&length.to_be_bytes()).await?;
-    stream.write_all(frame).await?;
-    // Finishing can only fail where the stream is gone already.
-    let _ = stream.finish();
-    Ok(())
-}
-
-async fn read(connection: quinn::Connection, frames: mpsc::Sender<Vec<u8>>, bulk: Arc<Semaphore>) {
-    while let Ok(stream) = connection.accept_uni().await {
-        let (frames, bulk, connection) = (frames.clone(), Arc::clone(&bulk), connection.clone());
-        tokio::spawn(async move {
-            match read_frame(stream, &bulk).await {
-                // The receiver is gone only where the link itself is being dropped.
-                Ok(frame) => drop(frames.send(frame).await),
-                Err(error) => connection.close(2u32.into(), error.to_string().as_bytes()),
-            }
-        });
-    }
-}
-
-async fn read_frame(mut stream: quinn::RecvStream, bulk: &Semaphore) -> Result<Vec<u8>, LinkError> {
-    let mut header = [0u8; 4];
-    tokio::time::timeout(FRAME_GRACE, stream.read_exact(&mut header))
-        .await
-        .map_err(|_| LinkError::Frame("header took too long"))??;
-    let length = u32::from_be_bytes(header);
-    let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-    if bytes > limits::FRAME_BYTES_MAX {
-        return Err(LinkError::Frame("larger than any message"));
-    }
-    let _place = if bytes > limits::CONTROL_BYTES_MAX {
-        Some(
-            bulk.acquire()
-                .await
-                .map_err(|_| LinkError::Frame("no place"))?,
-        )
-    } else {
-        None
-    };
-    let patience = FRAME_GRACE + Duration::from_secs(u64::from(length) / BYTES_PER_SECOND_MIN);
-    tokio::time::timeout(patience, read_body(&mut stream, bytes))
-        .await
-        .map_err(|_| LinkError::Frame("slower than the slowest rate"))?
-}
-
-/// Reads as it comes: memory is taken for bytes that arrived, not for bytes that were announced.
-async fn read_body(stream: &mut quinn::RecvStream, bytes: usize) -> Result<Vec<u8>, LinkError> {
-    let mut frame = Vec::new();
-    while let Some(chunk) = stream.read_chunk(bytes.saturating_add(1), true).await? {
-        frame.extend_from_slice(&chunk.bytes);
-        if frame.len() > bytes {
-            return Err(LinkError::Frame("longer than announced"));
-        }
-    }
-    if frame.len() < bytes {
-        return Err(LinkError::Frame("shorter than announced"));
-    }
-    Ok(frame)
 }
 
 fn peer_of(connection: &quinn::Connection) -> Result<ClientId, LinkError> {
@@ -354,6 +273,23 @@ pub(crate) fn der_of_pem(pem: &str) -> Result<Vec<u8>, LinkError> {
         .map_err(|error| LinkError::Identity(format!("certificate: {error}")))
 }
 
+/// An endpoint whose socket holds a burst: every bank begins its vector at about the same moment,
+/// and what the system's own 200 KiB did not hold was lost and sent again. The system may grant
+/// less than is asked for (`net.core.rmem_max`); then more is lost, and nothing else.
+fn endpoint(
+    address: SocketAddr,
+    config: Option<quinn::ServerConfig>,
+) -> std::io::Result<quinn::Endpoint> {
+    let socket = UdpSocket::bind(address)?;
+    let state = UdpSocketState::new((&socket).into())?;
+    state.set_recv_buffer_size((&socket).into(), SOCKET_BYTES)?;
+    let runtime = Arc::new(quinn::TokioRuntime);
+    quinn::Endpoint::new(quinn::EndpointConfig::default(), config, socket, runtime)
+}
+
+/// What a socket holds until it is read: the narrow windows of a hundred banks.
+const SOCKET_BYTES: usize = 100 * frames::WINDOW_NARROW as usize;
+
 fn transport() -> Result<quinn::TransportConfig, LinkError> {
     let idle = quinn::IdleTimeout::try_from(IDLE)
         .map_err(|error| LinkError::Identity(error.to_string()))?;
@@ -364,8 +300,9 @@ fn transport() -> Result<quinn::TransportConfig, LinkError> {
         .max_concurrent_uni_streams(STREAMS_MAX.into())
         .max_concurrent_bidi_streams(0u32.into())
         .datagram_receive_buffer_size(None)
-        .stream_receive_window((1u32 << 20).into())
-        .receive_window((4u32 << 20).into());
+        .stream_receive_window(frames::WINDOW_WIDE.into())
+        .receive_window(frames::WINDOW_NARROW.into())
+        .send_window(frames::WINDOW_WIDE.into());
     Ok(transport)
 }
 

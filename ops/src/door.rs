@@ -85,7 +85,7 @@ impl Operator {
         let mut link = Dialer::new(&self.identity)?.dial(self.coordinator).await?;
         let _ = link.sender().send(frame);
         while let Some(frame) = link.receive().await {
-            let message = wire::decode(&frame).map_err(|_| DoorError::Answer)?;
+            let message = wire::decode(&frame.bytes).map_err(|_| DoorError::Answer)?;
             match message {
                 ToClient::Operator(reply) => return Ok(*reply),
                 ToClient::Refused(refusal) => return Err(DoorError::Refused(refusal.to_string())),

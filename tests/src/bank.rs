@@ -12,7 +12,7 @@ use host::clock::Clock;
 use host::disk::{DiskError, RecordLog, Store};
 use host::drive::{Body, Input, drive};
 use host::identity::Identity;
-use host::quic::{Dialer, Sender};
+use host::quic::{Dialer, Received, Sender};
 use host::shutdown::Shutdown;
 use protocol::client::consent::Policy;
 use protocol::client::{Client, Contribution, Heard, Installed, Outcome, Task};
@@ -44,6 +44,8 @@ pub enum Said {
 /// What a bank shares with the test.
 #[derive(Default)]
 struct Shared {
+    /// Bytes of the frames sent and received, their headers included.
+    frames: (u64, u64),
     held: BTreeSet<Said>,
     results: Vec<(Kind, Vec<i32>, u32)>,
     events: Vec<ClientEvent>,
@@ -112,7 +114,12 @@ impl Bank {
                 .expect("a disk");
         });
         let dialer = Dialer::new(&identity).expect("a socket");
-        let linked = tokio::spawn(keep_link(dialer, address, Arc::clone(&sender), inputs));
+        let linked = tokio::spawn(keep_link(
+            dialer,
+            address,
+            Arc::clone(&sender),
+            (inputs, Arc::clone(&shared)),
+        ));
         Self {
             shared,
             sender,
@@ -159,6 +166,12 @@ impl Bank {
     pub fn bytes(&self) -> (u64, u64) {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         sender.as_ref().map(Sender::bytes).unwrap_or_default()
+    }
+
+    /// Bytes of the frames it sent and received, as the protocol counts them.
+    #[must_use]
+    pub fn frame_bytes(&self) -> (u64, u64) {
+        self.lock(|shared| shared.frames)
     }
 
     /// Everything it reported.
@@ -238,8 +251,13 @@ impl Body<Client> for Hands {
         }
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = sender.as_ref() {
+            let frame = wire::encode(&message);
+            let bytes = wire::HEADER_BYTES + frame.len();
             // A frame that is dropped is asked for again.
-            let _ = sender.send(wire::encode(&message));
+            if sender.send(frame) {
+                let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+                shared.frames.0 += bytes as u64;
+            }
         }
     }
 
@@ -300,7 +318,7 @@ async fn keep_link(
     dialer: Dialer,
     address: SocketAddr,
     sender: Arc<Mutex<Option<Sender>>>,
-    inputs: mpsc::Sender<Input<Client>>,
+    (inputs, shared): (mpsc::Sender<Input<Client>>, Arc<Mutex<Shared>>),
 ) {
     let hand = |sender: Option<Sender>, to: &Arc<Mutex<Option<Sender>>>| {
         *to.lock().unwrap_or_else(PoisonError::into_inner) = sender;
@@ -316,15 +334,16 @@ async fn keep_link(
             {
                 return;
             }
-            while let Some(frame) = link.receive().await {
-                let Ok(message) = wire::decode(&frame) else {
+            while let Some(Received { bytes, place }) = link.receive().await {
+                let Ok(message) = wire::decode(&bytes) else {
                     break;
                 };
-                if inputs
-                    .send(Input::Message((), Heard::Message(message)))
-                    .await
-                    .is_err()
-                {
+                let length = (wire::HEADER_BYTES + bytes.len()) as u64;
+                drop(bytes);
+                let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+                lock().frames.1 += length;
+                let input = Input::Frame((), Heard::Message(message), place);
+                if inputs.send(input).await.is_err() {
                     return;
                 }
             }

@@ -90,7 +90,7 @@ impl House {
             .map_err(said)?;
         assert!(link.sender().send(frame), "the link takes one frame");
         while let Some(frame) = link.receive().await {
-            if let Ok(ToClient::Operator(reply)) = wire::decode(&frame) {
+            if let Ok(ToClient::Operator(reply)) = wire::decode(&frame.bytes) {
                 let Reply::Refused(why) = *reply else {
                     return Ok(*reply);
                 };
