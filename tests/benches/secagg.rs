@@ -39,8 +39,10 @@ fn main() {
             "n100_d1m_drop5": unmask(5),
             "n100_d1m_drop30": unmask(30),
         },
-        "upload_ratio": rounds[1].up_ratio,
-        "download_ratio": rounds[1].down_ratio,
+        "upload_ratio": large.up_ratio,
+        "download_ratio": large.down_ratio,
+        "upload_udp_ratio": large.up_udp_ratio,
+        "download_udp_ratio": large.down_udp_ratio,
         "coordinator_peak_mb": large.coordinator_peak_mb,
         "round_wall_s": per_size(&rounds, |round| round.wall_s),
         "round_cpu_s": {
@@ -136,13 +138,16 @@ fn unmask_seconds(banks: u16, count: usize, absent: u16) -> f64 {
     (Usage::of(std::process::id()).cpu_seconds - began) / f64::from(runs)
 }
 
-/// What one round took; bytes are one bank's over those of the plain vector of 32-bit floats.
+/// What one round took; bytes are one bank's over those of the plain vector of 32-bit floats:
+/// those of its frames, and those of the datagrams that carried them.
 struct Round {
     wall_s: f64,
     coordinator_cpu_s: f64,
     bank_cpu_s: f64,
     up_ratio: f64,
     down_ratio: f64,
+    up_udp_ratio: f64,
+    down_udp_ratio: f64,
     coordinator_peak_mb: f64,
 }
 
@@ -168,13 +173,14 @@ async fn round(count: u16, words: u32) -> Round {
     }
     let own = || Usage::of(std::process::id()).cpu_seconds;
     let (theirs, ours) = (coordinator.usage().cpu_seconds, own());
-    let (up, down) = banks[0].bytes();
+    let counted = || (banks[0].frame_bytes(), banks[0].bytes());
+    let (frames_before, udp_before) = counted();
     house.start(address, plan(101, words / 3, count)).await;
     for bank in &banks {
         bank.wait_for_results(2).await;
     }
     let usage = coordinator.usage();
-    let sent = banks[0].bytes();
+    let (frames, udp) = counted();
     let rounds = house.rounds(address).await;
     let last = rounds.last().expect("two rounds");
     assert_eq!(
@@ -183,13 +189,15 @@ async fn round(count: u16, words: u32) -> Round {
         "a bank was missing"
     );
     let closed = last.closed.expect("it has a result");
-    let plain = f64::from(words) * 4.0;
+    let ratio = |after: u64, before: u64| (after - before) as f64 / (f64::from(words) * 4.0);
     Round {
         wall_s: (closed.0 - last.opened.0) as f64 / 1e3,
         coordinator_cpu_s: usage.cpu_seconds - theirs,
         bank_cpu_s: (own() - ours) / f64::from(count),
-        up_ratio: (sent.0 - up) as f64 / plain,
-        down_ratio: (sent.1 - down) as f64 / plain,
+        up_ratio: ratio(frames.0, frames_before.0),
+        down_ratio: ratio(frames.1, frames_before.1),
+        up_udp_ratio: ratio(udp.0, udp_before.0),
+        down_udp_ratio: ratio(udp.1, udp_before.1),
         coordinator_peak_mb: usage.peak_memory_mb,
     }
 }
