@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use host::address::{self, AddressError};
@@ -88,8 +89,10 @@ pub async fn run(config: &Config) -> Result<(), ServerError> {
 fn settings() -> Settings {
     let grace = host::quic::IDLE.as_millis().saturating_mul(2);
     let grace = Duration(u64::try_from(grace).unwrap_or(u64::MAX));
+    let threads = std::thread::available_parallelism();
     Settings {
         grace,
+        threads: threads.unwrap_or(NonZero::<usize>::MIN),
         ..Settings::default()
     }
 }
@@ -121,19 +124,10 @@ impl Body<Coordinator> for Server {
         }
     }
 
-    /// Reads for an auditor: a page at most, so that it is done at once.
+    /// Reads a result, or a page for an auditor: no more, so that it is done at once.
     fn perform(&mut self, reading: Reading) {
-        let of = |&seat: &Seat| {
-            let bytes = reading.bytes.clone();
-            self.log.vector(reading.context, seat, bytes)
-        };
-        let pieces = reading.seats.iter().map(of).collect::<Result<_, _>>();
-        let pieces = pieces.unwrap_or_else(|error| {
-            tracing::warn!(%error, "masked vector could not be read for an audit");
-            None
-        });
+        let read = self.read(reading);
         let inputs = self.inputs.clone();
-        let read = Read { reading, pieces };
         tokio::spawn(async move {
             // The party is gone only where the process is leaving.
             let _ = inputs.send(Input::Outcome(read)).await;
@@ -143,6 +137,32 @@ impl Body<Coordinator> for Server {
     fn report(&mut self, event: CoordinatorEvent) {
         self.meters.report(&event);
     }
+}
+
+impl Server {
+    fn read(&mut self, reading: Reading) -> Read {
+        match reading {
+            Reading::Result(place) => {
+                let result = self.log.committed(place).unwrap_or_else(unreadable);
+                Read::Result(place, result.as_ref().and_then(|of| of.result().cloned()))
+            }
+            Reading::Vectors(stretches) => {
+                let of = |&seat: &Seat| {
+                    let bytes = stretches.bytes.clone();
+                    self.log.vector(stretches.context, seat, bytes)
+                };
+                let pieces = stretches.seats.iter().map(of).collect::<Result<_, _>>();
+                let pieces = pieces.unwrap_or_else(unreadable);
+                Read::Vectors(stretches, pieces)
+            }
+        }
+    }
+}
+
+/// Whoever asked goes without, and the log says why.
+fn unreadable<T>(error: DiskError) -> Option<T> {
+    tracing::warn!(%error, "record could not be read again");
+    None
 }
 
 /// The last message said, with its frame. What is said to one member after the other is mostly the

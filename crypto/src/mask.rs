@@ -9,6 +9,7 @@
 //! processor has wide AES instructions, in one. Both give the same bytes; a fused one that does
 //! not, at its first use, is never used. The feature `portable` leaves the fused way out.
 
+use std::num::NonZero;
 use std::sync::OnceLock;
 
 use fused::Schedule;
@@ -23,6 +24,10 @@ pub const TILE_BYTES: usize = 16_384;
 
 /// Words in a tile.
 pub const TILE_WORDS: usize = TILE_BYTES / 4;
+
+/// Words times masks that keep a thread busy for about a millisecond: twenty times what starting
+/// it costs.
+const WORDS_PER_THREAD: usize = 4 << 20;
 
 /// Whether a mask is put on or taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,9 +57,29 @@ pub fn apply(key: &Key, sign: Sign, words: &mut [u32]) {
 /// Puts many masks on or takes them off, tile by tile: a tile stays in the processor's cache while
 /// all masks pass over it.
 pub fn apply_all(masks: &[(Key, Sign)], words: &mut [u32]) {
+    apply_all_by(NonZero::<usize>::MIN, masks, words);
+}
+
+/// The same by at most so many threads, each with its own tiles. Where the work is less than
+/// starting them is worth, by the caller's alone.
+pub fn apply_all_by(threads: NonZero<usize>, masks: &[(Key, Sign)], words: &mut [u32]) {
     let expanded = |(key, sign): &(Key, Sign)| (MaskKey::from(key), *sign);
     let masks = masks.iter().map(expanded).collect::<Vec<_>>();
-    apply_from(&masks, 0, words);
+    let worth = masks.len().saturating_mul(words.len()) / WORDS_PER_THREAD;
+    let threads = threads.get().min(worth).max(1);
+    let stretch = words.len().div_ceil(threads).next_multiple_of(TILE_WORDS);
+    let stretch = stretch.max(TILE_WORDS);
+    std::thread::scope(|scope| {
+        let mut stretches = (0_u64..).step_by(stretch).zip(words.chunks_mut(stretch));
+        let own = stretches.next();
+        for (first, words) in stretches {
+            let masks = &masks;
+            scope.spawn(move || apply_from(masks, first, words));
+        }
+        if let Some((first, words)) = own {
+            apply_from(&masks, first, words);
+        }
+    });
 }
 
 /// The same for a stretch of the vector that begins at its word `first_word`.
@@ -255,6 +280,21 @@ mod tests {
             apply(key, *sign, &mut singly);
         }
         assert_eq!(at_once, singly);
+    }
+
+    #[test]
+    fn threads_share_the_tiles_and_change_nothing() {
+        let masks = [1, 2, 3].map(|at| (Key::from_bytes([at; 32]), Sign::Plus));
+        for count in [0, 1, TILE_WORDS, 3_000_001, 4_000_000] {
+            let mut alone = vec![5; count];
+            apply_all(&masks, &mut alone);
+            for threads in [2, 3, 1_000] {
+                let mut shared = vec![5; count];
+                let threads = NonZero::new(threads).expect("not zero");
+                apply_all_by(threads, &masks, &mut shared);
+                assert!(shared == alone, "{count} words by {threads}");
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::credential::{CredentialError, Identity, Role};
 use crate::event::ClientEvent;
 use crate::id::{Context, RoundId};
 use crate::ledger::{Applied, Ledger, LedgerError};
-use crate::limits::{CATCH_UP_RESULTS_MAX, HEARTBEAT_MS};
+use crate::limits::HEARTBEAT_MS;
 use crate::message::{RoundResult, ToClient, ToCoordinator, Welcome};
 use crate::party::{Outbox, Output, Party};
 use crate::plan::{Kind, Plan, Work};
@@ -149,10 +149,8 @@ enum Link {
     Down,
     Up {
         heartbeat: Time,
-        /// The length of the coordinator's ledger, once it said so on this connection.
-        welcomed: Option<u64>,
-        /// Results applied since the last check-in.
-        results: usize,
+        /// Whether the coordinator answered on this connection.
+        welcomed: bool,
     },
 }
 
@@ -234,12 +232,8 @@ impl Client {
     }
 
     fn check_in(&mut self, now: Time) {
-        if let Link::Up {
-            heartbeat, results, ..
-        } = &mut self.link
-        {
+        if let Link::Up { heartbeat, .. } = &mut self.link {
             *heartbeat = now.after(Duration(HEARTBEAT_MS));
-            *results = 0;
         }
         self.bank.check_in(self.phase.keyring(), &mut self.outbox);
     }
@@ -306,10 +300,9 @@ impl Client {
         self.bank.coordinator = Some(coordinator.key);
         let (length, expected) = (self.bank.ledger.length(), self.bank.ledger.head());
         if let Link::Up { welcomed, .. } = &mut self.link {
-            if welcomed.is_none() {
+            if !std::mem::replace(welcomed, true) {
                 self.outbox.report(ClientEvent::Welcomed);
             }
-            *welcomed = Some(welcome.ledger);
         }
         // A shorter ledger may be an answer from before our last result; an equal one may not.
         if welcome.ledger == length && welcome.head != expected {
@@ -369,16 +362,8 @@ impl Client {
             | Phase::Acknowledgement(_)
             | Phase::Reveal(_) => phase.rest(Some(round)),
         });
-        let Link::Up {
-            welcomed, results, ..
-        } = &mut self.link
-        else {
-            return;
-        };
-        *results += 1;
-        // While more results are on the way, asking would bring all of them once more.
-        let is_level = welcomed.is_none_or(|claimed| claimed <= length);
-        if is_level || *results >= CATCH_UP_RESULTS_MAX {
+        // Whoever is still behind is sent the next result in answer.
+        if matches!(self.link, Link::Up { .. }) {
             self.check_in(now);
         }
     }
@@ -398,8 +383,7 @@ impl Party for Client {
             Heard::Connected => {
                 self.link = Link::Up {
                     heartbeat: now,
-                    welcomed: None,
-                    results: 0,
+                    welcomed: false,
                 };
                 self.check_in(now);
             }

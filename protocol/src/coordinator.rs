@@ -3,6 +3,7 @@
 //! `coordinator/phase.rs`; what is kept whatever the phase is `coordinator/desk.rs`.
 
 use std::collections::VecDeque;
+use std::num::NonZero;
 
 use crate::blame::Refusal;
 use crate::event::CoordinatorEvent;
@@ -15,12 +16,14 @@ use crate::record::CoordinatorRecord;
 use crate::time::{Duration, Time};
 
 mod audits;
+mod catch_up;
 mod desk;
 mod epoch;
 mod history;
 mod operator;
 mod phase;
 mod plans;
+mod reading;
 mod recover;
 mod registry;
 mod round;
@@ -29,7 +32,7 @@ mod survived;
 #[cfg(test)]
 mod tests;
 
-pub use audits::{Read, Reading};
+pub use reading::{Read, Reading, Stretches};
 pub use recover::RecoverError;
 
 use desk::Desk;
@@ -65,6 +68,9 @@ pub struct Settings {
     pub grace: Duration,
     /// Between an attempt that failed and the next one, at least 1 ms.
     pub pause: Duration,
+    /// How many threads take the masks off a sum. A bank puts its own on with one: it scores live
+    /// payments on the others.
+    pub threads: NonZero<usize>,
 }
 
 impl Default for Settings {
@@ -73,6 +79,7 @@ impl Default for Settings {
             banks_expected: None,
             grace: Duration(3 * HEARTBEAT_MS),
             pause: Duration(HEARTBEAT_MS),
+            threads: NonZero::<usize>::MIN,
         }
     }
 }
@@ -209,7 +216,7 @@ impl Party for Coordinator {
 
     fn handle_outcome(&mut self, now: Time, outcome: Read) {
         self.desk.now = now;
-        self.desk.audits.on_read(outcome, &mut self.desk.out);
+        self.desk.on_read(outcome);
     }
 
     fn handle_timeout(&mut self, now: Time) {

@@ -75,9 +75,6 @@ pub const BINS_MAX: u32 = 65_536;
 /// Milliseconds between a client's heartbeats while it waits for something.
 pub const HEARTBEAT_MS: u64 = 2_000;
 
-/// Results sent to a client that is behind, in answer to one check-in.
-pub const CATCH_UP_RESULTS_MAX: usize = 16;
-
 /// Largest cohort with a full mask graph; above it the graph is sparse.
 pub const FULL_GRAPH_MEMBERS_MAX: u16 = 128;
 

@@ -90,6 +90,15 @@ impl CoordinatorRecord {
         Some((trailer.context, trailer.seat, &masked.words.0))
     }
 
+    /// The result it holds, if it is one.
+    #[must_use]
+    pub fn result(&self) -> Option<&Arc<RoundResult>> {
+        let Self::Committed(_, result) = self else {
+            return None;
+        };
+        Some(result)
+    }
+
     /// How long this record must be kept.
     #[must_use]
     pub fn lifetime(&self) -> Lifetime {

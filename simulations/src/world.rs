@@ -97,8 +97,8 @@ pub struct World {
     scenario: Scenario,
     cast: Cast,
     coordinator: Host<Coordinator>,
-    /// The masked vectors on the coordinator's disk, for auditors.
-    vectors: Vec<CoordinatorRecord>,
+    /// What the coordinator may ask its disk for: masked vectors and results.
+    readable: Vec<CoordinatorRecord>,
     banks: Vec<Host<Client>>,
     /// The serial number of each bank's live connection.
     links: Vec<Option<u64>>,
@@ -137,7 +137,7 @@ impl World {
             chance: ChaCha8Rng::seed_from_u64(scenario.seed),
             oracle: Oracle::new(&cast),
             coordinator: Host::default(),
-            vectors: Vec::new(),
+            readable: Vec::new(),
             banks: (0..banks).map(|_| Host::default()).collect(),
             links: vec![None; banks],
             is_calm: false,
@@ -299,8 +299,8 @@ impl World {
             match output {
                 Output::Persist(record) => {
                     self.oracle.coordinator_persists(&record)?;
-                    if matches!(record, CoordinatorRecord::Masked(_)) {
-                        self.vectors.push(record.clone());
+                    if record.vector().is_some() || record.result().is_some() {
+                        self.readable.push(record.clone());
                     }
                     self.coordinator.disk.append(&record);
                 }
@@ -311,13 +311,14 @@ impl World {
                     }
                 }
                 Output::Perform(reading) => {
-                    let mut pieces = reading.among(&self.vectors);
-                    if self.scenario.sabotage == Some(Sabotage::RotVectors) {
+                    let mut read = reading.among(&self.readable);
+                    if let Read::Vectors(_, pieces) = &mut read
+                        && self.scenario.sabotage == Some(Sabotage::RotVectors)
+                    {
                         let bytes = pieces.iter_mut().flatten().flatten();
                         bytes.for_each(|byte| *byte ^= 1);
                     }
-                    let life = self.coordinator.life;
-                    let read = Box::new(Read { reading, pieces });
+                    let (life, read) = (self.coordinator.life, Box::new(read));
                     let after = Duration(self.chance.random_range(1..20));
                     self.schedule(after, Happening::Read { life, read });
                 }

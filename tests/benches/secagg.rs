@@ -18,6 +18,9 @@ use protocol::plan::{Plan, RiskTerms, Work};
 use serde_json::{Value, json};
 use tests::{Bank, Coordinator, House, policy, risk_plan, serve_if_asked};
 
+#[path = "secagg/attempt.rs"]
+mod attempt;
+
 const RUNS: usize = 9;
 
 fn main() {
@@ -39,6 +42,8 @@ fn main() {
             "n100_d1m_drop5": unmask(5),
             "n100_d1m_drop30": unmask(30),
         },
+        "escrow_ms": per_count(attempt::escrow_ms),
+        "reveal_ms": per_count(attempt::reveal_ms),
         "upload_ratio": large.up_ratio,
         "download_ratio": large.down_ratio,
         "upload_udp_ratio": large.up_udp_ratio,
@@ -54,6 +59,12 @@ fn main() {
     if std::env::args().any(|word| word == "--json") {
         println!("{result}");
     }
+}
+
+/// One figure for each size of consortium, from a handful to the largest roster.
+fn per_count(of: impl Fn(u16) -> f64) -> Value {
+    let sizes = [5, 30, 100, 300, 1_000].map(|count| (count.to_string(), of(count).into()));
+    Value::Object(sizes.into_iter().collect())
 }
 
 fn per_size(rounds: &[Round; 3], of: impl Fn(&Round) -> f64) -> Value {
@@ -114,8 +125,7 @@ fn mask_ms(count: usize) -> f64 {
 /// Core seconds in which a coordinator opens a full graph's sum: every bank's secret interpolated,
 /// the survivors' own masks and their masks with the absent taken off.
 fn unmask_seconds(banks: u16, count: usize, absent: u16) -> f64 {
-    let colluders = (banks - 1) / 3;
-    let threshold = (banks + colluders) / 2 + 1;
+    let (_, threshold) = attempt::cohort(banks);
     let seed = Seed::from_entropy([2; 32]);
     let secret = seed.scalar("secret", 0);
     let shares: Vec<Scalar> = shamir::split(&secret, threshold, banks, &seed);

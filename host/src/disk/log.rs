@@ -215,6 +215,17 @@ impl<R: Remembered> RecordLog<R> {
         }
     }
 
+    /// The record that committed the result at this place, from 0; none where there is none yet.
+    ///
+    /// # Errors
+    /// [`DiskError`] where it cannot be read.
+    pub fn committed(&mut self, place: u64) -> Result<Option<R>, DiskError> {
+        let mut commits = self.ends.iter().filter(|end| end.1 == Lifetime::Commits);
+        let number = usize::try_from(place).ok().and_then(|at| commits.nth(at));
+        let number = number.map(|&(number, _)| number);
+        number.map(|number| self.record(number)).transpose()
+    }
+
     fn tree(&self, lifetime: Lifetime) -> &sled::Tree {
         match lifetime {
             Lifetime::Attempt => &self.attempt,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crypto::{Digest, SigningKey};
 use protocol::id::{Attempt, ClientId, Context, RoundId, Seat, Seats};
 use protocol::message::{Abandoned, Bulk, Cause, Masked, MaskedTrailer};
-use protocol::record::CoordinatorRecord;
+use protocol::record::{CoordinatorRecord, Lifetime};
 use protocol::signed::Signed;
 use protocol::time::Time;
 
@@ -125,6 +125,56 @@ fn stretches_of_kept_vectors_are_read() {
     }
     written(&mut log, &[ended()]);
     assert_eq!(log.vector(CONTEXT, Seat(1), 0..1).unwrap(), None);
+}
+
+/// A record of any lifetime and size.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+enum Plain {
+    Attempt,
+    Abandons,
+    Commits(Vec<u8>),
+}
+
+impl Remembered for Plain {
+    fn lifetime(&self) -> Lifetime {
+        match self {
+            Self::Attempt => Lifetime::Attempt,
+            Self::Abandons => Lifetime::Abandons,
+            Self::Commits(_) => Lifetime::Commits,
+        }
+    }
+
+    fn vector(&self) -> Option<(Context, Seat, &[u8])> {
+        None
+    }
+}
+
+/// Results are found again by their place, whatever was recorded between and after them.
+#[test]
+fn committed_results_are_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut log = store.log("plain").unwrap();
+    let results = [Plain::Commits(vec![1; 10]), Plain::Commits(vec![2; 50_000])];
+    let [first, second] = &results;
+    for record in [
+        &Plain::Abandons,
+        &Plain::Attempt,
+        first,
+        &Plain::Abandons,
+        second,
+        &Plain::Attempt,
+    ] {
+        log.append(record).unwrap();
+        log.settle().unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(log.committed(0).unwrap().as_ref(), Some(first));
+        assert_eq!(log.committed(1).unwrap().as_ref(), Some(second));
+        assert_eq!(log.committed(2).unwrap(), None);
+        assert_eq!(log.committed(u64::MAX).unwrap(), None);
+        assert_eq!(log.replay().unwrap().count(), 5);
+    }
 }
 
 /// A crash at any moment between ending an attempt and having let go of it: the end is durable,

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use protocol::client::{Client, Contribution, Heard, Order, Outcome, Task};
-use protocol::coordinator::{Coordinator, FromPeer, Read, Settings};
+use protocol::coordinator::{Coordinator, FromPeer, Settings};
 use protocol::id::ClientId;
 use protocol::message::{ToClient, ToCoordinator};
 use protocol::operator::Command;
@@ -256,8 +256,7 @@ impl Federation {
                 Output::Send { to, message } => self.send(to, message),
                 Output::Report(_) => {}
                 Output::Perform(reading) => {
-                    let pieces = reading.among(&self.log);
-                    let read = Read { reading, pieces };
+                    let read = reading.among(&self.log);
                     self.coordinator.handle_outcome(self.now, read);
                 }
             }

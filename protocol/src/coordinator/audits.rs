@@ -6,11 +6,11 @@
 //! Nothing is decided here, and nothing that an auditor says changes a round.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use crypto::{Digest, merkle};
 
 use crate::coordinator::Coordinator;
+use crate::coordinator::reading::{Reading, Stretches};
 use crate::coordinator::survived::Survived;
 use crate::id::{Attempt, ClientId, Context, RoundId, Seat, Seats};
 use crate::limits::AUDIT_PAGE_BYTES_MAX;
@@ -20,56 +20,7 @@ use crate::message::{
 use crate::opened::Opened;
 use crate::party::Outbox;
 use crate::plan::Width;
-use crate::record::CoordinatorRecord;
 use crate::vector;
-
-/// Bytes of recorded masked vectors that the host is to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// Who asked.
-    pub to: ClientId,
-    /// The attempt, by its context.
-    pub context: Context,
-    /// Its round.
-    pub round: RoundId,
-    /// Its number.
-    pub attempt: Attempt,
-    /// Which chunk.
-    pub chunk: u32,
-    /// The first survivor's place in U2.
-    pub from: u16,
-    /// Whose vectors.
-    pub seats: Vec<Seat>,
-    /// Which bytes of each.
-    pub bytes: Range<u64>,
-}
-
-impl Reading {
-    /// Reads from records in memory; none where one of the vectors is not among them.
-    #[must_use]
-    pub fn among(&self, records: &[CoordinatorRecord]) -> Option<Vec<Vec<u8>>> {
-        let start = usize::try_from(self.bytes.start).ok()?;
-        let end = usize::try_from(self.bytes.end).ok()?;
-        let of = |seat: &Seat| {
-            let mut vectors = records.iter().filter_map(CoordinatorRecord::vector);
-            let is_asked = |(context, owner, _): &(Context, Seat, &[u8])| {
-                (*context, *owner) == (self.context, *seat)
-            };
-            let (_, _, words) = vectors.find(is_asked)?;
-            Some(words.get(start..end)?.to_vec())
-        };
-        self.seats.iter().map(of).collect()
-    }
-}
-
-/// What came of a [`Reading`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Read {
-    /// What was to be read.
-    pub reading: Reading,
-    /// One stretch a seat; none where they are no longer kept.
-    pub pieces: Option<Vec<Vec<u8>>>,
-}
 
 /// What is kept of a committed sum.
 pub(crate) struct Kept {
@@ -119,7 +70,7 @@ impl Kept {
     }
 
     /// What the host must read for this page; none where there is no such page.
-    fn reading(&self, to: ClientId, chunk: u32, from: u16) -> Option<Reading> {
+    fn reading(&self, to: ClientId, chunk: u32, from: u16) -> Option<Stretches> {
         let bytes = vector::chunk(self.words, chunk, self.width)?;
         let length = usize::try_from(bytes.end - bytes.start).ok()?.max(1);
         let page = (AUDIT_PAGE_BYTES_MAX / length).max(1);
@@ -129,7 +80,7 @@ impl Kept {
             .skip(usize::from(from))
             .take(page)
             .collect();
-        (!seats.is_empty()).then_some(Reading {
+        (!seats.is_empty()).then_some(Stretches {
             to,
             context: self.context,
             round: self.round,
@@ -142,7 +93,7 @@ impl Kept {
     }
 
     /// The page, with a path for each piece.
-    fn stretch(&self, reading: &Reading, pieces: Vec<Vec<u8>>) -> Option<Stretch> {
+    fn stretch(&self, reading: &Stretches, pieces: Vec<Vec<u8>>) -> Option<Stretch> {
         let leaves = self.leaves.get(usize::from(reading.from)..)?;
         let index = usize::try_from(reading.chunk).ok()?;
         let piece = |(bytes, leaves): (Vec<u8>, &Vec<Digest>)| {
@@ -196,7 +147,7 @@ impl Audits {
                     Some(_) if self.reading.contains(&from) => return,
                     Some(reading) => {
                         self.reading.insert(from);
-                        return out.perform(reading);
+                        return out.perform(Reading::Vectors(reading));
                     }
                     None => Audited::Gone(context),
                 }
@@ -207,8 +158,12 @@ impl Audits {
     }
 
     /// The host has read what it was asked for.
-    pub(crate) fn on_read(&mut self, read: Read, out: &mut Outbox<Coordinator>) {
-        let Read { reading, pieces } = read;
+    pub(crate) fn on_read(
+        &mut self,
+        reading: Stretches,
+        pieces: Option<Vec<Vec<u8>>>,
+        out: &mut Outbox<Coordinator>,
+    ) {
         self.reading.remove(&reading.to);
         let kept = self.kept.as_ref();
         let kept = kept.filter(|kept| kept.context == reading.context);

@@ -9,9 +9,11 @@ use crate::blame::{Misbehaviour, Refusal};
 use crate::coordinator::Coordinator;
 use crate::coordinator::Settings;
 use crate::coordinator::audits::{Audits, Kept};
+use crate::coordinator::catch_up::CatchUp;
 use crate::coordinator::epoch::{Epoch, Member};
 use crate::coordinator::history::History;
 use crate::coordinator::plans::{Adopted, Plans};
+use crate::coordinator::reading::Read;
 use crate::coordinator::registry::{Arrival, Registry};
 use crate::credential::{Identity, Role};
 use crate::event::CoordinatorEvent;
@@ -36,6 +38,7 @@ pub(crate) struct Desk {
     pub(crate) ledger: Ledger,
     pub(crate) history: History,
     pub(crate) audits: Audits,
+    pub(crate) catch_up: CatchUp,
     pub(crate) epoch: Option<Epoch>,
     /// The number of the last roster offered.
     pub(crate) epochs: EpochId,
@@ -62,6 +65,7 @@ impl Desk {
             ledger: Ledger::new(identity.authority.session()),
             history: History::default(),
             audits: Audits::default(),
+            catch_up: CatchUp::default(),
             epoch: None,
             epochs: EpochId(0),
             seated_most: 0,
@@ -116,7 +120,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Answers a check-in, and sends the results that the client lacks.
+    /// Answers a check-in, and has the next result read that the client lacks.
     pub(crate) fn welcome(&mut self, client: ClientId) {
         let welcome = Welcome {
             coordinator: self.identity.credential.clone(),
@@ -125,11 +129,20 @@ impl Desk {
         };
         self.out.send(client, ToClient::Welcome(Box::new(welcome)));
         let length = self.ledger.length();
-        let Some(place) = self.registry.next_result(client, length, self.now) else {
-            return;
-        };
-        for result in self.history.results_from(place) {
-            self.out.send(client, ToClient::Result(Arc::clone(result)));
+        if let Some(place) = self.registry.next_result(client, length, self.now) {
+            self.catch_up.ask(client, place, &mut self.out);
+        }
+    }
+
+    /// The host has read what it was asked for.
+    pub(crate) fn on_read(&mut self, read: Read) {
+        let out = &mut self.out;
+        match read {
+            Read::Result(place, result) => {
+                self.catch_up
+                    .on_read(place, result, &self.identity.key, out);
+            }
+            Read::Vectors(stretches, pieces) => self.audits.on_read(stretches, pieces, out),
         }
     }
 
@@ -210,12 +223,14 @@ impl Desk {
             took: at.since(opened),
             head: self.ledger.head(),
         });
+        let place = self.ledger.length() - 1;
         for client in self.registry.here() {
+            self.registry.offer(client, place, self.now);
             self.out.send(client, ToClient::Result(Arc::clone(&result)));
         }
         self.end_attempt(manifest.context());
         self.next_round();
-        self.history.commit(at, self.ledger.head(), result);
+        self.history.commit(at, self.ledger.head(), &result);
         Ok(())
     }
 

@@ -1,14 +1,13 @@
-//! `History`: what became of every round, for the operator and for clients that are behind.
-//! Counts, names and public sums; nothing here decides anything.
+//! `History`: what became of every round, for the operator. Counts, names and what public sums
+//! say, not the sums themselves; nothing here decides anything.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crypto::Digest;
 
 use crate::coordinator::round::Round;
 use crate::id::{RoundId, Seat, Seats};
-use crate::limits::{CATCH_UP_RESULTS_MAX, ROUNDS_LISTED_MAX};
+use crate::limits::ROUNDS_LISTED_MAX;
 use crate::message::{Abandoned, Cause, RoundResult};
 use crate::operator::{RoundDetail, RoundEnd, RoundSummary};
 use crate::plan::Work;
@@ -19,7 +18,6 @@ use crate::{histogram, vector};
 #[derive(Default)]
 pub(crate) struct History {
     rounds: Vec<Past>,
-    results: Vec<Arc<RoundResult>>,
 }
 
 /// One round number, with its last attempt.
@@ -28,7 +26,15 @@ struct Past {
     names: BTreeMap<Seat, String>,
     survivors: Seats,
     threshold: u16,
-    committed: Option<(usize, Digest)>,
+    committed: Option<Committed>,
+}
+
+/// What a result says.
+struct Committed {
+    head: Digest,
+    count: u32,
+    update_norm: Option<f64>,
+    measures: Option<histogram::Measures>,
 }
 
 impl History {
@@ -80,10 +86,10 @@ impl History {
 
     /// The running attempt was committed; `head` is the ledger's after it. Where the attempt's
     /// own records are gone, the result says who survived, and those at least had escrowed.
-    pub(crate) fn commit(&mut self, closed: Time, head: Digest, result: Arc<RoundResult>) {
+    pub(crate) fn commit(&mut self, closed: Time, head: Digest, result: &RoundResult) {
         self.note_survivors(&result.survivors);
-        let place = self.results.len();
-        let width = result.plan.plan.unverified().width;
+        let plan = result.plan.plan.unverified();
+        let width = plan.width;
         let bytes = result.survivors.len() * result.sum.len() * width.bytes();
         self.running(|past| {
             let summary = &mut past.summary;
@@ -91,9 +97,13 @@ impl History {
             summary.bytes_in = summary.bytes_in.max(bytes as u64);
             summary.end = Some(RoundEnd::Committed);
             summary.closed = Some(closed);
-            past.committed = Some((place, head));
+            past.committed = Some(Committed {
+                head,
+                count: vector::banks(&result.sum),
+                update_norm: update_norm(&plan.work, &result.sum),
+                measures: measures(&plan.work, &result.sum),
+            });
         });
-        self.results.push(result);
     }
 
     /// When the last round opened.
@@ -112,12 +122,6 @@ impl History {
             }),
             RoundEnd::Committed => None,
         }
-    }
-
-    /// Results from this place on, as many as one answer holds.
-    pub(crate) fn results_from(&self, place: u64) -> impl Iterator<Item = &Arc<RoundResult>> {
-        let place = usize::try_from(place).unwrap_or(usize::MAX);
-        self.results.iter().skip(place).take(CATCH_UP_RESULTS_MAX)
     }
 
     /// The last rounds, newest first.
@@ -139,24 +143,16 @@ impl History {
                 .filter_map(|seat| past.names.get(&seat).cloned());
             names.collect::<Vec<_>>()
         };
-        let result = past
-            .committed
-            .and_then(|(place, _)| self.results.get(place));
-        let work = result.map(|result| (&result.plan.plan.unverified().work, &result.sum));
-        let update_norm = work.and_then(|(work, sum)| update_norm(work, sum));
-        let measures = work.and_then(|(work, sum)| match work {
-            Work::Evaluate(_) => Some(histogram::Measures::new(vector::payload(sum))),
-            Work::Pretrain(_) | Work::Finetune(_) | Work::Risk(_) => None,
-        });
+        let committed = past.committed.as_ref();
         Some(RoundDetail {
             summary: past.summary.clone(),
             cohort: past.names.values().cloned().collect(),
             survivors: names(&past.survivors),
             threshold: past.threshold,
-            head: past.committed.map(|(_, head)| head),
-            count: result.map(|result| vector::banks(&result.sum)),
-            update_norm,
-            measures,
+            head: committed.map(|committed| committed.head),
+            count: committed.map(|committed| committed.count),
+            update_norm: committed.and_then(|committed| committed.update_norm),
+            measures: committed.and_then(|committed| committed.measures.clone()),
         })
     }
 
@@ -182,5 +178,13 @@ fn update_norm(work: &Work, sum: &[i32]) -> Option<f64> {
             Some(squares.sum::<f64>().sqrt())
         }
         Work::Risk(_) | Work::Evaluate(_) => None,
+    }
+}
+
+/// What the summed histograms of an evaluation say.
+fn measures(work: &Work, sum: &[i32]) -> Option<histogram::Measures> {
+    match work {
+        Work::Evaluate(_) => Some(histogram::Measures::new(vector::payload(sum))),
+        Work::Pretrain(_) | Work::Finetune(_) | Work::Risk(_) => None,
     }
 }

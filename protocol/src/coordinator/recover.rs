@@ -7,19 +7,14 @@
 //! who declined and who complained is not remembered: clients say it again.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-
-use crypto::VerifyKey;
 
 use crate::coordinator::desk::Desk;
 use crate::coordinator::phase::Phase;
 use crate::coordinator::{Coordinator, Settings};
 use crate::credential::{CredentialError, Identity, Role};
 use crate::ledger::LedgerError;
-use crate::message::RoundResult;
 use crate::party::Outbox;
 use crate::record::CoordinatorRecord;
-use crate::signed::Signed;
 use crate::time::Time;
 
 impl Coordinator {
@@ -43,7 +38,7 @@ impl Coordinator {
         let mut desk = Desk::new(identity, settings, now);
         let mut phase = Phase::default();
         for record in records {
-            phase = phase.apply(resigned(record, &desk), &mut desk)?;
+            phase = phase.apply(record, &mut desk)?;
         }
         desk.out = Outbox::default();
         let mut coordinator = Self {
@@ -54,26 +49,6 @@ impl Coordinator {
         coordinator.settle();
         Ok(coordinator)
     }
-}
-
-/// Our own signatures, renewed where they are a former key's: clients know only today's.
-fn resigned(record: CoordinatorRecord, desk: &Desk) -> CoordinatorRecord {
-    let CoordinatorRecord::Committed(at, result) = record else {
-        return record;
-    };
-    let key = &desk.identity.key;
-    let is_ours = |key: &VerifyKey| {
-        result.outcome.clone().verify(key).is_ok() && result.manifest.clone().verify(key).is_ok()
-    };
-    if is_ours(&key.verify_key()) {
-        return CoordinatorRecord::Committed(at, result);
-    }
-    let resigned = RoundResult {
-        outcome: Signed::sign(result.outcome.unverified().clone(), key),
-        manifest: Signed::sign(result.manifest.unverified().clone(), key),
-        ..(*result).clone()
-    };
-    CoordinatorRecord::Committed(at, Arc::new(resigned))
 }
 
 /// Why there is no coordinator.

@@ -293,10 +293,16 @@ impl Registry {
         }
     }
 
-    /// From which result on a client that is behind gets what it lacks, unless it was sent the
-    /// same a moment ago.
+    /// A client is sent the result at this place.
+    pub(crate) fn offer(&mut self, id: ClientId, place: u64, now: Time) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.offered = Some((place, now));
+        }
+    }
+
+    /// The place of the result that a client lacks first, unless it was sent it a moment ago.
     pub(crate) fn next_result(&mut self, id: ClientId, length: u64, now: Time) -> Option<u64> {
-        let client = self.clients.get_mut(&id)?;
+        let client = self.clients.get(&id)?;
         let from = client.standing?.ledger;
         let is_repeat = client
             .offered
@@ -304,7 +310,7 @@ impl Registry {
         if from >= length || is_repeat {
             return None;
         }
-        client.offered = Some((from, now));
+        self.offer(id, from, now);
         Some(from)
     }
 

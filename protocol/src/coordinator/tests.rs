@@ -7,6 +7,7 @@
 
 mod attacks;
 mod audits;
+mod catch_up;
 mod doors;
 mod epochs;
 mod failures;

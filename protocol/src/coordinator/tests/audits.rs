@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::rig::{Federation, bank_id, counts, plan};
 use crate::blame::{Misbehaviour, Refusal};
-use crate::coordinator::Reading;
+use crate::coordinator::{Reading, Stretches};
 use crate::event::{ClientEvent, CoordinatorEvent};
 use crate::fixture::{self, key};
 use crate::id::{Context, RoundId, Seat, Seats};
@@ -399,14 +399,14 @@ fn later_result_ends_an_audit_that_was_not_answered() {
 }
 
 /// The outputs that one bank's question leads to.
-fn asked(federation: &mut Federation, part: AuditPart) -> (Option<Reading>, Option<Audited>) {
+fn asked(federation: &mut Federation, part: AuditPart) -> (Option<Stretches>, Option<Audited>) {
     let result = federation.results()[0].outcome.unverified();
     let context = result.context;
     let (desk, from) = (&mut federation.coordinator.desk, bank_id(0));
     let request = AuditRequest { context, part };
     desk.audits.on_request(from, request, &mut desk.out);
     match federation.coordinator.poll_output() {
-        Some(Output::Perform(reading)) => (Some(reading), None),
+        Some(Output::Perform(Reading::Vectors(reading))) => (Some(reading), None),
         Some(Output::Send {
             message: ToClient::Audited(audited),
             ..

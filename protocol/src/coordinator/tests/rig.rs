@@ -10,7 +10,7 @@ use crypto::{Digest, Seed, SigningKey};
 use crate::blame::{Misbehaviour, Refusal};
 use crate::client::consent::Policy;
 use crate::client::{Client, Contribution, Heard, Installed, Order, Outcome, Task};
-use crate::coordinator::{Coordinator, FromPeer, Read, Settings};
+use crate::coordinator::{Coordinator, FromPeer, Reading, Settings};
 use crate::credential::{Authority, Credential, Identity, Role};
 use crate::event::{ClientEvent, CoordinatorEvent};
 use crate::fixture::{self, key};
@@ -63,6 +63,8 @@ pub(super) struct Federation {
     /// What a bank answers to an order.
     pub(super) work: fn(usize, &Order) -> Result<Contribution, String>,
     replies: Vec<Reply>,
+    /// What the coordinator's host was asked to read.
+    pub(super) readings: Vec<Reading>,
     queue: VecDeque<Envelope>,
 }
 
@@ -249,6 +251,7 @@ impl Federation {
             carried: 0,
             work,
             replies: Vec::new(),
+            readings: Vec::new(),
             queue: VecDeque::new(),
         };
         for bank in 0..banks {
@@ -538,8 +541,8 @@ impl Federation {
                 }
                 Output::Report(event) => self.events.push(event),
                 Output::Perform(reading) => {
-                    let pieces = reading.among(&self.records);
-                    let read = Read { reading, pieces };
+                    self.readings.push(reading.clone());
+                    let read = reading.among(&self.records);
                     self.coordinator.handle_outcome(self.now, read);
                 }
             }
