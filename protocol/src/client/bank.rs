@@ -181,13 +181,15 @@ impl Bank {
         found.cloned()
     }
 
-    /// Knows the context of an attempt this client sits in.
+    /// Knows the context of an attempt this client sits in, or whose result it audits.
     pub(crate) fn keep_context(&mut self, context: Context) {
-        self.contexts.push_front(context);
-        self.contexts.truncate(CONTEXTS_KEPT);
+        if !self.knows_context(context) {
+            self.contexts.push_front(context);
+            self.contexts.truncate(CONTEXTS_KEPT);
+        }
     }
 
-    /// Whether this client sat in the attempt: what arrives for it is late, not foreign.
+    /// Whether it knows the attempt: what arrives for it is late, not foreign.
     pub(crate) fn knows_context(&self, context: Context) -> bool {
         self.contexts.contains(&context)
     }

@@ -67,9 +67,7 @@ pub(crate) fn reveal_ms(count: u16) -> f64 {
             for &dealer in &seats {
                 let share = &shares[usize::from(holder.0)];
                 let kind = SecretKind::SelfMask;
-                black_box(masking::share_digest(
-                    kind, &CONTEXT, dealer, holder, share,
-                ));
+                black_box(masking::share_digest(kind, &CONTEXT, dealer, holder, share));
             }
         }
         let lagrange = Lagrange::new(&responders).expect("distinct");

@@ -66,6 +66,44 @@ fn honest_sums_pass_with_and_without_dropouts() {
     }
 }
 
+/// Beyond 128 members a bank shares masks with some, and an absent one's are opened with those.
+#[test]
+fn sums_of_a_sparse_graph_pass_and_false_ones_do_not() {
+    let mut federation = Federation::new(130);
+    federation.up = Box::new(|bank, message| match message {
+        ToCoordinator::Masked(_) if bank >= 128 => Vec::new(),
+        other => vec![other],
+    });
+    federation.down = Box::new(|bank, message| match message {
+        ToClient::Audited(audited) if bank == 7 => vec![ToClient::Audited(spoilt(audited))],
+        other => vec![other],
+    });
+    federation.start(plan(fixture::risk(), 1, 100));
+    let present: Vec<usize> = (0..128).collect();
+    run_audits(&mut federation, &present);
+    federation.assert_sum_of(&present);
+    let degree = federation.results()[0].manifest.unverified().degree;
+    assert!(degree < 129, "the graph is full");
+    for bank in present {
+        let audits = federation.banks[bank].audits();
+        match bank {
+            7 => assert!(
+                matches!(audits[..], [ClientEvent::Unaudited(..)]),
+                "{audits:?}"
+            ),
+            _ => assert_eq!(audits, [&ClientEvent::AuditPassed(RoundId(1), 1)]),
+        }
+    }
+}
+
+/// An answer with one bit of a vector turned.
+fn spoilt(mut audited: Box<Audited>) -> Box<Audited> {
+    if let Audited::Chunk(_, stretch) = &mut *audited {
+        stretch.pieces[0].bytes.0[5] ^= 1;
+    }
+    audited
+}
+
 /// A bank that was away from the round, but sat in its roster, audits it like the others.
 #[test]
 fn every_member_of_the_roster_may_audit() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crypto::SigningKey;
 
 use super::rig::{Federation, bank_id, plan};
-use crate::coordinator::{Coordinator, Reading};
 use crate::coordinator::catch_up::CatchUp;
+use crate::coordinator::{Coordinator, Reading};
 use crate::fixture;
 use crate::id::ClientId;
 use crate::message::ToClient;
