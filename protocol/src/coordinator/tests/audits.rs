@@ -21,11 +21,16 @@ use crate::vector;
 
 /// Counts in three chunks, of which the last is short.
 fn large() -> Work {
+    counted(13_000)
+}
+
+/// Three counts a bucket.
+fn counted(buckets: u32) -> Work {
     let Work::Risk(terms) = fixture::risk() else {
         panic!("it is a risk plan");
     };
     Work::Risk(RiskTerms {
-        buckets: 13_000,
+        buckets,
         days: 1,
         ..terms
     })
@@ -78,7 +83,7 @@ fn sums_of_a_sparse_graph_pass_and_false_ones_do_not() {
         ToClient::Audited(audited) if bank == 7 => vec![ToClient::Audited(spoilt(audited))],
         other => vec![other],
     });
-    federation.start(plan(fixture::risk(), 1, 100));
+    federation.start(plan(counted(100), 1, 100));
     let present: Vec<usize> = (0..128).collect();
     run_audits(&mut federation, &present);
     federation.assert_sum_of(&present);

@@ -146,11 +146,11 @@ pub(super) fn signed_plan(plan: Plan) -> SignedPlan {
     }
 }
 
-/// A one-hot of the bank, and a number only this bank has: a sum tells who is in it.
+/// A one-hot of the bank, and a number only this bank of sixteen has: a sum tells who is in it.
 pub(super) fn counts(bank: usize, words: usize) -> Vec<u32> {
     let mut counts = vec![0; words];
     counts[bank] = 1;
-    counts[words - 1] = 1 << bank;
+    counts[words - 1] = 1 << (bank % 16);
     counts
 }
 
