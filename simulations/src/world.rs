@@ -299,9 +299,7 @@ impl World {
             match output {
                 Output::Persist(record) => {
                     self.oracle.coordinator_persists(&record)?;
-                    if record.vector().is_some() || record.result().is_some() {
-                        self.readable.push(record.clone());
-                    }
+                    self.keep_readable(&record);
                     self.coordinator.disk.append(&record);
                 }
                 Output::Send { to, message } => {
@@ -408,6 +406,12 @@ impl World {
             self.schedule_at(at, happening);
         }
         Ok(())
+    }
+
+    fn keep_readable(&mut self, record: &CoordinatorRecord) {
+        if record.vector().is_some() || record.result().is_some() {
+            self.readable.push(record.clone());
+        }
     }
 
     /// Draws whether something with this share befalls now; nothing does in the calm.

@@ -109,8 +109,10 @@ impl World {
                         .sabotage
                         .is_some_and(|sabotage| sabotage.forgets(record))
                 });
+                self.readable.clear();
                 for record in &records {
                     self.oracle.coordinator_remembers(record)?;
+                    self.keep_readable(record);
                 }
                 let identity = self.cast.coordinator_identity();
                 let settings = self.cast.settings;
