@@ -104,8 +104,8 @@ pub const SIGNATURES_SEEN_MAX: usize = 4 * MEMBERS_MAX;
 pub const ENDED_ATTEMPTS_MAX: usize = 16;
 
 /// Bytes of masked vectors in one answer to an auditor, at least one chunk: a page for each of a
-/// hundred banks is 50 MB, and a chunk of a hundred vectors comes in thirteen answers.
-pub const AUDIT_PAGE_BYTES_MAX: usize = 512 << 10;
+/// hundred banks is 13 MB, and a chunk of a hundred vectors comes in fifty answers.
+pub const AUDIT_PAGE_BYTES_MAX: usize = 128 << 10;
 
 /// Heartbeats without an answer after which an audit is given up.
 pub const AUDIT_HEARTBEATS_MAX: u32 = 5;
