@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use host::address::{self, AddressError};
@@ -89,10 +88,9 @@ pub async fn run(config: &Config) -> Result<(), ServerError> {
 fn settings() -> Settings {
     let grace = host::quic::IDLE.as_millis().saturating_mul(2);
     let grace = Duration(u64::try_from(grace).unwrap_or(u64::MAX));
-    let threads = std::thread::available_parallelism();
     Settings {
         grace,
-        threads: threads.unwrap_or(NonZero::<usize>::MIN),
+        workers: host::workers::all_cores(),
         ..Settings::default()
     }
 }

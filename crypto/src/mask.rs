@@ -25,9 +25,9 @@ pub const TILE_BYTES: usize = 16_384;
 /// Words in a tile.
 pub const TILE_WORDS: usize = TILE_BYTES / 4;
 
-/// Words times masks that keep a thread busy for about a millisecond: twenty times what starting
-/// it costs.
-const WORDS_PER_THREAD: usize = 4 << 20;
+/// Words times masks that keep a worker busy for about a millisecond: twenty times what starting
+/// a thread costs.
+const WORDS_PER_WORKER: usize = 4 << 20;
 
 /// Whether a mask is put on or taken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,29 +57,44 @@ pub fn apply(key: &Key, sign: Sign, words: &mut [u32]) {
 /// Puts many masks on or takes them off, tile by tile: a tile stays in the processor's cache while
 /// all masks pass over it.
 pub fn apply_all(masks: &[(Key, Sign)], words: &mut [u32]) {
-    apply_all_by(NonZero::<usize>::MIN, masks, words);
+    apply_all_by(Workers::ALONE, masks, words);
 }
 
-/// The same by at most so many threads, each with its own tiles. Where the work is less than
-/// starting them is worth, by the caller's alone.
-pub fn apply_all_by(threads: NonZero<usize>, masks: &[(Key, Sign)], words: &mut [u32]) {
+/// The same by workers, each with its own tiles. Where the work is less than starting them is
+/// worth, by one.
+pub fn apply_all_by(workers: Workers, masks: &[(Key, Sign)], words: &mut [u32]) {
     let expanded = |(key, sign): &(Key, Sign)| (MaskKey::from(key), *sign);
     let masks = masks.iter().map(expanded).collect::<Vec<_>>();
-    let worth = masks.len().saturating_mul(words.len()) / WORDS_PER_THREAD;
-    let threads = threads.get().min(worth).max(1);
-    let stretch = words.len().div_ceil(threads).next_multiple_of(TILE_WORDS);
+    let worth = masks.len().saturating_mul(words.len()) / WORDS_PER_WORKER;
+    let count = workers.count.get().min(worth).max(1);
+    let stretch = words.len().div_ceil(count).next_multiple_of(TILE_WORDS);
     let stretch = stretch.max(TILE_WORDS);
-    std::thread::scope(|scope| {
-        let mut stretches = (0_u64..).step_by(stretch).zip(words.chunks_mut(stretch));
-        let own = stretches.next();
-        for (first, words) in stretches {
-            let masks = &masks;
-            scope.spawn(move || apply_from(masks, first, words));
-        }
-        if let Some((first, words)) = own {
-            apply_from(&masks, first, words);
-        }
-    });
+    let stretches = (0_u64..).step_by(stretch).zip(words.chunks_mut(stretch));
+    let job = |(first, words)| -> Job<'_> {
+        let masks = &masks;
+        Box::new(move || apply_from(masks, first, words))
+    };
+    (workers.run)(stretches.map(job).collect());
+}
+
+/// One worker's part.
+pub type Job<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+/// Who does the work. What runs beside what is a host's affair: here nothing starts a thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Workers {
+    /// How many there are.
+    pub count: NonZero<usize>,
+    /// Has all jobs done, and returns when they are.
+    pub run: for<'a> fn(Vec<Job<'a>>),
+}
+
+impl Workers {
+    /// The caller alone.
+    pub const ALONE: Self = Self {
+        count: NonZero::<usize>::MIN,
+        run: |jobs| jobs.into_iter().for_each(|job| job()),
+    };
 }
 
 /// The same for a stretch of the vector that begins at its word `first_word`.
@@ -283,16 +298,20 @@ mod tests {
     }
 
     #[test]
-    fn threads_share_the_tiles_and_change_nothing() {
+    fn workers_share_the_tiles_and_change_nothing() {
         let masks = [1, 2, 3].map(|at| (Key::from_bytes([at; 32]), Sign::Plus));
         for count in [0, 1, TILE_WORDS, 3_000_001, 4_000_000] {
             let mut alone = vec![5; count];
             apply_all(&masks, &mut alone);
-            for threads in [2, 3, 1_000] {
+            for workers in [2, 3, 1_000] {
                 let mut shared = vec![5; count];
-                let threads = NonZero::new(threads).expect("not zero");
-                apply_all_by(threads, &masks, &mut shared);
-                assert!(shared == alone, "{count} words by {threads}");
+                let workers = Workers {
+                    count: NonZero::new(workers).expect("not zero"),
+                    // Whoever is last may be first.
+                    run: |jobs| jobs.into_iter().rev().for_each(|job| job()),
+                };
+                apply_all_by(workers, &masks, &mut shared);
+                assert!(shared == alone, "{count} words by {workers:?}");
             }
         }
     }

@@ -16,3 +16,4 @@ pub mod quic;
 pub mod shutdown;
 pub mod telemetry;
 pub mod usage;
+pub mod workers;

@@ -299,10 +299,10 @@ impl Client {
         };
         self.bank.coordinator = Some(coordinator.key);
         let (length, expected) = (self.bank.ledger.length(), self.bank.ledger.head());
-        if let Link::Up { welcomed, .. } = &mut self.link {
-            if !std::mem::replace(welcomed, true) {
-                self.outbox.report(ClientEvent::Welcomed);
-            }
+        if let Link::Up { welcomed, .. } = &mut self.link
+            && !std::mem::replace(welcomed, true)
+        {
+            self.outbox.report(ClientEvent::Welcomed);
         }
         // A shorter ledger may be an answer from before our last result; an equal one may not.
         if welcome.ledger == length && welcome.head != expected {

@@ -3,7 +3,8 @@
 //! `coordinator/phase.rs`; what is kept whatever the phase is `coordinator/desk.rs`.
 
 use std::collections::VecDeque;
-use std::num::NonZero;
+
+use crypto::mask::Workers;
 
 use crate::blame::Refusal;
 use crate::event::CoordinatorEvent;
@@ -60,7 +61,7 @@ pub enum FromPeer {
 }
 
 /// What is set where the coordinator runs, and concerns nobody's privacy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// With so many banks ready nobody waits for more.
     pub banks_expected: Option<u16>,
@@ -68,9 +69,9 @@ pub struct Settings {
     pub grace: Duration,
     /// Between an attempt that failed and the next one, at least 1 ms.
     pub pause: Duration,
-    /// How many threads take the masks off a sum. A bank puts its own on with one: it scores live
-    /// payments on the others.
-    pub threads: NonZero<usize>,
+    /// Who takes the masks off a sum. A bank puts its own on alone: its other cores score live
+    /// payments.
+    pub workers: Workers,
 }
 
 impl Default for Settings {
@@ -79,7 +80,7 @@ impl Default for Settings {
             banks_expected: None,
             grace: Duration(3 * HEARTBEAT_MS),
             pause: Duration(HEARTBEAT_MS),
-            threads: NonZero::<usize>::MIN,
+            workers: Workers::ALONE,
         }
     }
 }

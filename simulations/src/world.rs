@@ -20,11 +20,13 @@ use serde::{Deserialize, Serialize};
 mod actors;
 mod cast;
 mod disk;
+pub mod invariant;
 mod network;
 mod note;
 pub mod oracle;
 pub mod regressions;
 pub mod run;
+pub mod sabotage;
 pub mod scenario;
 
 #[cfg(test)]
@@ -33,7 +35,8 @@ mod tests;
 use actors::Host;
 use cast::Cast;
 use oracle::{Oracle, Violation};
-use scenario::{Sabotage, Scenario};
+use sabotage::Sabotage;
+use scenario::Scenario;
 
 /// Where the world's clock starts.
 const DAWN: Time = Time(1_700_000_000_000);
@@ -298,25 +301,23 @@ impl World {
             self.settle_coordinator(matches!(output, Output::Persist(_)))?;
             match output {
                 Output::Persist(record) => {
+                    let record = self.decided(record);
                     self.oracle.coordinator_persists(&record)?;
-                    self.keep_readable(&record);
-                    self.coordinator.disk.append(&record);
+                    for record in self.written(record) {
+                        self.keep_readable(&record);
+                        self.coordinator.disk.append(&record);
+                    }
                 }
                 Output::Send { to, message } => {
                     self.oracle.coordinator_sends(&message)?;
                     if let Some(bank) = self.cast.bank(to) {
+                        let message = self.said_down(bank, message);
                         self.send_down(bank, &message);
                     }
                 }
                 Output::Perform(reading) => {
-                    let mut read = reading.among(&self.readable);
-                    if let Read::Vectors(_, pieces) = &mut read
-                        && self.scenario.sabotage == Some(Sabotage::RotVectors)
-                    {
-                        let bytes = pieces.iter_mut().flatten().flatten();
-                        bytes.for_each(|byte| *byte ^= 1);
-                    }
-                    let (life, read) = (self.coordinator.life, Box::new(read));
+                    let read = Box::new(self.rotten(reading.among(&self.readable)));
+                    let life = self.coordinator.life;
                     let after = Duration(self.chance.random_range(1..20));
                     self.schedule(after, Happening::Read { life, read });
                 }
@@ -339,7 +340,7 @@ impl World {
     }
 
     fn settle_coordinator(&mut self, more_follow: bool) -> Result<(), Violation> {
-        if !more_follow && self.scenario.sabotage != Some(Sabotage::SendBeforeDurable) {
+        if !more_follow && !self.is_coordinator_hasty() {
             for record in self.coordinator.disk.settle() {
                 self.oracle.coordinator_remembers(&record)?;
             }
@@ -353,8 +354,7 @@ impl World {
             if self.dies(self.scenario.crash_per_output) {
                 return self.crash(Who::Bank(bank));
             }
-            let is_hasty = self.scenario.sabotage == Some(Sabotage::BankSendsBeforeDurable);
-            if !matches!(output, Output::Persist(_)) && !is_hasty {
+            if !matches!(output, Output::Persist(_)) && !self.is_bank_hasty(bank) {
                 for record in self.banks[bank].disk.settle() {
                     self.oracle.bank_remembers(bank, &record);
                 }
@@ -362,12 +362,17 @@ impl World {
             match output {
                 Output::Persist(record) => self.banks[bank].disk.append(&record),
                 Output::Send { to: (), message } => {
-                    self.oracle.bank_sends(bank, &message)?;
-                    self.send_up(bank, &message);
+                    for message in self.said_up(bank, message) {
+                        self.oracle.bank_sends(bank, &message)?;
+                        self.send_up(bank, &message);
+                    }
                 }
                 Output::Perform(Task::Contribute(order)) => {
                     let mut contribution = self.cast.contribution(bank, &order);
-                    self.oracle.contributes(bank, &order, &contribution)?;
+                    if self.scenario.sabotage != Some(Sabotage::WorkUnseen) {
+                        let order = self.understood(&order);
+                        self.oracle.contributes(bank, &order, &contribution)?;
+                    }
                     if self.scenario.sabotage == Some(Sabotage::UpdateOfAnotherRound) {
                         contribution = self.oracle.earlier(bank, &contribution);
                     }
@@ -390,6 +395,7 @@ impl World {
                 }
                 Output::Perform(Task::Install(_)) => {}
                 Output::Report(event) => {
+                    let event = self.reported(event);
                     self.tell(&(bank, &event));
                     self.oracle.bank_reports(bank, &event, self.scenario.liar)?;
                 }

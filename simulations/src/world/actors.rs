@@ -8,6 +8,7 @@ use protocol::time::{Duration, Time};
 use rand::RngExt;
 
 use super::disk::Disk;
+use super::invariant::Invariant;
 use super::oracle::Violation;
 use super::scenario::Fault;
 use super::{Happening, Who, World};
@@ -117,7 +118,7 @@ impl World {
                 let identity = self.cast.coordinator_identity();
                 let settings = self.cast.settings;
                 let recovered = Coordinator::recover(identity, settings, records, self.now)
-                    .map_err(|error| Violation::new("recovery", error))?;
+                    .map_err(|error| Violation::new(Invariant::Recovery, error))?;
                 self.coordinator.party = Some(recovered);
                 for bank in 0..self.banks.len() {
                     let after = Duration(self.chance.random_range(10..2_000));
@@ -130,7 +131,7 @@ impl World {
                 let (identity, policy) = (self.cast.identity(bank), self.cast.policy.clone());
                 let seed = self.cast.seed(bank, self.banks[bank].life);
                 let recovered = Client::recover(identity, policy, records, seed)
-                    .map_err(|error| Violation::new("recovery", error))?;
+                    .map_err(|error| Violation::new(Invariant::Recovery, error))?;
                 self.banks[bank].party = Some(recovered);
                 self.schedule(Duration(10), Happening::Dial { bank });
                 self.carry_out_bank(bank)

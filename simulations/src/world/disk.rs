@@ -29,6 +29,11 @@ impl<R: Serialize + DeserializeOwned> Disk<R> {
         self.pending.push(wire::encode(record));
     }
 
+    /// Whether such a record was appended and is not durable yet.
+    pub(crate) fn awaits(&self, is_such: impl Fn(&R) -> bool) -> bool {
+        self.pending.iter().any(|bytes| is_such(&decode(bytes)))
+    }
+
     /// Makes what was appended durable, and says what that is.
     pub(crate) fn settle(&mut self) -> Vec<R> {
         let records = self.pending.iter().map(|bytes| decode(bytes)).collect();

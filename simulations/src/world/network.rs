@@ -6,6 +6,7 @@ use protocol::time::Duration;
 use protocol::wire;
 use rand::RngExt;
 
+use super::sabotage::Sabotage;
 use super::{Happening, World};
 
 impl World {
@@ -32,7 +33,8 @@ impl World {
 
     /// How long each copy of a frame travels: none where it is lost, two where it is repeated.
     fn journeys(&mut self) -> Vec<Duration> {
-        if self.dies(self.scenario.lost) {
+        let is_silent = self.scenario.sabotage == Some(Sabotage::Silence);
+        if is_silent || self.dies(self.scenario.lost) {
             return Vec::new();
         }
         let copies = if self.dies(self.scenario.repeated) {

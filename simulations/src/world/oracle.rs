@@ -1,5 +1,5 @@
-//! What must be true: safety after every step, liveness after calm. Every invariant names the
-//! planted fault (`scenario::Sabotage`) that shows it awake; `tests.rs` plants them.
+//! What is watched, so that every [`Invariant`] is held: safety after every step, liveness after
+//! calm.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use crypto::Digest;
 use protocol::client::{Client, Contribution, Order};
 use protocol::event::{ClientEvent, CoordinatorEvent};
 use protocol::id::{ClientId, Context, EpochId, PlanId, RoundId};
+use protocol::limits::HEADER_WORDS;
 use protocol::message::{RoundResult, ToClient, ToCoordinator};
 use protocol::record::{ClientRecord, CoordinatorRecord};
 use protocol::{vector, wire};
@@ -14,19 +15,20 @@ use protocol::{vector, wire};
 use super::Story;
 use super::actors::Host;
 use super::cast::Cast;
+use super::invariant::Invariant;
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{invariant}: {found}")]
 pub struct Violation {
     /// Which one.
-    pub invariant: &'static str,
+    pub invariant: Invariant,
     /// What was found.
     pub found: String,
 }
 
 impl Violation {
-    pub(crate) fn new(invariant: &'static str, found: impl std::fmt::Display) -> Self {
+    pub(crate) fn new(invariant: Invariant, found: impl std::fmt::Display) -> Self {
         Self {
             invariant,
             found: found.to_string(),
@@ -77,8 +79,7 @@ impl Oracle {
         }
     }
 
-    /// A bank begins to work for an attempt. *No work for a round that is not on the books*
-    /// (`SendBeforeDurable`, `ForgetRoundOpened`).
+    /// A bank begins to work for an attempt.
     pub(crate) fn contributes(
         &mut self,
         bank: usize,
@@ -86,10 +87,7 @@ impl Oracle {
         contribution: &Contribution,
     ) -> Result<(), Violation> {
         if !self.opened.contains_key(&order.context) {
-            return Err(Violation::new(
-                "work only for a durable round",
-                order.round.0,
-            ));
+            return Err(Violation::new(Invariant::WorkForRecorded, order.round.0));
         }
         let expected = Cast::expected(order, contribution);
         self.contributions.insert((order.context, bank), expected);
@@ -103,8 +101,7 @@ impl Oracle {
             .unwrap_or_else(|| made.clone())
     }
 
-    /// The coordinator decides something. *The sum is that of its survivors' updates, each of
-    /// this attempt and each once* (`UpdateOfAnotherRound`, `ForgetMasked`).
+    /// The coordinator decides something.
     pub(crate) fn coordinator_persists(
         &mut self,
         record: &CoordinatorRecord,
@@ -120,19 +117,21 @@ impl Oracle {
         let context = result.outcome.unverified().context;
         if result.survivors.len() < usize::from(manifest.threshold) {
             return Err(Violation::new(
-                "no commit below the threshold",
+                Invariant::EnoughSurvivors,
                 result.survivors.len(),
             ));
         }
         let roster = self.rosters.get(&manifest.epoch);
-        let roster = roster.ok_or_else(|| Violation::new("a known roster", manifest.epoch.0))?;
+        let roster =
+            roster.ok_or_else(|| Violation::new(Invariant::KnownRoster, manifest.epoch.0))?;
         let payload = vector::payload(&result.sum);
         let mut expected = vec![0; payload.len()];
         for seat in result.survivors.iter() {
             let id = roster[usize::from(seat.0)];
             let bank = self.ids.iter().position(|known| *known == id);
             let made = bank.and_then(|bank| self.contributions.get(&(context, bank)));
-            let made = made.ok_or_else(|| Violation::new("a survivor contributed", seat.0))?;
+            let made =
+                made.ok_or_else(|| Violation::new(Invariant::SurvivorsContributed, seat.0))?;
             expected
                 .iter_mut()
                 .zip(made)
@@ -148,13 +147,12 @@ impl Oracle {
                 "round {}: {payload:?}, expected {expected:?}",
                 manifest.round.0
             );
-            return Err(Violation::new("the exact sum", found));
+            return Err(Violation::new(Invariant::ExactSum, found));
         }
         Ok(())
     }
 
-    /// A record of the coordinator's is durable. *One result for a round number, and one chain of
-    /// results* (`ForgetRoundOpened`).
+    /// A record of the coordinator's is durable.
     pub(crate) fn coordinator_remembers(
         &mut self,
         record: &CoordinatorRecord,
@@ -194,14 +192,14 @@ impl Oracle {
         let before = self.committed.insert(outcome.sequence, outcome.sum);
         if before.is_some_and(|before| before != outcome.sum) {
             return Err(Violation::new(
-                "one result for a place in the ledger",
+                Invariant::OneResultForPlace,
                 outcome.sequence,
             ));
         }
         let before = self.committed_rounds.insert(outcome.round, outcome.context);
         if before.is_some_and(|before| before != outcome.context) {
             return Err(Violation::new(
-                "one result for a round number",
+                Invariant::OneResultForRound,
                 outcome.round.0,
             ));
         }
@@ -216,20 +214,22 @@ impl Oracle {
         Ok(())
     }
 
-    /// The coordinator says something. *Nothing is said that a lost record could contradict*
-    /// (`SendBeforeDurable`).
+    /// The coordinator says something.
     pub(crate) fn coordinator_sends(&self, message: &ToClient) -> Result<(), Violation> {
         match message {
             ToClient::Round(offer) => {
                 let manifest = offer.manifest.unverified();
                 if !self.opened.contains_key(&manifest.context()) {
-                    return Err(Violation::new("configure after persist", manifest.round.0));
+                    return Err(Violation::new(
+                        Invariant::OfferAfterPersist,
+                        manifest.round.0,
+                    ));
                 }
             }
             ToClient::Result(result) => {
                 let sequence = result.outcome.unverified().sequence;
                 if !self.committed.contains_key(&sequence) {
-                    return Err(Violation::new("publish after persist", sequence));
+                    return Err(Violation::new(Invariant::ResultAfterPersist, sequence));
                 }
             }
             ToClient::Welcome(_)
@@ -263,9 +263,7 @@ impl Oracle {
         }
     }
 
-    /// A bank says something. *Nothing unmasked leaves; one update is masked once; one
-    /// acknowledgement for a round number, and remembered before it leaves*
-    /// (`BankSendsBeforeDurable`).
+    /// A bank says something.
     pub(crate) fn bank_sends(
         &mut self,
         bank: usize,
@@ -279,19 +277,19 @@ impl Oracle {
             ToCoordinator::Ack(ack) => {
                 let round = self.round(ack.unverified().context)?;
                 if !self.acked[bank].contains(&round) {
-                    return Err(Violation::new("ack after persist", round.0));
+                    return Err(Violation::new(Invariant::AckAfterPersist, round.0));
                 }
                 let said = crypto::sha256(&[&wire::encode(ack)]);
                 let before = self.acks.insert((bank, round), said);
                 if before.is_some_and(|before| before != said) {
-                    return Err(Violation::new("one acknowledgement for a round", round.0));
+                    return Err(Violation::new(Invariant::OneAck, round.0));
                 }
                 Ok(())
             }
             ToCoordinator::Reveal(reveal) => {
                 let round = self.round(reveal.unverified().context)?;
                 if !self.revealed[bank].contains(&round) {
-                    return Err(Violation::new("reveal after persist", round.0));
+                    return Err(Violation::new(Invariant::RevealAfterPersist, round.0));
                 }
                 Ok(())
             }
@@ -308,7 +306,19 @@ impl Oracle {
 
     fn round(&self, context: Context) -> Result<RoundId, Violation> {
         let round = self.opened.get(&context).copied();
-        round.ok_or_else(|| Violation::new("a durable round", context.0))
+        round.ok_or_else(|| Violation::new(Invariant::SpeechForRecorded, context.0))
+    }
+
+    /// Puts what a bank made for an attempt in the place of what it masked, for a saboteur.
+    pub(crate) fn unmask(&self, bank: usize, context: Context, words: &mut [u8]) {
+        let Some(plain) = self.contributions.get(&(context, bank)) else {
+            return;
+        };
+        let width = word_bytes(words, plain);
+        let words = words.chunks_exact_mut(width).skip(HEADER_WORDS);
+        for (word, plain) in words.zip(plain) {
+            word.copy_from_slice(&plain.to_le_bytes()[..width]);
+        }
     }
 
     fn check_masked(
@@ -321,21 +331,20 @@ impl Oracle {
         let digest = crypto::sha256(&[words]);
         let before = self.masked.insert((context, bank), digest);
         if before.is_some_and(|before| before != digest) {
-            return Err(Violation::new("one masking of one update", bank));
+            return Err(Violation::new(Invariant::OneMasking, bank));
         }
         let Some(plain) = self.contributions.get(&(context, bank)) else {
-            return Err(Violation::new("a masked update was made", bank));
+            return Err(Violation::new(Invariant::MaskedWasMade, bank));
         };
-        let header = protocol::limits::HEADER_WORDS;
-        let width = words.len() / (header + plain.len());
-        let masked = words.chunks_exact(width).skip(header);
+        let width = word_bytes(words, plain);
+        let masked = words.chunks_exact(width).skip(HEADER_WORDS);
         let shown = masked
             .zip(plain)
             .filter(|(word, plain)| plain.to_le_bytes().starts_with(word))
             .count();
         if 4 * shown > plain.len() {
             return Err(Violation::new(
-                "nothing unmasked leaves a bank",
+                Invariant::NothingUnmasked,
                 format!("{shown} words"),
             ));
         }
@@ -354,7 +363,7 @@ impl Oracle {
                 if is_liar {
                     Ok(())
                 } else {
-                    Err(Violation::new("honest banks stay unblamed", sin))
+                    Err(Violation::new(Invariant::BanksUnblamed, sin))
                 }
             }
             CoordinatorEvent::ClientArrived(..)
@@ -384,7 +393,7 @@ impl Oracle {
     ) -> Result<(), Violation> {
         match event {
             ClientEvent::FalseSum { .. } => Err(Violation::new(
-                "a sum is what was masked",
+                Invariant::SumsAreAudited,
                 format!("bank {bank}: {event:?}"),
             )),
             ClientEvent::AuditPassed(..) => {
@@ -393,10 +402,7 @@ impl Oracle {
             }
             ClientEvent::Misbehaved(sin) if liar.is_none() => {
                 let found = format!("bank {bank}: {sin}");
-                Err(Violation::new(
-                    "the honest coordinator stays unblamed",
-                    found,
-                ))
+                Err(Violation::new(Invariant::CoordinatorUnblamed, found))
             }
             ClientEvent::Misbehaved(_)
             | ClientEvent::Welcomed
@@ -413,13 +419,13 @@ impl Oracle {
         }
     }
 
-    /// *Ledgers never fork*: equal lengths have equal heads.
+    /// What the banks have applied.
     pub(crate) fn compare_ledgers(&mut self, banks: &[Host<Client>]) -> Result<(), Violation> {
         for party in banks.iter().filter_map(|host| host.party.as_ref()) {
             let (length, head) = (party.ledger().length(), party.ledger().head());
             let known = *self.heads.entry(length).or_insert(head);
             if known != head {
-                return Err(Violation::new("ledgers never fork", length));
+                return Err(Violation::new(Invariant::NoFork, length));
             }
         }
         Ok(())
@@ -436,7 +442,7 @@ impl Oracle {
         done == rounds as usize && banks.iter().all(caught_up)
     }
 
-    /// *After calm a round commits everywhere*; this one did not.
+    /// The calm is over, and the last plan is not done everywhere.
     pub(crate) fn restless(&self, banks: &[Host<Client>]) -> Violation {
         let lengths = banks
             .iter()
@@ -447,6 +453,11 @@ impl Oracle {
             lengths.collect::<Vec<_>>(),
             self.of_plan.get(&self.last_plan.0).map_or(0, BTreeSet::len)
         );
-        Violation::new("a round commits after calm", found)
+        Violation::new(Invariant::CalmCommits, found)
     }
+}
+
+/// How wide the words of a vector with this payload are.
+fn word_bytes(words: &[u8], payload: &[i64]) -> usize {
+    words.len() / (HEADER_WORDS + payload.len())
 }

@@ -2,9 +2,10 @@
 //! literal in `regressions.rs`, since seeds stop meaning the same when this generator changes.
 
 use protocol::plan::Width;
-use protocol::record::CoordinatorRecord;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use super::sabotage::Sabotage;
 
 /// A world's population and hardship. Shares are per 100,000.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ pub struct Scenario {
     pub width: Width,
     /// A bank whose frames are spoilt during the hardship.
     pub liar: Option<usize>,
-    /// A fault planted in the hosts, which the oracle must find.
+    /// A fault that is planted, and that an invariant must find.
     pub sabotage: Option<Sabotage>,
 }
 
@@ -44,37 +45,6 @@ pub enum Fault {
     CrashBank(usize),
     /// A bank's connection breaks.
     Cut(usize),
-}
-
-/// A fault planted in the hosts: each breaks one promise that the protocol rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
-    /// Messages leave before the records they depend on are durable.
-    SendBeforeDurable,
-    /// The coordinator's disk forgets that rounds were opened.
-    ForgetRoundOpened,
-    /// The coordinator's disk forgets masked updates.
-    ForgetMasked,
-    /// A bank's messages leave before the records they depend on are durable.
-    BankSendsBeforeDurable,
-    /// Banks answer with the update they made for an earlier attempt.
-    UpdateOfAnotherRound,
-    /// The coordinator's disk gives auditors other bytes than it was given.
-    RotVectors,
-}
-
-impl Sabotage {
-    /// Whether the coordinator's disk forgets this record.
-    pub(crate) fn forgets(self, record: &CoordinatorRecord) -> bool {
-        match self {
-            Self::ForgetRoundOpened => matches!(record, CoordinatorRecord::RoundOpened(..)),
-            Self::ForgetMasked => matches!(record, CoordinatorRecord::Masked(_)),
-            Self::SendBeforeDurable
-            | Self::BankSendsBeforeDurable
-            | Self::UpdateOfAnotherRound
-            | Self::RotVectors => false,
-        }
-    }
 }
 
 impl Scenario {

@@ -169,7 +169,7 @@ impl Reveal {
         let manifest = round.manifest();
         let mut words = sum.clone();
         let masks = opened.masks(&round.context, |seat| self.survived.nonce(seat).copied());
-        mask::apply_all_by(desk.settings.threads, &masks, &mut words);
+        mask::apply_all_by(desk.settings.workers, &masks, &mut words);
         let (count, bits) = (survivors.len(), manifest.value_bits);
         let sum = vector::decode_sum(&words, count, bits, round.kind(), round.width());
         let Ok(sum) = sum else {
