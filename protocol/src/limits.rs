@@ -96,8 +96,8 @@ pub const DECLINED_MS: u64 = 3_600_000;
 /// A client that still lacks a result after five heartbeats is sent it again.
 pub const RESEND_MS: u64 = 5 * HEARTBEAT_MS;
 
-/// Signatures a party need not check again: a roster's credentials, and a round's acknowledgements
-/// of as many, with room for what is said meanwhile.
+/// Signatures a party need not check again: a roster's credentials, and a round's escrow headers
+/// and acknowledgements of as many, with room for what is said meanwhile.
 pub const SIGNATURES_SEEN_MAX: usize = 4 * MEMBERS_MAX;
 
 /// Ended attempts whose late messages the coordinator tells from foreign ones.

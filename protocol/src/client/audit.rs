@@ -29,7 +29,7 @@ use crate::message::{
 };
 use crate::opened::{Opened, Pair};
 use crate::plan::Width;
-use crate::signed::Signed;
+use crate::signed::Seen;
 use crate::time::{Duration, Time};
 use crate::vector::{self, CHUNK_WORDS};
 
@@ -113,7 +113,7 @@ impl Client {
         };
         let step = match audited {
             Audited::Gone(_) => return self.give_up(audit.round(), "it is kept no longer"),
-            Audited::Opening(_, opening) => audit.on_opening(&opening),
+            Audited::Opening(_, opening) => audit.on_opening(&opening, &mut self.bank.seen),
             Audited::Chunk(_, stretch) => audit.on_stretch(&stretch),
         };
         match step {
@@ -200,11 +200,15 @@ impl Audit {
     }
 
     /// What took the masks off: goes on only if all of it holds. The second time it is repeated.
-    fn on_opening(&mut self, opening: &Opening) -> Result<Option<Step>, Misbehaviour> {
+    fn on_opening(
+        &mut self,
+        opening: &Opening,
+        seen: &mut Seen,
+    ) -> Result<Option<Step>, Misbehaviour> {
         if self.checked.is_some() {
             return Ok(None);
         }
-        let opened = self.check_opening(opening)?;
+        let opened = self.check_opening(opening, seen)?;
         let nonces: BTreeMap<Seat, [u8; 32]> = opening
             .headers
             .iter()
@@ -221,7 +225,7 @@ impl Audit {
         Ok(Some(Step::On))
     }
 
-    fn check_opening(&self, opening: &Opening) -> Result<Opened, Misbehaviour> {
+    fn check_opening(&self, opening: &Opening, seen: &mut Seen) -> Result<Opened, Misbehaviour> {
         let outcome = self.result.outcome.unverified();
         let survivors = &self.result.survivors;
         let escrowed = &opening.escrowed;
@@ -241,7 +245,7 @@ impl Audit {
             masking::masked_root(survivors, &opening.roots) == outcome.masked,
             "its roots are not the acknowledged ones",
         )?;
-        let headers = self.check_headers(opening)?;
+        let headers = self.check_headers(opening, seen)?;
         let mut opened = Opened::default();
         for (seat, secret) in survivors.iter().zip(&opening.self_secrets) {
             let digest =
@@ -265,6 +269,7 @@ impl Audit {
     fn check_headers<'a>(
         &self,
         opening: &'a Opening,
+        seen: &mut Seen,
     ) -> Result<BTreeMap<Seat, &'a EscrowHeader>, Misbehaviour> {
         let mut headers = BTreeMap::new();
         for (seat, header) in opening.escrowed.iter().zip(&opening.headers) {
@@ -274,7 +279,7 @@ impl Audit {
                 "a header is of another attempt or seat",
             )?;
             let key = self.seating.key(seat);
-            let is_signed = key.is_some_and(|key| verifies(header, key));
+            let is_signed = key.is_some_and(|key| seen.check(header, key).is_ok());
             demand(is_signed, "a header is not signed by its seat")?;
             headers.insert(seat, body);
         }
@@ -409,10 +414,6 @@ fn draw(bank: &mut Bank, count: u32) -> Vec<u32> {
         drawn.insert(u32::try_from(chunk).expect("below a number of 32 bits"));
     }
     drawn.into_iter().collect()
-}
-
-fn verifies(header: &Signed<EscrowHeader>, key: &crypto::VerifyKey) -> bool {
-    header.clone().verify(key).is_ok()
 }
 
 fn demand(holds: bool, or_else: &'static str) -> Result<(), Misbehaviour> {

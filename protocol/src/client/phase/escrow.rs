@@ -23,7 +23,7 @@ use crate::message::{
 };
 use crate::party::Outbox;
 use crate::record::ClientRecord;
-use crate::signed::Signed;
+use crate::signed::{Seen, Signed};
 use crate::time::Time;
 
 /// An escrow was dealt. Holds b, the shares this bank dealt itself, and the pair keys.
@@ -97,7 +97,7 @@ impl Escrow {
         bank: &mut Bank,
         out: &mut Outbox<Client>,
     ) -> Phase {
-        let shares = match self.check_bundle(bundle) {
+        let shares = match self.check_bundle(bundle, &mut bank.seen) {
             Ok(shares) => shares,
             Err(Fraud(misbehaviour, evidence)) => {
                 blame(misbehaviour, out);
@@ -143,7 +143,11 @@ impl Escrow {
         }
     }
 
-    fn check_bundle(&mut self, bundle: &EscrowBundle) -> Result<BTreeMap<Seat, Shares>, Fraud> {
+    fn check_bundle(
+        &mut self,
+        bundle: &EscrowBundle,
+        seen: &mut Seen,
+    ) -> Result<BTreeMap<Seat, Shares>, Fraud> {
         let escrowed = &bundle.escrowed;
         self.sitting
             .check_set("escrowed set", escrowed, &self.sitting.manifest.cohort)?;
@@ -159,7 +163,7 @@ impl Escrow {
         let mut shares = BTreeMap::new();
         let senders = escrowed.iter().zip(&bundle.headers).zip(&bundle.shares);
         for ((from, header), share) in senders {
-            self.check_header(from, header)?;
+            self.check_header(from, header, seen)?;
             if from == self.sitting.seat {
                 continue;
             }
@@ -170,14 +174,19 @@ impl Escrow {
     }
 
     /// A header must be its seat's own word on this very attempt (A1, A6).
-    fn check_header(&self, from: Seat, header: &Signed<EscrowHeader>) -> Result<(), Fraud> {
+    fn check_header(
+        &self,
+        from: Seat,
+        header: &Signed<EscrowHeader>,
+        seen: &mut Seen,
+    ) -> Result<(), Fraud> {
         let body = header.unverified();
         let misbehaviour = if from == self.sitting.seat {
             // A second header of ours for one attempt does not exist.
             (header != &self.uplink.header).then_some(Misbehaviour::Equivocation("own escrow"))
         } else if (body.context, body.seat) != (self.sitting.context, from) {
             Some(Misbehaviour::Context("escrow header"))
-        } else if header.clone().verify(self.sitting.key(from)).is_err() {
+        } else if seen.check(header, self.sitting.key(from)).is_err() {
             Some(Misbehaviour::Signature("escrow header"))
         } else {
             None
