@@ -38,18 +38,20 @@ pub(crate) fn versions(
     for &row in batch {
         Roles::gather(&roles.inputs, examples.row(row), &mut made);
     }
+    // One row's room for all versions: thousands are made for a step.
+    let mut version = vec![0.0; roles.columns()];
     for &row in batch {
         let other = examples.row(other_card(examples, batch, row, chance));
-        let mut version = examples.row(row).to_vec();
+        version.copy_from_slice(examples.row(row));
         replace(&mut version, other, &roles.context);
-        finish(roles, version, &mut made);
+        finish(roles, &mut version, &mut made);
     }
     for (group, fields) in &roles.groups {
         for _ in 0..COPIES {
             for &row in batch {
-                let mut version = examples.row(row).to_vec();
+                version.copy_from_slice(examples.row(row));
                 perturb(&mut version, *group, fields, examples, batch, chance);
-                finish(roles, version, &mut made);
+                finish(roles, &mut version, &mut made);
             }
         }
     }
@@ -74,9 +76,9 @@ fn perturb(
     }
 }
 
-fn finish(roles: &Roles, mut version: Vec<f32>, made: &mut Vec<f32>) {
-    roles.derive(&mut version);
-    Roles::gather(&roles.inputs, &version, made);
+fn finish(roles: &Roles, version: &mut [f32], made: &mut Vec<f32>) {
+    roles.derive(version);
+    Roles::gather(&roles.inputs, version, made);
 }
 
 fn replace(version: &mut [f32], other: &[f32], columns: &[usize]) {

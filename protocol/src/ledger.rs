@@ -20,7 +20,7 @@ mod optimizer;
 #[cfg(test)]
 mod tests;
 
-use optimizer::Optimizer;
+pub use optimizer::Optimizer;
 
 /// The chain of committed results, and what follows from it.
 #[derive(Clone, Debug)]

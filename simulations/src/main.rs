@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use simulations::{generate, stage, world};
 #[cfg(feature = "learning")]
-use simulations::{judge, pooled};
+use simulations::{judge, learn, pooled};
 
 /// Made-up banks and made-up federations, from a seed.
 #[derive(Parser)]
@@ -30,6 +30,9 @@ enum Command {
     /// Judge local, federated and pooled scores of the live week.
     #[cfg(feature = "learning")]
     Judge(judge::Args),
+    /// Compare local, federated and pooled learning, over seeds and weeks.
+    #[cfg(feature = "learning")]
+    Learn(Box<learn::Args>),
 }
 
 fn main() -> ExitCode {
@@ -41,5 +44,7 @@ fn main() -> ExitCode {
         Command::Pooled(args) => pooled::run(&args),
         #[cfg(feature = "learning")]
         Command::Judge(args) => judge::run(&args),
+        #[cfg(feature = "learning")]
+        Command::Learn(args) => learn::run(&args),
     }
 }

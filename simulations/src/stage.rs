@@ -12,7 +12,7 @@ use features::{FeedMap, Source, TokenKey};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
-mod deal;
+pub(crate) mod deal;
 mod rows;
 
 use deal::Dealer;
@@ -225,7 +225,7 @@ fn read(args: &Args, dealer: &Dealer) -> Result<Vec<StagedRow>, StageError> {
     Ok(rows)
 }
 
-fn token_key(path: Option<&Path>) -> Result<TokenKey, StageError> {
+pub(crate) fn token_key(path: Option<&Path>) -> Result<TokenKey, StageError> {
     let secret = match path {
         Some(path) => std::fs::read(path).map_err(|error| StageError::File {
             path: path.to_owned(),

@@ -8,14 +8,17 @@ use crate::plan::ServerRule;
 
 /// The moments of a plan's optimiser; empty where the rule has none.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Optimizer {
+pub struct Optimizer {
     first: Vec<f32>,
     second: Vec<f32>,
 }
 
 impl Optimizer {
     /// Moves the parameters in `ranges` by the mean update, whose values are theirs in order.
-    pub(super) fn step(
+    ///
+    /// # Panics
+    /// If a range lies outside the parameters.
+    pub fn step(
         &mut self,
         rule: &ServerRule,
         mean: &[f32],

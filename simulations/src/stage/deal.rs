@@ -74,7 +74,8 @@ fn carried(row: &Row, name: &str) -> Result<String, StageError> {
     })
 }
 
-fn table(path: &str, column: &str) -> Result<BTreeMap<String, String>, StageError> {
+/// Each customer's bank, by the carried `customer`.
+pub(crate) fn table(path: &str, column: &str) -> Result<BTreeMap<String, String>, StageError> {
     let file = |error| StageError::File {
         path: path.into(),
         error,
@@ -104,7 +105,7 @@ fn table(path: &str, column: &str) -> Result<BTreeMap<String, String>, StageErro
 }
 
 /// Shares of the banks: those of the published splits (baselines.md 5.1), else halving.
-fn shares(banks: u16) -> Vec<f64> {
+pub(crate) fn shares(banks: u16) -> Vec<f64> {
     match banks {
         5 => vec![45.0, 25.0, 15.0, 10.0, 5.0],
         10 => vec![30.0, 20.0, 14.0, 10.0, 8.0, 6.0, 5.0, 3.0, 2.5, 1.5],

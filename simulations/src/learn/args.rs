@@ -1,0 +1,326 @@
+//! The command line of `phalanx-sim learn`, and what of it a result depends on.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+
+use super::Failed;
+use super::arms::{SharedRisk, Terms};
+use super::calendar::{Spans, Week};
+use super::recipe::{Moments, Recipe, Server, Together};
+use super::setting::Setting;
+use super::split::Split;
+use super::sum::Masks;
+
+/// Arguments of `phalanx-sim learn`.
+#[derive(ClapArgs)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(flatten)]
+    pub(super) banks: Banks,
+    #[command(flatten)]
+    pub(super) days: Days,
+    #[command(flatten)]
+    pub(super) learning: Learning,
+    /// Shares of the customers that have labels, the main one first; risk counts stay complete
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "1.0",
+        value_name = "SHARES"
+    )]
+    pub(super) labels: Vec<f64>,
+    /// How many seeds
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub(super) seeds: u16,
+    /// The first of them
+    #[arg(long, default_value_t = 1)]
+    pub(super) first_seed: u64,
+    /// The settings to compare; all without it
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub(super) settings: Vec<Setting>,
+    /// Folder for finished work, results.parquet and report.html; a run begun again goes on there
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Whose payments they are.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Banks")]
+pub(super) struct Banks {
+    /// The feed
+    #[arg(long, value_name = "FILE")]
+    pub(super) data: PathBuf,
+    /// Its mapping file
+    #[arg(long, value_name = "FILE")]
+    pub(super) map: PathBuf,
+    /// Key of the mapping file's tokens; a fixed one, for made-up data, without it
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: Option<PathBuf>,
+    /// How many banks
+    #[arg(long, value_parser = clap::value_parser!(u16).range(3..=200))]
+    pub(super) banks: u16,
+    /// How customers are dealt to them
+    #[arg(long, value_enum, default_value_t = Split::Iid)]
+    pub(super) split: Split,
+    /// With `--split column`: a carried column, or FILE.csv:COLUMN by the carried `customer`
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) column: Option<String>,
+    /// With `--split region`: the share of customers that go by region, the others at random
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
+    pub(super) regional: f64,
+    /// Banks that are new: the last ones; two of five or more, else one, without it
+    #[arg(long, value_name = "N")]
+    pub(super) new_banks: Option<u16>,
+    /// A carried column that tells the truth, for judging only; the labels without it
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) truth: Option<String>,
+}
+
+/// When it happened.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Days")]
+pub(super) struct Days {
+    /// How many weeks, each with a training of its own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=104))]
+    pub(super) weeks: u16,
+    /// First training day of the first week, days since 1970-01-01; the last weeks without it
+    #[arg(long, value_name = "DAY")]
+    pub(super) train_day: Option<i32>,
+    /// Labelled days
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i32).range(1..=365))]
+    pub(super) train_days: i32,
+    /// Days until a label is trusted
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i32).range(0..=90))]
+    pub(super) delay: i32,
+    /// Judged days
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i32).range(1..=365))]
+    pub(super) test_days: i32,
+    /// Days before the judged ones that are pretrained on
+    #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(i32).range(1..=365))]
+    pub(super) pretrain_days: i32,
+}
+
+/// What is learnt, and what is left out.
+#[derive(ClapArgs)]
+#[command(next_help_heading = "Learning and ablations")]
+pub(super) struct Learning {
+    /// Leave pretraining out
+    #[arg(long)]
+    pub(super) no_pretraining: bool,
+    /// Hide the federation's risk table from the federated model
+    #[arg(long)]
+    pub(super) no_shared_risk: bool,
+    /// Bits of an update's values
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(4..=24))]
+    pub(super) bits: u8,
+    /// Share of the banks that take part in a round
+    #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
+    pub(super) participation: f64,
+    /// Share of those whose vector is lost on the way
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub(super) drops: f64,
+    /// How the mean update steps the model
+    #[arg(long, value_enum, default_value_t = Server::Fedavg)]
+    pub(super) server: Server,
+    /// The server's rate; 1 for fedavg and 0.003 for fedadam without it
+    #[arg(long, value_name = "RATE")]
+    pub(super) server_rate: Option<f32>,
+    /// FedProx's pull towards the round's model
+    #[arg(long, default_value_t = 0.0, value_name = "STRENGTH")]
+    pub(super) proximal: f32,
+    /// Banks forget their optimiser's moments between rounds
+    #[arg(long)]
+    pub(super) fresh_moments: bool,
+    /// Put the secure sum's masks on, and take them off the sum: slower, the same models
+    #[arg(long)]
+    pub(super) masks: bool,
+    /// Rounds of pretraining
+    #[arg(long, default_value_t = 20)]
+    pub(super) pretrain_rounds: u32,
+    /// Local steps of each
+    #[arg(long, default_value_t = 10)]
+    pub(super) pretrain_steps: u32,
+    /// Rounds of fine-tuning
+    #[arg(long, default_value_t = 20)]
+    pub(super) rounds: u32,
+    /// Local steps of each
+    #[arg(long, default_value_t = 60)]
+    pub(super) steps: u32,
+    /// Rows of a step
+    #[arg(long, default_value_t = 128)]
+    pub(super) batch: u32,
+}
+
+const EXAMPLE: &str = "\
+Example, the Fraud Detection Handbook's first test week with ten banks:
+  phalanx-sim learn --data ../shared/data/handbook/transactions.parquet \\
+    --map ops/config/maps/handbook.toml --banks 10 --split region --train-day 17737 \\
+    --seeds 3 --out learn
+
+What the settings and splits are, and figures: docs/learn.md.";
+
+impl Args {
+    /// Refuses what no type refuses.
+    pub(super) fn check(&self) -> Result<(), Failed> {
+        let shares = [
+            ("--regional", self.banks.regional),
+            ("--participation", self.learning.participation),
+            ("--drops", self.learning.drops),
+        ];
+        let labels = self.labels.iter().map(|&share| ("--labels", share));
+        for (name, share) in labels.chain(shares) {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(format!("found {share} as {name}, expected 0 to 1").into());
+            }
+        }
+        if self.newcomers() + 2 >= self.banks.banks {
+            return Err(format!(
+                "found {} new banks of {}, expected three others at least",
+                self.newcomers(),
+                self.banks.banks
+            )
+            .into());
+        }
+        if (self.banks.split == Split::Column) != self.banks.column.is_some() {
+            return Err("--split column and --column come together".into());
+        }
+        Ok(())
+    }
+
+    /// How many of the last banks are new.
+    pub(super) fn newcomers(&self) -> u16 {
+        let usual = match self.banks.banks {
+            0..=3 => 0,
+            4 => 1,
+            _ => 2,
+        };
+        self.banks.new_banks.unwrap_or(usual)
+    }
+
+    /// The settings to compare that make sense under these arguments.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let is_wanted = |setting: &Setting| {
+            let is_named = self.settings.is_empty() || self.settings.contains(setting);
+            let is_possible = match setting {
+                Setting::NewBank | Setting::NewBankMember => self.newcomers() > 0,
+                Setting::Unsupervised => !self.learning.no_pretraining,
+                Setting::LocalSharedRisk => !self.learning.no_shared_risk,
+                Setting::Local | Setting::Federated | Setting::Pooled | Setting::Ratio => true,
+            };
+            is_named && is_possible
+        };
+        Setting::ALL.into_iter().filter(is_wanted).collect()
+    }
+
+    pub(super) fn spans(&self) -> Spans {
+        Spans {
+            train: self.days.train_days,
+            delay: self.days.delay,
+            test: self.days.test_days,
+            pretrain: self.days.pretrain_days,
+        }
+    }
+
+    pub(super) fn masks(&self) -> Masks {
+        if self.learning.masks {
+            Masks::On
+        } else {
+            Masks::Off
+        }
+    }
+
+    pub(super) fn terms(&self) -> Terms {
+        let learning = &self.learning;
+        let pretrain_rounds = match learning.no_pretraining {
+            true => 0,
+            false => learning.pretrain_rounds,
+        };
+        Terms {
+            recipe: Recipe {
+                pretrain_rounds,
+                pretrain_steps: learning.pretrain_steps,
+                rounds: learning.rounds,
+                steps: learning.steps,
+                batch: learning.batch,
+            },
+            together: Together {
+                bits: learning.bits,
+                participation: learning.participation,
+                drops: learning.drops,
+                server: learning.server,
+                server_rate: learning.server_rate,
+                proximal: learning.proximal,
+                moments: match learning.fresh_moments {
+                    true => Moments::Fresh,
+                    false => Moments::Kept,
+                },
+            },
+            shared_risk: match learning.no_shared_risk {
+                true => SharedRisk::Hidden,
+                false => SharedRisk::Shown,
+            },
+        }
+    }
+
+    /// How customers are dealt, in words.
+    pub(super) fn split(&self) -> String {
+        match (self.banks.split, &self.banks.column) {
+            (Split::Column, Some(column)) => {
+                let name = column.rsplit(['/', '\\']).next().unwrap_or(column);
+                format!("column {name}")
+            }
+            (Split::Region, _) if self.banks.regional < 1.0 => {
+                format!("region {}", self.banks.regional)
+            }
+            (split, _) => split.name().to_owned(),
+        }
+    }
+}
+
+/// Everything that the outcome of a setting depends on, and nothing else: masks do not change it,
+/// and a bank alone does not care how others would sum.
+pub(super) fn terms_of(
+    args: &Args,
+    data: &Value,
+    (setting, seed, week, labels): (Setting, u64, &Week, f64),
+) -> Value {
+    let terms = args.terms();
+    let mut of = json!({
+        "version": VERSION,
+        "data": data,
+        "split": args.split(),
+        "banks": args.banks.banks,
+        "truth": args.banks.truth,
+        "setting": setting.name(),
+        "seed": seed,
+        "week": week,
+    });
+    if setting.is_labelled() {
+        of["labels"] = json!(labels);
+    }
+    if setting != Setting::Ratio {
+        of["recipe"] = json!(terms.recipe);
+    }
+    match setting {
+        Setting::Local | Setting::LocalSharedRisk | Setting::Pooled | Setting::Ratio => {}
+        Setting::Unsupervised => of["together"] = json!(terms.together),
+        Setting::Federated => {
+            of["together"] = json!(terms.together);
+            of["shared_risk"] = json!(terms.shared_risk == SharedRisk::Shown);
+        }
+        Setting::NewBank | Setting::NewBankMember => {
+            of["together"] = json!(terms.together);
+            of["shared_risk"] = json!(terms.shared_risk == SharedRisk::Shown);
+            of["new_banks"] = json!(args.newcomers());
+        }
+    }
+    of
+}
+
+/// Grows with every change that makes equal terms come to other outcomes.
+const VERSION: u32 = 1;

@@ -1,0 +1,287 @@
+//! A feed in memory, in order of time: of each payment what an encoder and the risk counts read,
+//! and what it turned out to be. Whole transactions take a kilobyte each; here a payment takes a
+//! tenth of that, and is made into a transaction again when it is replayed.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::File;
+use std::path::Path;
+
+use features::{ExtValue, FeedMap, Label, RawTransaction, Row, Source, TokenKey, Transaction};
+use indicatif::ProgressBar;
+
+use super::Failed;
+
+/// The payments of everybody.
+pub(super) struct Feed {
+    /// In order of time; those of one moment in the order of the file.
+    pub(super) payments: Vec<Payment>,
+    /// Payers by number, in the order of first appearance.
+    pub(super) customers: Vec<Customer>,
+    tokens: Vec<String>,
+}
+
+/// One payment; tokens stand by their numbers.
+pub(super) struct Payment {
+    /// Event time, milliseconds since 1970-01-01 UTC.
+    pub(super) ts: i64,
+    /// Who pays, among [`Feed::customers`].
+    pub(super) customer: u32,
+    /// With which card.
+    pub(super) card: u32,
+    /// Where the money goes.
+    pub(super) outlet: Option<u32>,
+    /// What the bank believes.
+    pub(super) verdict: Verdict,
+    /// What the payment is judged by: the truth where the feed tells it, else the bank's belief.
+    pub(super) fraud: Option<bool>,
+    amount_minor: i64,
+    amount_ref_minor: Option<i64>,
+    currency: u32,
+    mcc: Option<u16>,
+    local_hour: Option<u8>,
+    ext: BTreeMap<String, ExtValue>,
+}
+
+/// What a bank believes of a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Fraud, known from this moment on (milliseconds since 1970-01-01 UTC).
+    Fraud {
+        /// When it became known.
+        known_at: i64,
+    },
+    /// Genuine.
+    Genuine,
+    /// Nobody said anything.
+    Unknown,
+}
+
+/// One payer. An account that stands under two values of the dealing column is two of them.
+pub(super) struct Customer {
+    /// The account's token.
+    pub(super) account: String,
+    /// The value that `--column` deals by; empty where nothing is dealt by a column.
+    pub(super) column: String,
+}
+
+/// Carried columns that mean something here.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Carried<'a> {
+    /// Names each payer's bank.
+    pub(super) column: Option<&'a str>,
+    /// Tells the truth, for judging only.
+    pub(super) truth: Option<&'a str>,
+}
+
+impl Payment {
+    /// Days since 1970-01-01 UTC.
+    pub(super) fn day(&self) -> i32 {
+        i32::try_from(self.ts.div_euclid(DAY_MS)).unwrap_or(i32::MAX)
+    }
+
+    /// The amount in minor units.
+    pub(super) fn amount(&self) -> i64 {
+        self.amount_ref_minor.unwrap_or(self.amount_minor)
+    }
+
+    /// What was known before the start of `cutoff_day`: 1 fraud, 0 genuine, NaN nothing. A fraud
+    /// that nobody had reported counts as genuine: so would the bank have counted it.
+    pub(super) fn label(&self, cutoff_day: i32) -> f32 {
+        match self.verdict {
+            Verdict::Fraud { known_at } if known_at < i64::from(cutoff_day) * DAY_MS => 1.0,
+            Verdict::Fraud { .. } | Verdict::Genuine => 0.0,
+            Verdict::Unknown => f32::NAN,
+        }
+    }
+}
+
+impl Feed {
+    /// Reads the file at `path` by its map.
+    pub(super) fn read(
+        path: &Path,
+        map: &FeedMap,
+        key: &TokenKey,
+        carried: Carried<'_>,
+    ) -> Result<Self, Failed> {
+        let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let bar = ProgressBar::new_spinner();
+        let mut reading = Reading::default();
+        for row in features::read(map, key, Source::File(file)) {
+            match row {
+                Ok(row) => reading.push(&row, carried)?,
+                Err(error) if error.is_fatal() => {
+                    return Err(format!("{}: {error}", path.display()).into());
+                }
+                // `phalanx-agent map check` is where refused rows are looked at.
+                Err(_) => {}
+            }
+            if reading.payments.len().is_multiple_of(1 << 14) {
+                bar.set_message(format!("{} payments read", reading.payments.len()));
+                bar.tick();
+            }
+        }
+        bar.finish_and_clear();
+        Ok(reading.into_feed())
+    }
+
+    /// The token of a card or an outlet.
+    pub(super) fn token(&self, number: u32) -> &str {
+        &self.tokens[number as usize]
+    }
+
+    /// All tokens, by number.
+    pub(super) fn tokens(&self) -> &[String] {
+        &self.tokens
+    }
+
+    /// Distinct outlets.
+    pub(super) fn outlets(&self) -> usize {
+        let outlets = self.payments.iter().filter_map(|payment| payment.outlet);
+        outlets.collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// The first and the last day of the feed; none where it is empty.
+    pub(super) fn days(&self) -> Option<(i32, i32)> {
+        Some((self.payments.first()?.day(), self.payments.last()?.day()))
+    }
+}
+
+/// Makes payments into transactions, one at a time, in one place.
+pub(super) struct Replay<'a> {
+    feed: &'a Feed,
+    transaction: Transaction,
+}
+
+impl<'a> Replay<'a> {
+    pub(super) fn new(feed: &'a Feed) -> Self {
+        let bare = br#"{"txn_id":"0","ts":0,"rail":"card","amount_minor":0,"currency":"EUR",
+            "account_tok":"a"}"#;
+        let raw = RawTransaction::from_json(bare).expect("the text above is a JSON object");
+        let transaction = Transaction::try_from(raw).expect("it holds every required field");
+        Self { feed, transaction }
+    }
+
+    /// Payment `at` with the fields that an encoder reads. Its id is its place: labels are told
+    /// apart by it within one replay.
+    pub(super) fn transaction(&mut self, at: usize) -> &Transaction {
+        let (feed, payment) = (self.feed, &self.feed.payments[at]);
+        let transaction = &mut self.transaction;
+        transaction.txn_id = at.to_string();
+        transaction.ts = payment.ts;
+        feed.token(payment.card)
+            .clone_into(&mut transaction.account_tok);
+        transaction.terminal_tok = payment.outlet.map(|outlet| feed.token(outlet).to_owned());
+        transaction.amount_minor = payment.amount_minor;
+        transaction.amount_ref_minor = payment.amount_ref_minor;
+        feed.token(payment.currency)
+            .clone_into(&mut transaction.currency);
+        transaction.mcc = payment.mcc;
+        transaction.local_hour = payment.local_hour;
+        transaction.ext.clone_from(&payment.ext);
+        transaction
+    }
+
+    /// What the bank would report of payment `at`; nothing where there is nothing to report.
+    pub(super) fn report(&self, at: usize) -> Option<Label> {
+        match self.feed.payments[at].verdict {
+            Verdict::Fraud { known_at } => Some(Label {
+                txn_id: at.to_string(),
+                fraud: true,
+                known_at,
+                source: None,
+            }),
+            Verdict::Genuine | Verdict::Unknown => None,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reading {
+    payments: Vec<Payment>,
+    customers: Vec<Customer>,
+    tokens: Vec<String>,
+    numbers: BTreeMap<String, u32>,
+    payers: BTreeMap<(String, String), u32>,
+}
+
+impl Reading {
+    fn push(&mut self, row: &Row, carried: Carried<'_>) -> Result<(), Failed> {
+        let transaction = &row.transaction;
+        let column = match carried.column {
+            Some(name) => carry(row, name)?.to_owned(),
+            None => String::new(),
+        };
+        let verdict = match &row.label {
+            Some(label) if label.fraud => Verdict::Fraud {
+                known_at: label.known_at,
+            },
+            Some(_) => Verdict::Genuine,
+            None => Verdict::Unknown,
+        };
+        let fraud = match carried.truth {
+            Some(name) => Some(matches!(carry(row, name)?, "1" | "true")),
+            None => row.label.as_ref().map(|label| label.fraud),
+        };
+        let payment = Payment {
+            ts: transaction.ts,
+            customer: self.customer(&transaction.account_tok, column),
+            card: self.number(transaction.card()),
+            outlet: transaction.outlet().map(|outlet| self.number(outlet)),
+            verdict,
+            fraud,
+            amount_minor: transaction.amount_minor,
+            amount_ref_minor: transaction.amount_ref_minor,
+            currency: self.number(&transaction.currency),
+            mcc: transaction.mcc,
+            local_hour: transaction.local_hour,
+            ext: transaction.ext.clone(),
+        };
+        self.payments.push(payment);
+        Ok(())
+    }
+
+    fn customer(&mut self, account: &str, column: String) -> u32 {
+        let next = number(self.customers.len());
+        match self.payers.entry((account.to_owned(), column)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => {
+                let (account, column) = place.key().clone();
+                self.customers.push(Customer { account, column });
+                *place.insert(next)
+            }
+        }
+    }
+
+    fn number(&mut self, token: &str) -> u32 {
+        if let Some(number) = self.numbers.get(token) {
+            return *number;
+        }
+        let next = number(self.tokens.len());
+        self.tokens.push(token.to_owned());
+        self.numbers.insert(token.to_owned(), next);
+        next
+    }
+
+    fn into_feed(self) -> Feed {
+        let mut payments = self.payments;
+        payments.sort_by_key(|payment| payment.ts);
+        Feed {
+            payments,
+            customers: self.customers,
+            tokens: self.tokens,
+        }
+    }
+}
+
+fn carry<'a>(row: &'a Row, name: &str) -> Result<&'a str, Failed> {
+    let value = row.extra.get(name).map(String::as_str);
+    let missing = || format!("the mapping file carries no column {name:?}: add it under [carry]");
+    Ok(value.ok_or_else(missing)?)
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).expect("four billion tokens do not fit this memory")
+}
+
+pub(super) const DAY_MS: i64 = 86_400_000;

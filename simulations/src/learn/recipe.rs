@@ -1,0 +1,242 @@
+//! The recipe of learning.md §6 as terms of rounds: what the plans of a consortium would say, and
+//! the ablations that the command line may ask for. What a round's rates are at its place is here
+//! too; who trains with them is `training.rs` and `federation.rs`.
+
+use clap::ValueEnum;
+use crypto::Digest;
+use features::FeatureSchema;
+use model::{FinetuneTerms, NetworkSize, PretrainTerms};
+use protocol::plan::{Init, Layout, ModelTerms, Part, ServerRule, TensorSpec, Training};
+use serde::{Deserialize, Serialize};
+
+/// How much is trained, alone or together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Recipe {
+    /// Rounds of pretraining; none leaves it out.
+    pub(super) pretrain_rounds: u32,
+    /// Local steps of each.
+    pub(super) pretrain_steps: u32,
+    /// Rounds of fine-tuning.
+    pub(super) rounds: u32,
+    /// Local steps of each.
+    pub(super) steps: u32,
+    /// Rows of a step.
+    pub(super) batch: u32,
+}
+
+/// How banks learn together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Together {
+    /// Bits of the fixed point.
+    pub(super) bits: u8,
+    /// Share of the banks that take part in a round.
+    pub(super) participation: f64,
+    /// Share of those whose vector does not arrive.
+    pub(super) drops: f64,
+    /// How the mean update steps the model.
+    pub(super) server: Server,
+    /// The server's rate; the rule's own without it.
+    pub(super) server_rate: Option<f32>,
+    /// FedProx's pull towards the round's model.
+    pub(super) proximal: f32,
+    /// Whether banks keep their optimiser's moments from round to round.
+    pub(super) moments: Moments,
+}
+
+/// The server's rule by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Server {
+    /// The mean update, as it is
+    Fedavg,
+    /// Adam on the mean update
+    Fedadam,
+}
+
+/// What becomes of a bank's moments between rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Moments {
+    /// Kept, as agents do.
+    Kept,
+    /// Begun anew each round.
+    Fresh,
+}
+
+/// Which of the two trainings a round is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Pretrain,
+    Finetune,
+}
+
+/// Round `step` of `rounds`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) step: u32,
+    pub(super) rounds: u32,
+}
+
+impl Server {
+    fn rule(self, rate: Option<f32>) -> ServerRule {
+        match self {
+            Self::Fedavg => ServerRule::FedAvg {
+                rate: rate.unwrap_or(1.0),
+            },
+            Self::Fedadam => ServerRule::FedAdam {
+                rate: rate.unwrap_or(3e-3),
+                beta1: 0.9,
+                beta2: 0.99,
+                epsilon: 1e-3,
+            },
+        }
+    }
+}
+
+impl Recipe {
+    /// Whether there is any pretraining.
+    pub(super) fn is_pretrained(&self) -> bool {
+        self.pretrain_rounds > 0
+    }
+
+    /// The terms of all rounds of a kind, for a model and `examples` behind `banks` banks: a bank
+    /// with twice an even share of them weighs 1.
+    pub(super) fn training(
+        &self,
+        kind: Kind,
+        model: &ModelTerms,
+        together: &Together,
+        (examples, banks): (u64, u64),
+    ) -> Training {
+        let (parts, steps, rate, rate_encoder) = match kind {
+            Kind::Pretrain => (
+                vec![Part::Encoder, Part::Energy],
+                self.pretrain_steps,
+                PRETRAIN_RATE,
+                PRETRAIN_RATE,
+            ),
+            Kind::Finetune => (
+                vec![Part::Encoder, Part::Head],
+                self.steps,
+                RATE_HEAD,
+                self.rate_encoder(),
+            ),
+        };
+        Training {
+            model: model.clone(),
+            parts,
+            from_day: 0,
+            to_day: 0,
+            label_delay_days: 0,
+            steps,
+            batch: self.batch,
+            rate,
+            rate_encoder,
+            rate_end: RATE_END,
+            proximal: together.proximal,
+            examples_cap: (2 * examples / banks.max(1)).max(1),
+            clip_norm: CLIP_NORM,
+            range: RANGE,
+            value_bits: together.bits,
+            server: together.server.rule(together.server_rate),
+        }
+    }
+
+    /// A slower rate for an encoder that has learnt something already.
+    pub(super) fn rate_encoder(&self) -> f32 {
+        match self.is_pretrained() {
+            true => RATE_ENCODER,
+            false => RATE_HEAD,
+        }
+    }
+
+    /// Rounds of a kind.
+    pub(super) fn rounds_of(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Pretrain => self.pretrain_rounds,
+            Kind::Finetune => self.rounds,
+        }
+    }
+}
+
+impl Place {
+    /// The share of the first round's rates that is left: half a cosine from 1 to [`RATE_END`].
+    fn share(self) -> f32 {
+        let passed = f64::from(self.step) / f64::from(self.rounds.max(1));
+        let fall = 0.5 * (1.0 + (std::f64::consts::PI * passed).cos());
+        RATE_END + (1.0 - RATE_END) * fall as f32
+    }
+
+    /// The local steps of a round of pretraining.
+    pub(super) fn pretrain(self, training: &Training, seed: u64) -> PretrainTerms {
+        let rate = training.rate * self.share();
+        PretrainTerms {
+            steps: training.steps,
+            batch: training.batch,
+            rate,
+            rate_end: rate,
+            seed,
+            patience: None,
+        }
+    }
+
+    /// The local steps of a round of fine-tuning.
+    pub(super) fn finetune(self, training: &Training, seed: u64) -> FinetuneTerms {
+        FinetuneTerms {
+            steps: training.steps,
+            batch: training.batch,
+            rate_head: training.rate * self.share(),
+            rate_encoder: training.rate_encoder * self.share(),
+            dropout: DROPOUT,
+            weight_decay: WEIGHT_DECAY,
+            proximal: training.proximal,
+            seed,
+        }
+    }
+}
+
+/// The model that all arms of a seed begin with.
+pub(super) fn model_terms(schema: &FeatureSchema, genesis_seed: u64) -> ModelTerms {
+    let layout = model::layout(schema, NetworkSize::default());
+    ModelTerms {
+        schema: Digest(schema.digest()),
+        layout: Layout(layout.into_iter().map(spec).collect()),
+        genesis_seed,
+    }
+}
+
+fn spec(spec: model::TensorSpec) -> TensorSpec {
+    let part = match spec.part {
+        model::Part::Encoder => Part::Encoder,
+        model::Part::Energy => Part::Energy,
+        model::Part::Head => Part::Head,
+    };
+    let init = match spec.init {
+        model::Init::Zeros => Init::Zeros,
+        model::Init::Constant(value) => Init::Constant(value),
+        model::Init::Uniform(bound) => Init::Uniform(bound),
+        model::Init::Normal(deviation) => Init::Normal(deviation),
+    };
+    TensorSpec {
+        name: spec.name,
+        shape: spec.shape,
+        part,
+        init,
+    }
+}
+
+/// Adam's rate of pretraining.
+pub(super) const PRETRAIN_RATE: f32 = 3e-3;
+/// Rates of fine-tuning.
+pub(super) const RATE_HEAD: f32 = 2e-3;
+const RATE_ENCODER: f32 = 5e-4;
+/// Share of the rates that is left at the end of all rounds.
+pub(super) const RATE_END: f32 = 0.02;
+/// Share of hidden units dropped in the head.
+pub(super) const DROPOUT: f32 = 0.2;
+/// Decoupled weight decay of fine-tuning.
+pub(super) const WEIGHT_DECAY: f32 = 1e-4;
+/// L2 bound of one bank's update, and the largest coordinate after weighting (as in the demo's
+/// plans): far above what a round of the recipe does, so that neither bites.
+const CLIP_NORM: f32 = 20.0;
+const RANGE: f32 = 0.5;

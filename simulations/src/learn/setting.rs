@@ -1,0 +1,82 @@
+//! The settings that are compared, and their names.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// Who learns from what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub(super) enum Setting {
+    /// Each bank its own model, from its own rows, labels and risk counts
+    Local,
+    /// Each bank its own model, with everybody's risk counts
+    LocalSharedRisk,
+    /// One model from sums, with everybody's risk counts
+    Federated,
+    /// One model on everybody's rows: what no real consortium could do
+    Pooled,
+    /// The last banks, without labels, by a model that the others fine-tuned
+    NewBank,
+    /// The same banks, where they take part
+    NewBankMember,
+    /// No labels at all: how surprising the amount is to the pretrained encoder
+    Unsupervised,
+    /// No labels and nothing learnt: the amount over the card's median
+    Ratio,
+}
+
+impl Setting {
+    /// All of them, in the order of a table.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Local,
+        Self::LocalSharedRisk,
+        Self::Federated,
+        Self::Pooled,
+        Self::NewBank,
+        Self::NewBankMember,
+        Self::Unsupervised,
+        Self::Ratio,
+    ];
+
+    /// Its name in files and on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::LocalSharedRisk => "local_shared_risk",
+            Self::Federated => "federated",
+            Self::Pooled => "pooled",
+            Self::NewBank => "new_bank",
+            Self::NewBankMember => "new_bank_member",
+            Self::Unsupervised => "unsupervised",
+            Self::Ratio => "ratio",
+        }
+    }
+
+    /// Its name for people.
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Local => "local only",
+            Self::LocalSharedRisk => "local, shared risk",
+            Self::Federated => "federated",
+            Self::Pooled => "pooled",
+            Self::NewBank => "new bank",
+            Self::NewBankMember => "new bank, as member",
+            Self::Unsupervised => "no labels: surprise",
+            Self::Ratio => "no labels: ratio",
+        }
+    }
+
+    /// Whether it depends on labels in training.
+    pub(super) fn is_labelled(self) -> bool {
+        match self {
+            Self::Local
+            | Self::LocalSharedRisk
+            | Self::Federated
+            | Self::Pooled
+            | Self::NewBank
+            | Self::NewBankMember => true,
+            Self::Unsupervised | Self::Ratio => false,
+        }
+    }
+}

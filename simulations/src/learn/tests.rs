@@ -1,0 +1,480 @@
+//! The whole comparison on a small made-up feed: four towns, two terminals that are compromised
+//! for a month, stolen cards that pay far more than usual, reports after three to twelve days.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Parser;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::book::{Encoding, Reports};
+use super::consortium::{Shown, Side};
+use super::feed::Verdict;
+use super::*;
+
+const CUSTOMERS: u32 = 60;
+const FIRST_DAY: i64 = 18_000;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// Writes a feed and its map, and gives arguments that use them.
+fn arguments(folder: &Path, more: &[&str]) -> Args {
+    let (data, map) = (folder.join("feed.csv"), folder.join("feed.toml"));
+    if !data.exists() {
+        std::fs::write(&data, rows()).unwrap();
+        std::fs::write(&map, MAP).unwrap();
+    }
+    let plain = [
+        "learn",
+        "--data",
+        data.to_str().unwrap(),
+        "--map",
+        map.to_str().unwrap(),
+        "--pretrain-rounds",
+        "2",
+        "--pretrain-steps",
+        "2",
+        "--rounds",
+        "3",
+        "--steps",
+        "6",
+        "--batch",
+        "32",
+        "--truth",
+        "truth",
+    ];
+    let banks: &[&str] = if more.contains(&"--banks") {
+        &[]
+    } else {
+        &["--banks", "4"]
+    };
+    Cli::parse_from(plain.iter().chain(banks).chain(more)).args
+}
+
+fn rows() -> String {
+    let mut chance = ChaCha8Rng::seed_from_u64(3);
+    let mut text = String::from("id,when,who,where,cents,fraud,known,truth,bank\n");
+    let mut number = 0;
+    for day in 0..60_i64 {
+        for who in 0..CUSTOMERS {
+            for _ in 0..chance.random_range(1..4) {
+                number += 1;
+                let town = who % 4;
+                let outlet = match chance.random_range(0..10) {
+                    0 => chance.random_range(0..20),
+                    _ => town * 5 + chance.random_range(0..5),
+                };
+                let when = (FIRST_DAY + day) * 86_400 + chance.random_range(0..86_400);
+                let usual = 1_000 + 100 * i64::from(who);
+                let is_copied = [3, 13].contains(&outlet) && (20..55).contains(&day);
+                let is_copied = is_copied && chance.random_range(0..10) < 4;
+                let is_stolen = chance.random_range(0..100) < 2;
+                let cents = usual * chance.random_range(50..150) / 100;
+                let cents = if is_stolen { 6 * cents } else { cents };
+                let fraud = u8::from(is_copied || is_stolen);
+                let known = when + 86_400 * chance.random_range(3..13);
+                let bank = ["north", "east", "south", "west"][town as usize];
+                let _ = writeln!(
+                    text,
+                    "t{number},{when},c{who},m{outlet},{cents},{fraud},{known},{fraud},{bank}"
+                );
+            }
+        }
+    }
+    text
+}
+
+const MAP: &str = r#"
+[feed]
+name = "towns"
+format = "csv"
+[fields]
+txn_id = "id"
+ts = { from = "when", parse = "epoch_s" }
+rail = { const = "card" }
+amount_minor = "cents"
+currency = { const = "EUR" }
+account_tok = "who"
+merchant_tok = "where"
+[labels]
+fraud = { from = "fraud", true = ["1"] }
+known_at = { from = "known", parse = "epoch_s" }
+[carry]
+truth = "truth"
+bank = "bank"
+customer = "who"
+"#;
+
+fn object(args: &Args) -> Value {
+    let mut out = Vec::new();
+    learn(args, &mut out).unwrap();
+    serde_json::from_slice(&out).unwrap()
+}
+
+fn feed(args: &Args) -> Feed {
+    let map = FeedMap::parse(MAP).unwrap();
+    read(args, &map).unwrap()
+}
+
+#[test]
+fn the_object_has_every_setting_with_every_measure_and_its_spread() {
+    let dir = tempfile::tempdir().unwrap();
+    let object = object(&arguments(dir.path(), &["--json", "--seeds", "2"]));
+    assert_eq!(object["dataset"], "towns");
+    assert_eq!((&object["banks"], &object["seeds"]), (&json!(4), &json!(2)));
+    assert_eq!(
+        (&object["split"], &object["labels"]),
+        (&json!("iid"), &json!(1.0))
+    );
+    for setting in Setting::ALL {
+        for name in measures::NAMES {
+            let (mean, spread) = (&object["settings"][setting.name()], &object["spread"]);
+            let spread = &spread[setting.name()][name];
+            if name == "f1" && !setting.is_labelled() {
+                assert!(mean[name].is_null() && spread.is_null());
+                continue;
+            }
+            let mean = mean[name].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&mean), "{setting:?} {name} {mean}");
+            assert!(spread.as_f64().unwrap() >= 0.0);
+        }
+    }
+    assert!(object.get("fractions").is_none());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_object_and_another_seed_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let object = |more: &[&str]| {
+        let plain = ["--json", "--settings", "local,federated,pooled"];
+        object(&arguments(dir.path(), &[&plain, more].concat())).to_string()
+    };
+    assert_eq!(object(&[]), object(&[]));
+    assert_ne!(object(&[]), object(&["--first-seed", "2"]));
+}
+
+#[test]
+fn masks_change_nothing_even_where_banks_are_absent_and_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let object = |more: &[&str]| {
+        let plain = ["--json", "--banks", "6", "--settings", "federated,new_bank"];
+        object(&arguments(dir.path(), &[&plain, more].concat())).to_string()
+    };
+    let away = ["--participation", "0.8", "--drops", "0.4"];
+    let plain = object(&away);
+    assert_eq!(plain, object(&[&away[..], &["--masks"]].concat()));
+    assert_ne!(
+        plain,
+        object(&[]),
+        "absent banks and lost vectors do matter"
+    );
+}
+
+/// The stored file of a setting.
+fn stored(out: &Path, setting: &str) -> PathBuf {
+    let mut found = std::fs::read_dir(out.join("finished")).unwrap();
+    let is_of = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.strip_prefix(setting)
+            .is_some_and(|rest| rest.len() == "-0123456789abcdef.json".len())
+    };
+    found
+        .find_map(|entry| Some(entry.unwrap().path()).filter(is_of))
+        .unwrap()
+}
+
+// A stored outcome is changed by hand: where it comes up again, it was not made anew.
+#[test]
+fn finished_work_is_taken_up_again_under_equal_terms_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let plain = [
+        "--json",
+        "--settings",
+        "local,federated",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let with = |more: &[&str]| object(&arguments(dir.path(), &[&plain, more].concat()));
+    let first = with(&[]);
+    for setting in ["local", "federated"] {
+        let path = stored(&out, setting);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut finished: Finished = serde_json::from_str(&text).unwrap();
+        finished.outcome.all.ap = Some(0.125);
+        std::fs::write(&path, serde_json::to_string(&finished).unwrap()).unwrap();
+    }
+    let ap = |object: &Value, setting: &str| object["settings"][setting]["ap"].clone();
+    let again = with(&["--masks"]);
+    assert_eq!(
+        (ap(&again, "local"), ap(&again, "federated")),
+        (json!(0.125), json!(0.125))
+    );
+    let other = with(&["--bits", "8"]);
+    assert_eq!(
+        ap(&other, "local"),
+        json!(0.125),
+        "a bank alone rounds nothing"
+    );
+    assert_ne!(ap(&other, "federated"), json!(0.125));
+    std::fs::remove_file(stored(&out, "local")).unwrap();
+    assert_eq!(ap(&with(&[]), "local"), ap(&first, "local"));
+}
+
+#[test]
+fn results_are_left_as_parquet_and_as_a_page_without_assets() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let args = [
+        "--out",
+        out.to_str().unwrap(),
+        "--labels",
+        "1.0,0.3",
+        "--settings",
+    ];
+    let args = arguments(
+        dir.path(),
+        &[&args[..], &["local,federated,ratio"]].concat(),
+    );
+    learn(&args, &mut Vec::new()).unwrap();
+    let file = File::open(out.join("results.parquet")).unwrap();
+    let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file);
+    let batches = reader.unwrap().build().unwrap().map(Result::unwrap);
+    // Two settings twice and one once; all together and four banks each.
+    assert_eq!(batches.map(|batch| batch.num_rows()).sum::<usize>(), 5 * 5);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert_eq!(page.matches("<svg").count(), 5);
+    assert_eq!(
+        page.matches("http").count(),
+        page.matches("http://www.w3.org/2000/svg").count()
+    );
+    assert!(!page.contains("src=") && page.contains("Few labels"));
+}
+
+#[test]
+fn every_split_gives_every_customer_one_bank_and_every_bank_customers() {
+    let dir = tempfile::tempdir().unwrap();
+    for split in ["iid", "region", "spend", "typology"] {
+        let args = arguments(dir.path(), &["--split", split]);
+        let feed = feed(&args);
+        let deal = Deal {
+            split: args.banks.split,
+            banks: 4,
+            regional: 1.0,
+            table: None,
+        };
+        let banks = split::banks_of(&feed, deal, 1).unwrap();
+        assert_eq!(banks.len(), CUSTOMERS as usize, "{split}");
+        let mut sizes = [0; 4];
+        banks.iter().for_each(|&bank| sizes[usize::from(bank)] += 1);
+        assert_eq!(banks, split::banks_of(&feed, deal, 1).unwrap());
+        match args.banks.split {
+            Split::Iid | Split::Typology => assert_eq!(sizes, [15; 4], "{split}"),
+            Split::Region | Split::Spend => {
+                assert!(
+                    sizes.is_sorted_by(|a, b| a > b) && sizes[3] >= 1,
+                    "{split} {sizes:?}"
+                );
+            }
+            Split::Column => unreachable!("it is not in the list"),
+        }
+    }
+}
+
+/// Share of the pairs of customers at one bank that live in one town.
+fn neighbours(feed: &Feed, banks: &[u16]) -> f64 {
+    let mut towns = vec![[0; 20]; banks.len()];
+    let mut outlets = BTreeMap::new();
+    for payment in &feed.payments {
+        let next = outlets.len();
+        let outlet = *outlets.entry(payment.outlet).or_insert(next);
+        towns[payment.customer as usize][outlet] += 1;
+    }
+    let alike = |a: usize, b: usize| {
+        let both = towns[a]
+            .iter()
+            .zip(&towns[b])
+            .filter(|(a, b)| **a > 5 && **b > 5);
+        both.count() > 2
+    };
+    let all = || (0..banks.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+    let own: Vec<_> = all().filter(|&(a, b)| banks[a] == banks[b]).collect();
+    own.iter().filter(|&&(a, b)| alike(a, b)).count() as f64 / own.len() as f64
+}
+
+#[test]
+fn a_region_is_made_of_neighbours() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = arguments(dir.path(), &["--split", "region"]);
+    let feed = feed(&args);
+    let deal = |split, regional| Deal {
+        split,
+        banks: 4,
+        regional,
+        table: None,
+    };
+    let share = |split, regional| {
+        neighbours(
+            &feed,
+            &split::banks_of(&feed, deal(split, regional), 1).unwrap(),
+        )
+    };
+    let (region, half, random) = (
+        share(Split::Region, 1.0),
+        share(Split::Region, 0.5),
+        share(Split::Iid, 1.0),
+    );
+    assert!(region > 2.0 * random, "{region} {half} {random}");
+    assert!(region > half && half > random, "{region} {half} {random}");
+}
+
+/// The training rows of all banks together, and the outcome of the federation, of a feed.
+fn training_and_outcome(args: &Args, feed: Feed) -> (model::Examples, measures::Outcome) {
+    let weeks = calendar::weeks(&feed, args.spans(), None, 1).unwrap();
+    let ground = ground(args, feed, &weeks).unwrap();
+    let deal = Deal {
+        split: Split::Iid,
+        banks: 4,
+        regional: 1.0,
+        table: None,
+    };
+    let consortium = Consortium::new(&ground, deal, 1, 1).unwrap();
+    let shown = Shown {
+        week: &weeks[0],
+        share: 1.0,
+        side: Side::Train,
+    };
+    let rows = consortium.training(ground.pooled().unwrap(), shown);
+    let terms = args.terms();
+    let arms = Arms::new(&consortium, weeks[0], &terms, 1);
+    let outcomes = arms.run(Setting::Federated, 1.0, &mut |_| {}).unwrap();
+    (rows, outcomes[0].1.clone())
+}
+
+/// Turns every fraud that was known from `day` on into a genuine payment; how many there were.
+fn forget(feed: &mut Feed, day: i32) -> usize {
+    let cutoff = i64::from(day) * feed::DAY_MS;
+    let is_late = |verdict| matches!(verdict, Verdict::Fraud { known_at } if known_at >= cutoff);
+    let late = feed
+        .payments
+        .iter_mut()
+        .filter(|payment| is_late(payment.verdict));
+    late.map(|payment| payment.verdict = Verdict::Genuine)
+        .count()
+}
+
+// The truth that judges stays as it is; only what the banks come to believe too late goes.
+#[test]
+fn a_label_that_came_too_late_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = arguments(dir.path(), &[]);
+    let week = calendar::weeks(&feed(&args), args.spans(), None, 1).unwrap()[0];
+    let (rows, outcome) = training_and_outcome(&args, feed(&args));
+    let frauds = rows.label.iter().filter(|label| **label == 1.0).count();
+    assert!(frauds > 10, "{frauds}");
+    let late = |day: i32| {
+        let mut feed = feed(&args);
+        let in_training = feed.payments.iter().filter(|payment| {
+            let is_late = matches!(payment.verdict, Verdict::Fraud { known_at }
+                if known_at >= i64::from(week.test_from) * feed::DAY_MS);
+            is_late && week.train().contains(&payment.day())
+        });
+        assert!(
+            in_training.count() > 3,
+            "some reports of training days come too late"
+        );
+        assert!(forget(&mut feed, day) > 20);
+        training_and_outcome(&args, feed)
+    };
+    // What is not known before the judged days is not learnt.
+    let same = |a: &model::Examples, b: &model::Examples| {
+        let labels = a.label.iter().zip(&b.label);
+        let labels = labels.filter(|(a, b)| a.to_bits() != b.to_bits()).count();
+        (a.values == b.values, labels)
+    };
+    assert_eq!(same(&rows, &late(week.test_from).0), (true, 0));
+    // What is not known before their end is not read at all.
+    let (rows_late, outcome_late) = late(week.test_to);
+    assert_eq!(same(&rows, &rows_late), (true, 0));
+    assert_eq!(outcome, outcome_late);
+}
+
+#[test]
+fn a_new_bank_has_no_labels_anywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = arguments(dir.path(), &["--split", "typology"]);
+    let risky = |newcomers| {
+        let feed = feed(&args);
+        let weeks = calendar::weeks(&feed, args.spans(), None, 1).unwrap();
+        let ground = ground(&args, feed, &weeks).unwrap();
+        let deal = Deal {
+            split: Split::Typology,
+            banks: 4,
+            regional: 1.0,
+            table: None,
+        };
+        let consortium = Consortium::new(&ground, deal, newcomers, 1).unwrap();
+        let books = consortium.with_newcomers().unwrap();
+        let rows = books[3].rows(&ground.feed, &weeks[0].test(), |_| 0.0);
+        let column = ground.schema.position("own_frauds_21d").unwrap();
+        (0..rows.len())
+            .filter(|&row| rows.row(row)[column] > 0.0)
+            .count()
+    };
+    assert!(risky(0) > 0);
+    assert_eq!(risky(1), 0);
+}
+
+#[test]
+fn a_payment_is_encoded_as_its_transaction_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = arguments(dir.path(), &[]);
+    let feed = feed(&args);
+    let schema = FeatureSchema::standard();
+    let days = FIRST_DAY as i32..FIRST_DAY as i32 + 60;
+    let encoding = Encoding {
+        table: None,
+        reports: Reports::Known,
+        delay: 7,
+        days: days.clone(),
+    };
+    let book = book::Book::encode(&feed, &schema, &encoding, |_| true).unwrap();
+    let rows = book.rows(&feed, &days, |_| f32::NAN);
+    let map = FeedMap::parse(MAP).unwrap();
+    let source = features::Source::File(File::open(&args.banks.data).unwrap());
+    let key = token_key(None).unwrap();
+    let read = features::read(&map, &key, source);
+    let mut read: Vec<_> = read.map(Result::unwrap).collect();
+    read.sort_by_key(|row| row.transaction.ts);
+    let settings = features::RiskSettings::default();
+    let mut encoder = features::FeatureEncoder::new(schema, settings);
+    assert_eq!(rows.len(), read.len());
+    for (at, row) in read.iter().enumerate() {
+        let vector = encoder.encode(&row.transaction);
+        encoder.add_label(&row.transaction, row.label.as_ref().unwrap());
+        assert_eq!(rows.row(at), vector.0, "payment {at}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_what_was_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let refusal = |more: &[&str]| {
+        let args = arguments(dir.path(), more);
+        learn(&args, &mut Vec::new()).unwrap_err().to_string()
+    };
+    assert!(refusal(&["--labels", "1.5"]).contains("found 1.5 as --labels"));
+    assert!(refusal(&["--new-banks", "2"]).contains("found 2 new banks of 4"));
+    assert!(refusal(&["--split", "column"]).contains("come together"));
+    assert!(refusal(&["--train-day", "17000"]).contains("from day 17000"));
+    let column = refusal(&["--split", "column", "--column", "customer"]);
+    assert!(
+        column.contains("names 60 banks, expected --banks 4"),
+        "{column}"
+    );
+}

@@ -1,0 +1,176 @@
+//! Training without a federation: one bank alone, as an agent makes its baseline, and one model on
+//! everybody's rows, which no real consortium could make. And what both share with a federation:
+//! all processors for banks that do not wait for each other, and scores.
+
+use std::sync::{Mutex, PoisonError};
+
+use crypto::Seed;
+use features::FeatureSchema;
+use model::{Calibration, Examples, FinetuneTerms, Learner, NetworkSize, PretrainTerms, Scorer};
+use protocol::plan::ModelTerms;
+
+use super::Failed;
+use super::book::Judged;
+use super::recipe::{
+    DROPOUT, Kind, PRETRAIN_RATE, Place, RATE_END, RATE_HEAD, Recipe, Together, WEIGHT_DECAY,
+};
+
+/// Rows below which there is nothing to contrast with.
+pub(super) const ROWS_MIN: usize = 20;
+
+/// One bank's own model: the rounds of the recipe, with nobody to sum with.
+pub(super) struct Alone<'a> {
+    pub(super) schema: &'a FeatureSchema,
+    pub(super) recipe: &'a Recipe,
+    pub(super) together: &'a Together,
+    pub(super) model: &'a ModelTerms,
+}
+
+impl Alone<'_> {
+    /// Pretrains `start` on rows without labels.
+    pub(super) fn pretrain(
+        &self,
+        start: &[f32],
+        rows: &Examples,
+        seed: &Seed,
+    ) -> Result<Vec<f32>, Failed> {
+        if rows.len() < ROWS_MIN {
+            return Ok(start.to_vec());
+        }
+        let mut learner = Learner::new(self.schema, NetworkSize::default(), start)?;
+        let training = self
+            .recipe
+            .training(Kind::Pretrain, self.model, self.together, (1, 1));
+        for place in places(self.recipe.pretrain_rounds) {
+            let seed = number(seed, "pretrain", place.step);
+            learner.pretrain(rows, &place.pretrain(&training, seed), &mut ())?;
+        }
+        Ok(learner.parameters())
+    }
+
+    /// Fine-tunes `start` on the rows whose label is known; without any, `start` it stays.
+    pub(super) fn finetune(
+        &self,
+        start: &[f32],
+        rows: &Examples,
+        seed: &Seed,
+    ) -> Result<Vec<f32>, Failed> {
+        if rows.labelled().is_empty() {
+            return Ok(start.to_vec());
+        }
+        let mut learner = Learner::new(self.schema, NetworkSize::default(), start)?;
+        let mut training = self
+            .recipe
+            .training(Kind::Finetune, self.model, self.together, (1, 1));
+        // Alone, there is nobody to stay near to.
+        training.proximal = 0.0;
+        for place in places(self.recipe.rounds) {
+            let seed = number(seed, "finetune", place.step);
+            learner.finetune(rows, &place.finetune(&training, seed), &mut ())?;
+        }
+        Ok(learner.parameters())
+    }
+}
+
+/// Pretrains one model on everybody's rows, in one go.
+pub(super) fn pretrain_pooled(
+    alone: &Alone<'_>,
+    start: &[f32],
+    rows: &Examples,
+    seed: &Seed,
+) -> Result<Vec<f32>, Failed> {
+    let mut learner = Learner::new(alone.schema, NetworkSize::default(), start)?;
+    let terms = PretrainTerms {
+        steps: alone.recipe.pretrain_rounds * alone.recipe.pretrain_steps,
+        batch: POOLED_BATCH,
+        rate: PRETRAIN_RATE,
+        rate_end: PRETRAIN_RATE * RATE_END,
+        seed: number(seed, "pretrain pooled", 0),
+        patience: None,
+    };
+    learner.pretrain(rows, &terms, &mut ())?;
+    Ok(learner.parameters())
+}
+
+/// Fine-tunes one model on everybody's rows by the recipe for one party: eight times through the
+/// rows, and a thousand steps at least.
+pub(super) fn finetune_pooled(
+    alone: &Alone<'_>,
+    start: &[f32],
+    rows: &Examples,
+    seed: &Seed,
+) -> Result<Vec<f32>, Failed> {
+    let mut learner = Learner::new(alone.schema, NetworkSize::default(), start)?;
+    let passes = POOLED_PASSES * rows.labelled().len() / POOLED_BATCH as usize;
+    let terms = FinetuneTerms {
+        steps: u32::try_from(passes)?.max(POOLED_STEPS_MIN),
+        batch: POOLED_BATCH,
+        rate_head: RATE_HEAD,
+        rate_encoder: alone.recipe.rate_encoder(),
+        dropout: DROPOUT,
+        weight_decay: WEIGHT_DECAY,
+        proximal: 0.0,
+        seed: number(seed, "finetune pooled", 0),
+    };
+    learner.finetune_annealed(rows, &terms, &mut ())?;
+    Ok(learner.parameters())
+}
+
+/// Logits of whole rows.
+pub(super) fn logits(
+    schema: &FeatureSchema,
+    parameters: &[f32],
+    rows: &Judged,
+) -> Result<Vec<f32>, Failed> {
+    let size = NetworkSize::default();
+    let scorer = Scorer::new(schema, size, parameters, Calibration::default())?;
+    let scores = scorer.score(&rows.values)?;
+    Ok(scores.iter().map(|score| score.logit).collect())
+}
+
+/// Does the work of every item, on all processors; results stand in the items' order. One thread
+/// each: networks this small gain nothing from more.
+pub(super) fn on_all_processors<T: Send, R: Send>(
+    items: Vec<T>,
+    work: impl Fn(T) -> Result<R, Failed> + Sync,
+) -> Result<Vec<R>, Failed> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let count = items.len();
+    let waiting = Mutex::new(items.into_iter().enumerate());
+    let done = Mutex::new(Vec::with_capacity(count));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(count) {
+            scope.spawn(|| {
+                model::threads(1);
+                loop {
+                    let next = waiting
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .next();
+                    let Some((at, item)) = next else { return };
+                    let result = work(item);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    done.push((at, result));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// The rounds of a training, in order.
+pub(super) fn places(rounds: u32) -> impl Iterator<Item = Place> {
+    (0..rounds).map(move |step| Place { step, rounds })
+}
+
+/// The seed of one use.
+pub(super) fn number(seed: &Seed, label: &str, index: u32) -> u64 {
+    let bytes = seed.bytes32(label, u64::from(index));
+    u64::from_be_bytes(*bytes.first_chunk().expect("32 bytes hold eight"))
+}
+
+const POOLED_BATCH: u32 = 256;
+const POOLED_PASSES: usize = 8;
+const POOLED_STEPS_MIN: u32 = 1_000;
