@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crypto::Digest;
 use host::config::{ConfigError, Span, load};
 use protocol::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
     RiskTerms, ServerRule, TensorSpec, Training, Width, Work,
 };
 use protocol::time::{Duration, Time};
@@ -111,17 +111,23 @@ pub(crate) struct RawTraining {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, tag = "rule", rename_all = "lowercase")]
+#[serde(deny_unknown_fields, tag = "rule")]
 pub(crate) enum RawServer {
-    FedAvg {
-        rate: f32,
-    },
-    FedAdam {
-        rate: f32,
-        beta1: f32,
-        beta2: f32,
-        epsilon: f32,
-    },
+    #[serde(rename = "fedavg")]
+    Average { rate: f32 },
+    #[serde(rename = "fedadam")]
+    Adam(RawAdaptive),
+    #[serde(rename = "fedyogi")]
+    Yogi(RawAdaptive),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAdaptive {
+    rate: f32,
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -237,19 +243,21 @@ impl RawTraining {
             range: self.range,
             value_bits: self.value_bits,
             server: match self.server {
-                RawServer::FedAvg { rate } => ServerRule::FedAvg { rate },
-                RawServer::FedAdam {
-                    rate,
-                    beta1,
-                    beta2,
-                    epsilon,
-                } => ServerRule::FedAdam {
-                    rate,
-                    beta1,
-                    beta2,
-                    epsilon,
-                },
+                RawServer::Average { rate } => ServerRule::FedAvg { rate },
+                RawServer::Adam(terms) => ServerRule::FedAdam(terms.resolve()),
+                RawServer::Yogi(terms) => ServerRule::FedYogi(terms.resolve()),
             },
+        }
+    }
+}
+
+impl RawAdaptive {
+    fn resolve(self) -> Adaptive {
+        Adaptive {
+            rate: self.rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
         }
     }
 }
@@ -426,6 +434,44 @@ mod tests {
             let plan = raw.resolve(Some(&layout()), Time(1)).unwrap();
             assert_eq!(format!("{:?}", plan.work.kind()).to_lowercase(), kind);
         }
+    }
+
+    #[test]
+    fn server_rules_go_by_their_names() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/plans");
+        let text = std::fs::read_to_string(folder.join("finetune.toml")).unwrap();
+        let plan = |rule: &str| -> Result<RawPlan, _> {
+            let shipped = r#"server = { rule = "fedavg", rate = 1.0 }"#;
+            assert!(text.contains(shipped));
+            toml::from_str(&text.replace(shipped, &format!("server = {{ {rule} }}")))
+        };
+        let moments = "rate = 0.01, beta1 = 0.9, beta2 = 0.99, epsilon = 1e-3";
+        let terms = Adaptive {
+            rate: 0.01,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-3,
+        };
+        for (name, rule) in [
+            ("fedadam", ServerRule::FedAdam(terms)),
+            ("fedyogi", ServerRule::FedYogi(terms)),
+        ] {
+            let raw = plan(&format!(r#"rule = "{name}", {moments}"#)).unwrap();
+            let plan = raw.resolve(Some(&layout()), Time(1)).unwrap();
+            let Work::Finetune(training) = plan.work else {
+                panic!("it is a fine-tuning plan");
+            };
+            assert_eq!(training.server, rule);
+        }
+        let unknown = plan(r#"rule = "fedsgd", rate = 1.0"#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            unknown.contains("fedsgd") && unknown.contains("fedyogi"),
+            "{unknown}"
+        );
+        let odd = plan(&format!(r#"rule = "fedyogi", tau = 1.0, {moments}"#));
+        assert!(odd.unwrap_err().to_string().contains("tau"));
     }
 
     #[test]

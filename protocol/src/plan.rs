@@ -164,16 +164,22 @@ pub enum ServerRule {
         rate: f32,
     },
     /// Adam on the mean update (Reddi et al. 2021).
-    FedAdam {
-        /// Server learning rate.
-        rate: f32,
-        /// First moment's decay.
-        beta1: f32,
-        /// Second moment's decay.
-        beta2: f32,
-        /// Added to the root of the second moment.
-        epsilon: f32,
-    },
+    FedAdam(Adaptive),
+    /// Yogi on the mean update (the same): its second moment falls no faster than it rises.
+    FedYogi(Adaptive),
+}
+
+/// A server rule with moments.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Adaptive {
+    /// Server learning rate.
+    pub rate: f32,
+    /// First moment's decay.
+    pub beta1: f32,
+    /// Second moment's decay.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
 }
 
 /// Terms of a risk-count round. Vector: `[day][bucket](transactions, frauds)`, then per bucket

@@ -174,7 +174,7 @@ impl Plans {
             clip_norm: 20.0,
             range: 0.5,
             value_bits: 20,
-            server: RawServer::FedAvg { rate: 1.0 },
+            server: RawServer::Average { rate: 1.0 },
         }
     }
 

@@ -13,7 +13,7 @@ use protocol::limits::HEADER_WORDS;
 use protocol::message::{OperatorMessage, ToCoordinator};
 use protocol::operator::Command;
 use protocol::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
     RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
 };
 use protocol::signed::Signed;
@@ -222,12 +222,12 @@ fn work(number: u8) -> Work {
         }),
         _ => Work::Pretrain(Training {
             parts: vec![Part::Encoder],
-            server: ServerRule::FedAdam {
+            server: ServerRule::FedAdam(Adaptive {
                 rate: 0.01,
                 beta1: 0.9,
                 beta2: 0.99,
                 epsilon: 1e-3,
-            },
+            }),
             ..training()
         }),
     }

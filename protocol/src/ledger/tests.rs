@@ -1,8 +1,10 @@
 //! Ledgers: replayed, tampered with, forked.
 
+use std::cmp::Ordering;
+
 use super::*;
 use crate::fixture;
-use crate::plan::ServerRule;
+use crate::plan::{Adaptive, ServerRule};
 use crate::signed::Signed;
 
 fn finetune(server: ServerRule, rounds: u32) -> Plan {
@@ -11,12 +13,14 @@ fn finetune(server: ServerRule, rounds: u32) -> Plan {
     fixture::plan(Work::Finetune(training), rounds)
 }
 
-const FEDADAM: ServerRule = ServerRule::FedAdam {
+const ADAPTIVE: Adaptive = Adaptive {
     rate: 0.1,
     beta1: 0.9,
     beta2: 0.99,
     epsilon: 1e-3,
 };
+
+const FEDADAM: ServerRule = ServerRule::FedAdam(ADAPTIVE);
 
 /// The next result of a training plan: five banks whose updates differ by bank and by step.
 fn trained(ledger: &Ledger, plan: &Plan) -> RoundResult {
@@ -300,28 +304,40 @@ fn training_moves_its_parts_only() {
     assert_eq!(after[16..19], before[16..19]);
 }
 
-/// Two steps of FedAdam by hand (Reddi et al. 2021, algorithm 2, which corrects no bias).
+/// Steps by hand (Reddi et al. 2021, algorithm 2, which corrects no bias). The updates are such
+/// that Yogi's second moment rises, falls and stands.
 #[test]
-fn fedadam_is_the_papers() {
-    let mut optimizer = Optimizer::default();
-    let mut parameters = [1.0_f32];
-    let (mut first, mut second, mut expected) = (0.0_f64, 0.0_f64, 1.0_f64);
-    for update in [0.5_f32, -0.25] {
-        optimizer.step(
-            &FEDADAM,
-            &[update],
-            std::slice::from_ref(&(0..1)),
-            &mut parameters,
-        );
-        let update = f64::from(update);
-        first = 0.9 * first + 0.1 * update;
-        second = 0.99 * second + 0.01 * update * update;
-        expected += 0.1 * first / (second.sqrt() + 1e-3);
-        assert!(
-            (f64::from(parameters[0]) - expected).abs() < 1e-6,
-            "{parameters:?} {expected}"
-        );
+fn fedadam_and_fedyogi_are_the_papers() {
+    let adam = |second: f64, square: f64| 0.99 * second + 0.01 * square;
+    let yogi = |second: f64, square: f64| match second.total_cmp(&square) {
+        Ordering::Less => second + 0.01 * square,
+        Ordering::Equal => second,
+        Ordering::Greater => second - 0.01 * square,
+    };
+    let mut ends = Vec::new();
+    for rule in [ServerRule::FedAdam(ADAPTIVE), ServerRule::FedYogi(ADAPTIVE)] {
+        let mut optimizer = Optimizer::default();
+        let mut parameters = [1.0_f32];
+        let (mut first, mut second, mut expected) = (0.0_f64, 0.0_f64, 1.0_f64);
+        for update in [0.5_f32, -0.03, 0.04, 0.0] {
+            let all = std::slice::from_ref(&(0..1));
+            optimizer.step(&rule, &[update], all, &mut parameters);
+            let update = f64::from(update);
+            first = 0.9 * first + 0.1 * update;
+            second = match rule {
+                ServerRule::FedYogi(_) => yogi(second, update * update),
+                ServerRule::FedAdam(_) | ServerRule::FedAvg { .. } => adam(second, update * update),
+            };
+            expected += 0.1 * first / (second.sqrt() + 1e-3);
+            let found = f64::from(parameters[0]);
+            assert!(
+                (found - expected).abs() < 1e-6,
+                "{rule:?}: {found} {expected}"
+            );
+        }
+        ends.push(expected);
     }
+    assert!((ends[0] - ends[1]).abs() > 1e-4, "they are two rules");
 }
 
 /// A model that overflows is refused by everybody alike, before anything changed.

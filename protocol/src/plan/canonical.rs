@@ -4,7 +4,7 @@
 use crypto::{Canonical, Digest, ToCanonical};
 
 use super::{
-    CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
     RiskTerms, ServerRule, TensorSpec, Training, Work,
 };
 use crate::signed::Signable;
@@ -118,13 +118,18 @@ impl Training {
         to.u8(self.value_bits);
         match self.server {
             ServerRule::FedAvg { rate } => to.u8(0).f32(rate),
-            ServerRule::FedAdam {
-                rate,
-                beta1,
-                beta2,
-                epsilon,
-            } => to.u8(1).f32(rate).f32(beta1).f32(beta2).f32(epsilon),
+            ServerRule::FedAdam(terms) => terms.write(to.u8(1)),
+            ServerRule::FedYogi(terms) => terms.write(to.u8(2)),
         };
+    }
+}
+
+impl Adaptive {
+    fn write<'a>(&self, to: &'a mut Canonical) -> &'a mut Canonical {
+        to.f32(self.rate)
+            .f32(self.beta1)
+            .f32(self.beta2)
+            .f32(self.epsilon)
     }
 }
 

@@ -90,16 +90,11 @@ fn value_bits(bits: u8, plan: &Plan) -> Result<(), String> {
 fn server(rule: &ServerRule) -> Result<(), String> {
     match *rule {
         ServerRule::FedAvg { rate } => positive("training.server.rate", rate),
-        ServerRule::FedAdam {
-            rate,
-            beta1,
-            beta2,
-            epsilon,
-        } => {
-            positive("training.server.rate", rate)?;
-            within("training.server.beta1", beta1, 0.0, 0.999_999)?;
-            within("training.server.beta2", beta2, 0.0, 0.999_999)?;
-            positive("training.server.epsilon", epsilon)
+        ServerRule::FedAdam(terms) | ServerRule::FedYogi(terms) => {
+            positive("training.server.rate", terms.rate)?;
+            within("training.server.beta1", terms.beta1, 0.0, 0.999_999)?;
+            within("training.server.beta2", terms.beta2, 0.0, 0.999_999)?;
+            positive("training.server.epsilon", terms.epsilon)
         }
     }
 }

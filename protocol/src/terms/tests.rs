@@ -6,7 +6,7 @@ use super::*;
 use crate::fixture;
 use crate::id::{Attempt, Seat};
 use crate::ledger::Ledger;
-use crate::plan::{Init, ServerRule};
+use crate::plan::{Adaptive, Init, ServerRule};
 use crate::time::{Duration, Time};
 
 /// secagg.md 3.6: n, c, t, missing banks tolerated.
@@ -349,12 +349,12 @@ fn plan_out_of_range_is_refused_by_field() {
         (
             |it| {
                 let (rate, beta1, beta2, epsilon) = (0.1, 1.0, 0.9, 1e-3);
-                training_of(it).server = ServerRule::FedAdam {
+                training_of(it).server = ServerRule::FedYogi(Adaptive {
                     rate,
                     beta1,
                     beta2,
                     epsilon,
-                };
+                });
             },
             "training.server.beta1 is 1.0",
         ),

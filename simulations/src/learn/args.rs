@@ -127,7 +127,7 @@ pub(super) struct Learning {
     /// How the mean update steps the model
     #[arg(long, value_enum, default_value_t = Server::Fedavg)]
     pub(super) server: Server,
-    /// The server's rate; 1 for fedavg and 0.003 for fedadam without it
+    /// The server's rate; 1 for fedavg and 0.003 for the others without it
     #[arg(long, value_name = "RATE")]
     pub(super) server_rate: Option<f32>,
     /// FedProx's pull towards the round's model

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use crypto::Digest;
 use features::FeatureSchema;
 use model::{FinetuneTerms, NetworkSize, PretrainTerms};
-use protocol::plan::{Init, Layout, ModelTerms, Part, ServerRule, TensorSpec, Training};
+use protocol::plan::{Adaptive, Init, Layout, ModelTerms, Part, ServerRule, TensorSpec, Training};
 use serde::{Deserialize, Serialize};
 
 /// How much is trained, alone or together.
@@ -51,6 +51,8 @@ pub(super) enum Server {
     Fedavg,
     /// Adam on the mean update
     Fedadam,
+    /// Yogi on the mean update
+    Fedyogi,
 }
 
 /// What becomes of a bank's moments between rounds.
@@ -83,13 +85,19 @@ impl Server {
             Self::Fedavg => ServerRule::FedAvg {
                 rate: rate.unwrap_or(1.0),
             },
-            Self::Fedadam => ServerRule::FedAdam {
-                rate: rate.unwrap_or(3e-3),
-                beta1: 0.9,
-                beta2: 0.99,
-                epsilon: 1e-3,
-            },
+            Self::Fedadam => ServerRule::FedAdam(adaptive(rate)),
+            Self::Fedyogi => ServerRule::FedYogi(adaptive(rate)),
         }
+    }
+}
+
+/// Moments as in the paper's experiments, and a rate for updates of this size.
+fn adaptive(rate: Option<f32>) -> Adaptive {
+    Adaptive {
+        rate: rate.unwrap_or(3e-3),
+        beta1: 0.9,
+        beta2: 0.99,
+        epsilon: 1e-3,
     }
 }
 

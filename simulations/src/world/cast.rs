@@ -11,8 +11,8 @@ use protocol::coordinator::Settings;
 use protocol::credential::{Authority, Credential, Identity, Role};
 use protocol::id::{ClientId, PlanId};
 use protocol::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, Init, Kind, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Work,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Kind, Layout, ModelTerms, Part, Plan,
+    Privacy, RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration, Time};
@@ -252,12 +252,12 @@ fn works(model: &ModelTerms) -> Vec<(Work, u32)> {
         value_bits: 19,
         server,
     };
-    let adam = ServerRule::FedAdam {
+    let adam = ServerRule::FedAdam(Adaptive {
         rate: 0.01,
         beta1: 0.9,
         beta2: 0.99,
         epsilon: 1e-3,
-    };
+    });
     let risk = |from_day| {
         Work::Risk(RiskTerms {
             buckets: 9,
