@@ -26,6 +26,7 @@ pub mod network;
 pub mod parameters;
 pub mod progress;
 mod roles;
+pub mod schedule;
 pub mod scorer;
 #[cfg(test)]
 mod synthetic;

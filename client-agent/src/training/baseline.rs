@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use features::FeatureSchema;
+use model::schedule::Place;
 use model::{Bar, Examples, Learner, NetworkSize};
 use protocol::genesis;
 use protocol::id::PlanId;
 use protocol::plan::Training;
 
 use super::calibration;
-use super::schedule::{self, Place};
+use super::schedule;
 use super::trainer::TrainingError;
 use super::window::{Judged, hide_shared_risk};
 use crate::scoring::{Bundle, Slot};

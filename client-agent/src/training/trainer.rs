@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crypto::Digest;
 use features::{FeatureSchema, RiskError, RiskTable};
+use model::schedule::Place;
 use model::{Bar, Calibration, Learner, ModelError, NetworkSize, Scorer};
 use protocol::client::{Contribution, Installed, Order};
 use protocol::plan::{EvaluateTerms, Plan, RiskTerms, Training, Work};
@@ -15,7 +16,7 @@ use protocol::{genesis, histogram, vector};
 
 use super::baseline::{Advance, Baseline, Stage};
 use super::calibration::{self, HeldOut, logits};
-use super::schedule::{self, Place};
+use super::schedule;
 use super::window::{Shown, Windows};
 use crate::config;
 use crate::history::History;

@@ -4,6 +4,7 @@
 
 use crypto::Seed;
 use features::FeatureSchema;
+use model::schedule::Place;
 use model::{Examples, Learner, NetworkSize};
 use protocol::genesis;
 use protocol::id::Seat;
@@ -12,7 +13,7 @@ use protocol::plan::{self, Training};
 use protocol::vector;
 
 use super::Failed;
-use super::recipe::{Kind, Moments, Place, Together};
+use super::recipe::{Kind, Moments, Together, finetune_terms, pretrain_terms};
 use super::sum::{Summing, Vector, WIDTH};
 use super::training::{ROWS_MIN, number, on_all_processors};
 
@@ -149,11 +150,11 @@ impl Federation<'_> {
             Kind::Pretrain if rows.len() < ROWS_MIN => None,
             Kind::Finetune if rows.labelled().is_empty() => None,
             Kind::Pretrain => {
-                let terms = place.pretrain(&self.training, seed);
+                let terms = pretrain_terms(&self.training, place, seed);
                 Some(learner.pretrain(&rows, &terms, &mut ())?.loss)
             }
             Kind::Finetune => {
-                let terms = place.finetune(&self.training, seed);
+                let terms = finetune_terms(&self.training, place, seed);
                 Some(learner.finetune(&rows, &terms, &mut ())?.loss)
             }
         };

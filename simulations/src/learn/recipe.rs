@@ -5,6 +5,7 @@
 use clap::ValueEnum;
 use crypto::Digest;
 use features::FeatureSchema;
+use model::schedule::{DROPOUT, Place, WEIGHT_DECAY};
 use model::{FinetuneTerms, NetworkSize, PretrainTerms};
 use protocol::plan::{Adaptive, Init, Layout, ModelTerms, Part, ServerRule, TensorSpec, Training};
 use serde::{Deserialize, Serialize};
@@ -70,13 +71,6 @@ pub(super) enum Moments {
 pub(super) enum Kind {
     Pretrain,
     Finetune,
-}
-
-/// Round `step` of `rounds`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    pub(super) step: u32,
-    pub(super) rounds: u32,
 }
 
 impl Server {
@@ -167,39 +161,31 @@ impl Recipe {
     }
 }
 
-impl Place {
-    /// The share of the first round's rates that is left: half a cosine from 1 to [`RATE_END`].
-    fn share(self) -> f32 {
-        let passed = f64::from(self.step) / f64::from(self.rounds.max(1));
-        let fall = 0.5 * (1.0 + (std::f64::consts::PI * passed).cos());
-        RATE_END + (1.0 - RATE_END) * fall as f32
+/// The local steps of a round of pretraining.
+pub(super) fn pretrain_terms(training: &Training, place: Place, seed: u64) -> PretrainTerms {
+    let rate = training.rate * place.share(training.rate_end);
+    PretrainTerms {
+        steps: training.steps,
+        batch: training.batch,
+        rate,
+        rate_end: rate,
+        seed,
+        patience: None,
     }
+}
 
-    /// The local steps of a round of pretraining.
-    pub(super) fn pretrain(self, training: &Training, seed: u64) -> PretrainTerms {
-        let rate = training.rate * self.share();
-        PretrainTerms {
-            steps: training.steps,
-            batch: training.batch,
-            rate,
-            rate_end: rate,
-            seed,
-            patience: None,
-        }
-    }
-
-    /// The local steps of a round of fine-tuning.
-    pub(super) fn finetune(self, training: &Training, seed: u64) -> FinetuneTerms {
-        FinetuneTerms {
-            steps: training.steps,
-            batch: training.batch,
-            rate_head: training.rate * self.share(),
-            rate_encoder: training.rate_encoder * self.share(),
-            dropout: DROPOUT,
-            weight_decay: WEIGHT_DECAY,
-            proximal: training.proximal,
-            seed,
-        }
+/// The local steps of a round of fine-tuning.
+pub(super) fn finetune_terms(training: &Training, place: Place, seed: u64) -> FinetuneTerms {
+    let share = place.share(training.rate_end);
+    FinetuneTerms {
+        steps: training.steps,
+        batch: training.batch,
+        rate_head: training.rate * share,
+        rate_encoder: training.rate_encoder * share,
+        dropout: DROPOUT,
+        weight_decay: WEIGHT_DECAY,
+        proximal: training.proximal,
+        seed,
     }
 }
 
@@ -240,10 +226,6 @@ pub(super) const RATE_HEAD: f32 = 2e-3;
 const RATE_ENCODER: f32 = 5e-4;
 /// Share of the rates that is left at the end of all rounds.
 pub(super) const RATE_END: f32 = 0.02;
-/// Share of hidden units dropped in the head.
-pub(super) const DROPOUT: f32 = 0.2;
-/// Decoupled weight decay of fine-tuning.
-pub(super) const WEIGHT_DECAY: f32 = 1e-4;
 /// L2 bound of one bank's update, and the largest coordinate after weighting (as in the demo's
 /// plans): far above what a round of the recipe does, so that neither bites.
 const CLIP_NORM: f32 = 20.0;

@@ -6,13 +6,14 @@ use std::sync::{Mutex, PoisonError};
 
 use crypto::Seed;
 use features::FeatureSchema;
+use model::schedule::{DROPOUT, Place, WEIGHT_DECAY};
 use model::{Calibration, Examples, FinetuneTerms, Learner, NetworkSize, PretrainTerms, Scorer};
 use protocol::plan::ModelTerms;
 
 use super::Failed;
 use super::book::Judged;
 use super::recipe::{
-    DROPOUT, Kind, PRETRAIN_RATE, Place, RATE_END, RATE_HEAD, Recipe, Together, WEIGHT_DECAY,
+    Kind, PRETRAIN_RATE, RATE_END, RATE_HEAD, Recipe, Together, finetune_terms, pretrain_terms,
 };
 
 /// Rows below which there is nothing to contrast with.
@@ -43,7 +44,7 @@ impl Alone<'_> {
             .training(Kind::Pretrain, self.model, self.together, (1, 1));
         for place in places(self.recipe.pretrain_rounds) {
             let seed = number(seed, "pretrain", place.step);
-            learner.pretrain(rows, &place.pretrain(&training, seed), &mut ())?;
+            learner.pretrain(rows, &pretrain_terms(&training, place, seed), &mut ())?;
         }
         Ok(learner.parameters())
     }
@@ -66,7 +67,7 @@ impl Alone<'_> {
         training.proximal = 0.0;
         for place in places(self.recipe.rounds) {
             let seed = number(seed, "finetune", place.step);
-            learner.finetune(rows, &place.finetune(&training, seed), &mut ())?;
+            learner.finetune(rows, &finetune_terms(&training, place, seed), &mut ())?;
         }
         Ok(learner.parameters())
     }
