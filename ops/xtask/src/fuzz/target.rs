@@ -74,7 +74,9 @@ pub(crate) fn shares(names: &[String], executions: u64) -> Result<Vec<Share>, St
     let meant: Vec<&'static Target> = TARGETS.iter().filter(is_meant).collect();
     let whole: u64 = meant.iter().map(|target| target.weight()).sum();
     let share = |target: &'static Target| {
-        let part = u128::from(executions) * u128::from(target.weight()) / u128::from(whole);
+        let part = u128::from(executions) * u128::from(target.weight());
+        // Rounded up: what was asked for is reached.
+        let part = part.div_ceil(u128::from(whole));
         Share {
             target,
             executions: u64::try_from(part).unwrap_or(u64::MAX).max(1),
@@ -126,13 +128,16 @@ mod tests {
     fn executions_are_dealt_out_by_what_they_cost() {
         let all = shares(&[], 100_000_000).expect("no name is wrong");
         let sum: u64 = all.iter().map(|share| share.executions).sum();
-        assert!((99_999_900..=100_000_000).contains(&sum), "{sum}");
+        assert!((100_000_000..=100_000_100).contains(&sum), "{sum}");
         let of = |shares: &[Share], name: &str| {
             let share = shares.iter().find(|share| share.target.name == name);
             share.map(|share| share.executions)
         };
-        assert_eq!(of(&all, "client"), Some(100_000_000 / 3_602));
-        assert_eq!(of(&all, "plan"), Some(400 * 100_000_000 / 3_602));
+        assert_eq!(of(&all, "client"), Some(100_000_000_u64.div_ceil(3_602)));
+        assert_eq!(
+            of(&all, "plan"),
+            Some((400 * 100_000_000_u64).div_ceil(3_602))
+        );
         let some = shares(&["plan".to_owned(), "frame".to_owned()], 10).expect("both are known");
         assert_eq!((of(&some, "plan"), of(&some, "client")), (Some(5), None));
         let few = shares(&[], 1).expect("no name is wrong");
