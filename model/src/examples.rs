@@ -3,7 +3,24 @@
 
 use std::ops::Range;
 
+use sha2::{Digest, Sha256};
+
 use crate::error::ModelError;
+
+/// Whether a card never enters fine-tuning, so that calibration and thresholds may be chosen on
+/// it: where the first eight bytes, big endian, of `SHA-256("phalanx/held-out/1" || 0 || token)`
+/// leave no remainder by ten. The choice is the token's alone, so it stays from run to run.
+pub fn is_held_out(token: &str) -> bool {
+    let digest = Sha256::new()
+        .chain_update(b"phalanx/held-out/1\0")
+        .chain_update(token)
+        .finalize();
+    let head = digest.first_chunk().expect("a digest has 32 bytes");
+    u64::from_be_bytes(*head).is_multiple_of(HELD_OUT_PARTS)
+}
+
+/// One card in so many is held out.
+const HELD_OUT_PARTS: u64 = 10;
 
 /// Encoded transactions, row-major, in order of time.
 #[derive(Clone, Debug, Default, PartialEq)]

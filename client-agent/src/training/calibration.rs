@@ -2,7 +2,7 @@
 //! is calibrated on them (Platt scaling, `model::calibration`).
 
 use features::FeatureSchema;
-use model::{Calibration, ModelError, NetworkSize, Scorer};
+use model::{Calibration, ModelError, NetworkSize, Scorer, examples};
 
 use super::window::Judged;
 
@@ -10,16 +10,9 @@ use super::window::Judged;
 pub(super) struct HeldOut(Vec<bool>);
 
 impl HeldOut {
-    /// Chooses among `tokens`: a card is held out where the first eight bytes, big endian, of
-    /// `SHA-256("phalanx/held-out/1" || 0 || token)` leave no remainder by ten. The choice is the
-    /// token's alone, so it stays from run to run.
+    /// Chooses among `tokens`.
     pub(super) fn new(tokens: &[String]) -> Self {
-        let is_held_out = |token: &String| {
-            let digest = crypto::sha256(&[b"phalanx/held-out/1\0", token.as_bytes()]);
-            let mut head = [0; 8];
-            head.copy_from_slice(&digest.0[..8]);
-            u64::from_be_bytes(head).is_multiple_of(PARTS)
-        };
+        let is_held_out = |token: &String| examples::is_held_out(token);
         Self(tokens.iter().map(is_held_out).collect())
     }
 
@@ -27,9 +20,6 @@ impl HeldOut {
         self.0.get(card as usize).copied().unwrap_or(false)
     }
 }
-
-/// One card in so many is held out.
-const PARTS: u64 = 10;
 
 /// Rows scored at once.
 const ROWS: usize = 4_096;

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use crypto::Seed;
 use features::{FeatureSchema, RiskTable};
 use model::Examples;
+use model::examples::is_held_out;
 
 use super::Failed;
 use super::book::{Book, Encoding, Judged, Reports};
@@ -210,11 +211,4 @@ impl<'a> Consortium<'a> {
             false => f32::NAN,
         }
     }
-}
-
-/// One card in ten, by its token alone, as agents choose theirs.
-fn is_held_out(token: &str) -> bool {
-    let digest = crypto::sha256(&[b"phalanx/held-out/1\0", token.as_bytes()]);
-    let head = digest.0.first_chunk().expect("32 bytes hold eight");
-    u64::from_be_bytes(*head).is_multiple_of(10)
 }
