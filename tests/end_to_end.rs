@@ -1,12 +1,11 @@
 //! A federation over real QUIC on loopback: banks join, drop out, come back; strangers and
 //! malformed frames are turned away; a bank that took back its consent sits out.
 
-use crypto::Digest;
 use host::identity::Identity;
 use host::quic::Dialer;
 use protocol::event::ClientEvent;
 use protocol::id::RoundId;
-use protocol::plan::Kind;
+use protocol::plan::{Kind, SchemaText};
 use tests::{Bank, Coordinator, House, Said, evaluate_plan, policy, risk_plan, serve_if_asked};
 
 /// Not a test of anything: this program starts itself with this function to be a coordinator.
@@ -100,11 +99,15 @@ async fn a_bank_whose_consent_lacks_the_schema_sits_out() {
     let house = House::found();
     let coordinator = coordinator(&house);
     let address = coordinator.address;
-    let schema = Digest([7; 32]);
+    let schema = SchemaText("language = 1".to_owned());
     let start = |at: u32| {
         let folder = house.bank(&format!("bank-{at}"));
-        let schemas: &[Digest] = if at == 4 { &[] } else { &[schema] };
-        Bank::start(&folder, 1, address, policy(schemas))
+        let schemas = if at == 4 {
+            vec![]
+        } else {
+            vec![schema.digest()]
+        };
+        Bank::start(&folder, 1, address, policy(&schemas))
     };
     let banks: Vec<Bank> = (0..5).map(start).collect();
     connected(&house, &coordinator, 5).await;
@@ -115,6 +118,8 @@ async fn a_bank_whose_consent_lacks_the_schema_sits_out() {
     }
     let declined = |event: &ClientEvent| matches!(event, ClientEvent::Declined(_));
     assert!(banks[4].events().iter().any(declined));
+    let foreign = |event: &ClientEvent| matches!(event, ClientEvent::ForeignSchema(_));
+    assert!(banks[4].events().iter().any(foreign));
     let status = house.status(address).await;
     let told = status
         .clients

@@ -55,7 +55,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     board.update(|status| status.ready = true);
     telemetry.set_ready(true);
 
-    let meters = Meters::new(&telemetry, board.clone());
+    let meters = Meters::new(&telemetry, board.clone(), config.schema.clone());
     let trainer = Trainer::new(history, config.baseline, board);
     let ended = take_part(
         config,
@@ -105,8 +105,9 @@ async fn read_history(
     config: &Config,
     shutdown: &Shutdown,
 ) -> Result<(History, FeatureEncoder), AgentError> {
-    let (history, shutdown) = (config.history.clone(), shutdown.clone());
-    let read = tokio::task::spawn_blocking(move || History::load(&history, &shutdown));
+    let (history, schema) = (config.history.clone(), config.schema.clone());
+    let shutdown = shutdown.clone();
+    let read = tokio::task::spawn_blocking(move || History::load(&history, &schema, &shutdown));
     let (history, encoder) = read.await.map_err(AgentError::Task)??;
     let summary = history.summary();
     tracing::info!(

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use features::FeatureSchema;
 use host::config::{ConfigError, load};
 use host::telemetry::LogFormat;
 use protocol::client::consent::Policy;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::scoring::{Decision, Settings};
 
 pub mod consent;
+pub mod schema;
 
 /// The validated configuration.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Config {
     pub http: SocketAddr,
     /// What this institution refuses, whatever a plan says.
     pub consent: Policy,
+    /// What the consortium makes of a payment.
+    pub schema: FeatureSchema,
     /// The bank's own payments.
     pub history: HistoryConfig,
     /// Thresholds, and what is decided without a model.
@@ -70,12 +74,16 @@ impl Config {
         let raw: RawConfig = load(path)?;
         let folder = path.parent().unwrap_or_else(|| Path::new("."));
         let days = raw.history.days()?;
+        let consent = consent::load_policy(&folder.join(raw.consent.file))?;
+        let schema = schema::read(raw.schema.map(|raw| folder.join(raw.file)).as_deref())?;
+        consent::covers(&consent, &schema)?;
         Ok(Self {
             identity: folder.join(raw.identity.folder),
             coordinator: address(raw.coordinator.address)?,
             store: folder.join(raw.store.folder),
             http: raw.http.address,
-            consent: consent::load_policy(&folder.join(raw.consent.file))?,
+            consent,
+            schema,
             history: HistoryConfig {
                 file: folder.join(raw.history.file),
                 map: folder.join(raw.history.map),
@@ -121,6 +129,7 @@ struct RawConfig {
     store: RawFolder,
     http: RawAddress,
     consent: RawFile,
+    schema: Option<RawFile>,
     history: RawHistory,
     scoring: RawScoring,
     baseline: RawBaseline,
@@ -252,6 +261,7 @@ mod tests {
         assert_eq!(config.scoring.fallback, Decision::Approve);
         assert_eq!(config.baseline, Baseline::Local);
         assert!(!config.consent.kinds.is_empty());
+        assert_eq!(config.schema, FeatureSchema::standard());
     }
 
     fn with(change: (&str, &str)) -> String {
@@ -263,6 +273,12 @@ mod tests {
         std::fs::copy(
             samples().join("consent.toml"),
             dir.path().join("consent.toml"),
+        )
+        .unwrap();
+        std::fs::create_dir(dir.path().join("schemas")).unwrap();
+        std::fs::copy(
+            samples().join("schemas/standard.toml"),
+            dir.path().join("schemas/standard.toml"),
         )
         .unwrap();
         Config::load(&path).unwrap_err().to_string()
@@ -289,6 +305,7 @@ mod tests {
                 "decline",
             ),
             (("consent.toml", "missing.toml"), "missing.toml"),
+            (("schemas/standard.toml", "schemas/none.toml"), "none.toml"),
         ] {
             let error = with(change);
             assert!(error.contains(expected), "{expected}: {error}");

@@ -98,13 +98,25 @@ impl Feed {
         &self.map
     }
 
-    /// Reports on the feed's first `rows_max` rows.
+    /// What a schema needs and the map has no rule for; those figures are missing throughout.
+    #[must_use]
+    pub fn lacking(&self, schema: &FeatureSchema) -> Vec<features::Provision> {
+        let mut provisions = features::provisions(&self.map, schema);
+        provisions.retain(|provision| !provision.is_provided);
+        provisions
+    }
+
+    /// Reports on the feed's first `rows_max` rows, against what a schema needs.
     ///
     /// # Errors
     /// [`HistoryError::File`] where it cannot be opened; everything else is in the report.
-    pub fn check(&self, rows_max: u64) -> Result<features::CheckReport, HistoryError> {
+    pub fn check(
+        &self,
+        schema: &FeatureSchema,
+        rows_max: u64,
+    ) -> Result<features::CheckReport, HistoryError> {
         let (source, bar) = self.source()?;
-        let report = features::check(&self.map, &self.key.0, source, rows_max);
+        let report = features::check((&self.map, schema), &self.key.0, source, rows_max);
         bar.finish_and_clear();
         Ok(report)
     }
@@ -141,14 +153,18 @@ impl History {
     /// [`HistoryError`] where a file is missing or the feed stops. Refused rows are counted.
     pub fn load(
         config: &HistoryConfig,
+        schema: &FeatureSchema,
         shutdown: &Shutdown,
     ) -> Result<(Self, FeatureEncoder), HistoryError> {
         let feed = Feed::open(&config.map, &config.token_key, &config.file)?;
-        let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
-        let mut past = Self::new(feed.silence);
+        for lacking in feed.lacking(schema) {
+            tracing::warn!(%lacking, "the map lacks what the schema needs");
+        }
+        let mut encoder = FeatureEncoder::new(schema.clone(), RiskSettings::default());
+        let mut past = Self::new(schema.clone(), feed.silence);
         let (source, bar) = feed.source()?;
         let (mut accepted, mut refusal) = (false, None);
-        for row in features::read(&feed.map, &feed.key.0, source) {
+        for row in features::read(&feed.map, &feed.key.0, source).against(schema) {
             if shutdown.is_triggered() {
                 return Err(HistoryError::Leaving);
             }
@@ -190,11 +206,12 @@ impl History {
         Ok((past, encoder))
     }
 
-    /// An empty past, in which a payment without a label stands for `silence`.
+    /// An empty past for encoders of a schema, in which a payment without a label stands for
+    /// `silence`.
     #[must_use]
-    pub fn new(silence: Verdict) -> Self {
+    pub fn new(schema: FeatureSchema, silence: Verdict) -> Self {
         Self {
-            memory: Memory::default(),
+            memory: Memory::new(schema),
             summary: Summary::default(),
             silence,
         }
@@ -225,6 +242,12 @@ impl History {
         summary.from_day = Some(summary.from_day.map_or(day, |first| first.min(day)));
         summary.until_day = Some(summary.until_day.map_or(day + 1, |end| end.max(day + 1)));
         Ok(())
+    }
+
+    /// What encoders of this past encode with.
+    #[must_use]
+    pub fn schema(&self) -> &FeatureSchema {
+        self.memory.schema()
     }
 
     /// What the status says.
@@ -260,7 +283,8 @@ impl History {
     }
 }
 
-/// Payments kept in memory: at 56 bytes each a gigabyte. A longer past starts at `from_day`.
+/// Payments kept in memory: at 56 bytes each, and eight for each field that the schema declares,
+/// a gigabyte and more. A longer past starts at `from_day`.
 pub const PAYMENTS_MAX: usize = 20_000_000;
 
 const BYTES: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {eta}";

@@ -3,7 +3,7 @@
 
 use features::FeatureSchema;
 use model::NetworkSize;
-use protocol::plan::{Init, Layout, ModelTerms, Part, TensorSpec};
+use protocol::plan::{Init, Layout, ModelTerms, Part, SchemaText, TensorSpec};
 
 /// The tensors of the network for a schema, as a plan lists them.
 #[must_use]
@@ -17,11 +17,9 @@ pub fn layout(schema: &FeatureSchema, size: NetworkSize) -> Layout {
 /// [`NetworkError`] where the plan's schema is not this agent's, or its layout is none that this
 /// agent can build.
 pub fn size_of(terms: &ModelTerms, schema: &FeatureSchema) -> Result<NetworkSize, NetworkError> {
-    if terms.schema.0 != schema.digest() {
-        return Err(NetworkError::Schema {
-            found: terms.schema,
-            expected: crypto::Digest(schema.digest()),
-        });
+    let different = differences(&terms.schema, schema);
+    if !different.is_empty() {
+        return Err(NetworkError::Schema(different.join("; ")));
     }
     let dimension = |name: &'static str, at: usize| {
         let tensor = terms.layout.0.iter().find(|tensor| tensor.name == name);
@@ -42,17 +40,35 @@ pub fn size_of(terms: &ModelTerms, schema: &FeatureSchema) -> Result<NetworkSize
     }
 }
 
+/// What a plan's feature schema says and this agent's does not, field by field; nothing where they
+/// are the same text.
+#[must_use]
+pub fn differences(plan: &SchemaText, own: &FeatureSchema) -> Vec<String> {
+    if plan.0 == own.canonical() {
+        return Vec::new();
+    }
+    let theirs = match FeatureSchema::parse(&plan.0) {
+        Ok(theirs) => theirs,
+        Err(error) => return vec![format!("it is none: {error}")],
+    };
+    let said = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_owned());
+    let line = |it: &features::Difference| {
+        let (found, expected) = (said(&it.there), said(&it.here));
+        format!("{}: found {found}, expected {expected}", it.field)
+    };
+    let mut lines: Vec<String> = own.differences(&theirs).iter().map(line).collect();
+    if lines.is_empty() {
+        lines.push("it says the same in other words, expected the canonical text".to_owned());
+    }
+    lines
+}
+
 /// Why a plan's model cannot be built here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// The plan encodes with another schema.
-    #[error("plan's feature schema is {found}, expected this agent's {expected}")]
-    Schema {
-        /// The plan's.
-        found: crypto::Digest,
-        /// Ours.
-        expected: crypto::Digest,
-    },
+    /// The plan encodes with another schema; what differs.
+    #[error("plan's feature schema is not this agent's: {0}")]
+    Schema(String),
     /// A tensor that every network has is missing, or larger than any.
     #[error("plan's layout has no usable tensor {0}, expected the network of `layout`")]
     Tensor(&'static str),
@@ -86,15 +102,13 @@ fn spec(spec: model::TensorSpec) -> TensorSpec {
 
 #[cfg(test)]
 mod tests {
-    use crypto::Digest;
-
     use super::*;
 
     fn terms(size: NetworkSize) -> ModelTerms {
         let schema = FeatureSchema::standard();
         let layout = layout(&schema, size);
         ModelTerms {
-            schema: Digest(schema.digest()),
+            schema: SchemaText(schema.canonical()),
             layout,
             genesis_seed: 1,
         }
@@ -131,7 +145,15 @@ mod tests {
         assert_eq!(error, NetworkError::Layout { at: last });
         let error = changed(|terms| terms.layout.0.clear());
         assert!(matches!(error, NetworkError::Tensor(_)));
-        let error = changed(|terms| terms.schema = Digest([0; 32]));
-        assert!(matches!(error, NetworkError::Schema { .. }));
+        let error = changed(|terms| terms.schema.0 = terms.schema.0.replace("0.95", "0.75"));
+        let different = "feature amount: scale: found 0.75, expected 0.95";
+        assert_eq!(error, NetworkError::Schema(different.to_owned()));
+        let error = changed(|terms| terms.schema.0.insert(0, '\n')).to_string();
+        assert!(error.contains("in other words"), "{error}");
+        let error = changed(|terms| terms.schema.0 = "language = 2".to_owned()).to_string();
+        assert!(
+            error.contains("it is none: schema: language: found 2"),
+            "{error}"
+        );
     }
 }

@@ -191,7 +191,10 @@ impl Scoring {
         body: &[u8],
         arrived: Instant,
     ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
-        let request = Request::parse(body, self.0.clock.now().0);
+        let request = Request::parse(body, self.0.clock.now().0).and_then(|request| {
+            self.0.schema.check(&request.transaction)?;
+            Ok(request)
+        });
         let request = request.map_err(|problem| self.refuse(problem))?;
         let (reply, waiting) = oneshot::channel();
         let job = Job::Score {

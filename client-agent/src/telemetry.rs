@@ -3,20 +3,27 @@
 
 use std::sync::Arc;
 
+use features::FeatureSchema;
 use host::telemetry::Telemetry;
 use host::telemetry::prometheus_client::metrics::counter::Counter;
 use host::telemetry::prometheus_client::metrics::family::Family;
 use host::telemetry::prometheus_client::metrics::gauge::Gauge;
+use host::telemetry::prometheus_client::registry::Registry;
 use protocol::event::ClientEvent as Event;
 
+use crate::network;
 use crate::status::{Board, Rounds};
 
 /// What the agent's side of the protocol counts; clones share the counters.
 #[derive(Clone, Debug)]
-pub struct Meters(Arc<Inner>);
+pub struct Meters {
+    counts: Arc<Counts>,
+    /// Which a declined plan's is held against.
+    schema: Arc<FeatureSchema>,
+}
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Counts {
     board: Board,
     connected: Gauge,
     dials_failed: Counter,
@@ -36,99 +43,47 @@ struct Inner {
 impl Meters {
     /// Registers every metric; events change `board` too.
     #[must_use]
-    pub fn new(telemetry: &Telemetry, board: Board) -> Self {
-        let inner = Inner {
+    pub fn new(telemetry: &Telemetry, board: Board, schema: FeatureSchema) -> Self {
+        let counts = Counts {
             board,
-            ..Inner::default()
+            ..Counts::default()
         };
         telemetry.register(|registry| {
-            let r = registry.sub_registry_with_prefix("phalanx_agent");
-            r.register(
-                "connected",
-                "1 while the coordinator is",
-                inner.connected.clone(),
-            );
-            r.register(
-                "dials_failed",
-                "Dials without a link",
-                inner.dials_failed.clone(),
-            );
-            r.register("rounds_joined", "Attempts joined", inner.joined.clone());
-            r.register(
-                "rounds_committed",
-                "Results applied",
-                inner.committed.clone(),
-            );
-            r.register(
-                "rounds_abandoned",
-                "Attempts without one",
-                inner.abandoned.clone(),
-            );
-            r.register("rounds_declined", "Offers declined", inner.declined.clone());
-            r.register(
-                "misbehaved",
-                "Misbehaviour of others",
-                inner.misbehaved.clone(),
-            );
-            r.register(
-                "frames_malformed",
-                "Frames that do not decode",
-                inner.malformed.clone(),
-            );
-            r.register(
-                "frames_dropped",
-                "Frames without a link",
-                inner.frames_dropped.clone(),
-            );
-            r.register(
-                "refused",
-                "Refusals by the coordinator",
-                inner.refused.clone(),
-            );
-            r.register(
-                "update_bytes",
-                "Bytes of masked updates",
-                inner.update_bytes.clone(),
-            );
-            r.register(
-                "ledger_rounds",
-                "Results in the ledger",
-                inner.ledger.clone(),
-            );
-            r.register(
-                "audits",
-                "Audits of results by finding: passed, none, false_sum",
-                inner.audited.clone(),
-            );
+            counts.register(registry.sub_registry_with_prefix("phalanx_agent"));
         });
-        Self(Arc::new(inner))
+        Self {
+            counts: Arc::new(counts),
+            schema: Arc::new(schema),
+        }
     }
 
     /// The link came up or went down.
     pub fn connected(&self, is_up: bool) {
-        self.0.connected.set(i64::from(is_up));
-        self.0.board.update(|status| status.connected = is_up);
+        self.counts.connected.set(i64::from(is_up));
+        self.counts.board.update(|status| status.connected = is_up);
     }
 
     /// A dial that led to no link.
     pub fn dial_failed(&self) {
-        self.0.dials_failed.inc();
+        self.counts.dials_failed.inc();
     }
 
     /// A frame that does not decode.
     pub fn malformed(&self) {
-        self.0.malformed.inc();
+        self.counts.malformed.inc();
     }
 
     /// A frame that nobody could be sent.
     pub fn dropped(&self) {
-        self.0.frames_dropped.inc();
+        self.counts.frames_dropped.inc();
     }
 
     /// Where the ledger stands after the start.
     pub fn recovered(&self, length: u64, head: &crypto::Digest) {
-        self.0.ledger.set(i64::try_from(length).unwrap_or(i64::MAX));
-        self.0
+        self.counts
+            .ledger
+            .set(i64::try_from(length).unwrap_or(i64::MAX));
+        self.counts
             .board
             .update(|status| (status.ledger, status.head) = (length, head.to_hex()));
     }
@@ -136,11 +91,11 @@ impl Meters {
     /// The log line, the metric and the status of an event.
     pub fn report(&self, event: &Event) {
         self.count(event);
-        line(event);
+        self.line(event);
     }
 
     fn count(&self, event: &Event) {
-        let m = &self.0;
+        let m = &self.counts;
         match event {
             Event::Joined(_, _, kind) => {
                 let kind = format!("{kind:?}").to_lowercase();
@@ -173,64 +128,133 @@ impl Meters {
             Event::AuditPassed(..) => m.audit("passed", |rounds| rounds.audited += 1),
             Event::Unaudited(..) => m.audit("none", |rounds| rounds.unaudited += 1),
             Event::FalseSum { .. } => m.audit("false_sum", |rounds| rounds.false_sums += 1),
-            Event::Welcomed | Event::EpochAgreed(..) | Event::Acked(_) | Event::Revealed(_) => {}
+            Event::Welcomed
+            | Event::EpochAgreed(..)
+            | Event::ForeignSchema(_)
+            | Event::Acked(_)
+            | Event::Revealed(_) => {}
+        }
+    }
+
+    fn line(&self, event: &Event) {
+        match event {
+            Event::Welcomed => tracing::info!("welcomed by the coordinator"),
+            Event::EpochAgreed(epoch, members) => {
+                tracing::info!(epoch = epoch.0, members, "keys agreed");
+            }
+            Event::Joined(round, attempt, kind) => {
+                tracing::info!(round = round.0, attempt = attempt.0, ?kind, "round joined");
+            }
+            Event::ForeignSchema(schema) => {
+                for difference in network::differences(schema, &self.schema) {
+                    tracing::warn!(difference, "the plan's feature schema is not this agent's");
+                }
+            }
+            Event::Declined(refusal) => tracing::warn!(%refusal, "declined"),
+            Event::UpdateSent(round, bytes) => {
+                tracing::info!(round = round.0, bytes, "masked update sent");
+            }
+            Event::Acked(round) => tracing::debug!(round = round.0, "survivors acknowledged"),
+            Event::Revealed(round) => tracing::debug!(round = round.0, "shares revealed"),
+            Event::Applied(round, ledger, head) => {
+                tracing::info!(round = round.0, ledger, %head, "result applied");
+            }
+            Event::Abandoned(round, attempt, cause) => {
+                tracing::warn!(
+                    round = round.0,
+                    attempt = attempt.0,
+                    ?cause,
+                    "round abandoned"
+                );
+            }
+            Event::AuditPassed(round, chunks) => {
+                tracing::info!(round = round.0, chunks, "sum audited");
+            }
+            Event::Unaudited(round, why) => tracing::info!(round = round.0, why, "sum not audited"),
+            Event::FalseSum {
+                round,
+                chunk,
+                word,
+                found,
+                expected,
+            } => tracing::warn!(
+                round = round.0,
+                chunk,
+                word,
+                found,
+                expected,
+                "FALSE SUM: the coordinator published what the banks did not send; no further \
+                 round is joined"
+            ),
+            Event::Misbehaved(sin) => tracing::warn!(%sin, "misbehaviour"),
+            Event::Refused(refusal) => tracing::warn!(%refusal, "the coordinator refused"),
         }
     }
 }
 
-impl Inner {
+impl Counts {
+    fn register(&self, r: &mut Registry) {
+        r.register(
+            "connected",
+            "1 while the coordinator is",
+            self.connected.clone(),
+        );
+        r.register(
+            "dials_failed",
+            "Dials without a link",
+            self.dials_failed.clone(),
+        );
+        r.register("rounds_joined", "Attempts joined", self.joined.clone());
+        r.register(
+            "rounds_committed",
+            "Results applied",
+            self.committed.clone(),
+        );
+        r.register(
+            "rounds_abandoned",
+            "Attempts without one",
+            self.abandoned.clone(),
+        );
+        r.register("rounds_declined", "Offers declined", self.declined.clone());
+        r.register(
+            "misbehaved",
+            "Misbehaviour of others",
+            self.misbehaved.clone(),
+        );
+        r.register(
+            "frames_malformed",
+            "Frames that do not decode",
+            self.malformed.clone(),
+        );
+        r.register(
+            "frames_dropped",
+            "Frames without a link",
+            self.frames_dropped.clone(),
+        );
+        r.register(
+            "refused",
+            "Refusals by the coordinator",
+            self.refused.clone(),
+        );
+        r.register(
+            "update_bytes",
+            "Bytes of masked updates",
+            self.update_bytes.clone(),
+        );
+        r.register(
+            "ledger_rounds",
+            "Results in the ledger",
+            self.ledger.clone(),
+        );
+        r.register(
+            "audits",
+            "Audits of results by finding: passed, none, false_sum",
+            self.audited.clone(),
+        );
+    }
+
     fn audit(&self, finding: &'static str, count: fn(&mut Rounds)) {
         self.audited.get_or_create(&[("finding", finding)]).inc();
         self.board.update(|status| count(&mut status.rounds));
-    }
-}
-
-fn line(event: &Event) {
-    match event {
-        Event::Welcomed => tracing::info!("welcomed by the coordinator"),
-        Event::EpochAgreed(epoch, members) => {
-            tracing::info!(epoch = epoch.0, members, "keys agreed");
-        }
-        Event::Joined(round, attempt, kind) => {
-            tracing::info!(round = round.0, attempt = attempt.0, ?kind, "round joined");
-        }
-        Event::Declined(refusal) => tracing::warn!(%refusal, "declined"),
-        Event::UpdateSent(round, bytes) => {
-            tracing::info!(round = round.0, bytes, "masked update sent");
-        }
-        Event::Acked(round) => tracing::debug!(round = round.0, "survivors acknowledged"),
-        Event::Revealed(round) => tracing::debug!(round = round.0, "shares revealed"),
-        Event::Applied(round, ledger, head) => {
-            tracing::info!(round = round.0, ledger, %head, "result applied");
-        }
-        Event::Abandoned(round, attempt, cause) => {
-            tracing::warn!(
-                round = round.0,
-                attempt = attempt.0,
-                ?cause,
-                "round abandoned"
-            );
-        }
-        Event::AuditPassed(round, chunks) => {
-            tracing::info!(round = round.0, chunks, "sum audited");
-        }
-        Event::Unaudited(round, why) => tracing::info!(round = round.0, why, "sum not audited"),
-        Event::FalseSum {
-            round,
-            chunk,
-            word,
-            found,
-            expected,
-        } => tracing::warn!(
-            round = round.0,
-            chunk,
-            word,
-            found,
-            expected,
-            "FALSE SUM: the coordinator published what the banks did not send; no further round \
-             is joined"
-        ),
-        Event::Misbehaved(sin) => tracing::warn!(%sin, "misbehaviour"),
-        Event::Refused(refusal) => tracing::warn!(%refusal, "the coordinator refused"),
     }
 }

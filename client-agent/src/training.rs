@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
-use features::FeatureSchema;
 use protocol::client::{Installed, Order, Outcome};
 
 mod baseline;
@@ -134,12 +133,6 @@ fn run(
 
 fn is_superseded(waiting: &VecDeque<Job>) -> bool {
     waiting.iter().any(|job| matches!(job, Job::Contribute(_)))
-}
-
-/// The schema that this agent encodes with.
-#[must_use]
-pub fn schema() -> FeatureSchema {
-    FeatureSchema::standard()
 }
 
 #[cfg(test)]

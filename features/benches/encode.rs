@@ -1,6 +1,6 @@
 //! What one vector costs: nanoseconds a payment on one core, over the handbook set where it is at
 //! hand and over a made-up stream otherwise. `-- --columns` prints the mean and standard deviation
-//! of every column in natural units, from which the constants of `schema/standard.rs` come.
+//! of every column in natural units, from which the constants of the standard schema come.
 
 use std::fs::File;
 use std::path::Path;
@@ -23,12 +23,10 @@ fn main() {
     report("read", rows.len(), started);
     let mut schema = FeatureSchema::standard();
     if is_columns {
-        for column in &mut schema.columns {
-            (column.center, column.scale, column.detrend) = (0.0, 1.0, false);
-        }
-        // The prior of a card's amounts is the amount's own centre and scale.
-        let amount = &FeatureSchema::standard().columns[0];
-        (schema.columns[0].center, schema.columns[0].scale) = (amount.center, amount.scale);
+        let level = schema
+            .canonical()
+            .replace("detrend = true", "detrend = false");
+        schema = FeatureSchema::parse(&level).unwrap_or(schema);
     }
     let mut encoder = FeatureEncoder::new(schema.clone(), RiskSettings::default());
     let mut moments = vec![(0.0_f64, 0.0_f64); schema.len()];
@@ -38,9 +36,11 @@ fn main() {
         let FeatureVector(values) = encoder.encode(&row.transaction);
         first_seen += values[0];
         if is_columns {
-            for ((sum, squares), value) in moments.iter_mut().zip(&values) {
-                *sum += f64::from(*value);
-                *squares += f64::from(*value).powi(2);
+            let columns = schema.columns().iter().zip(&values);
+            for ((sum, squares), (column, value)) in moments.iter_mut().zip(columns) {
+                let natural = f64::from(value * column.scale + column.center);
+                *sum += natural;
+                *squares += natural.powi(2);
             }
         }
         if let Some(label) = &row.label {
@@ -64,11 +64,11 @@ fn report(what: &str, count: usize, started: Instant) {
 
 #[expect(clippy::print_stdout, reason = "a bench reports on its output")]
 fn print_columns(schema: &FeatureSchema, moments: &[(f64, f64)], count: f64) {
-    for (column, (sum, squares)) in schema.columns.iter().zip(moments) {
+    for (column, (sum, squares)) in schema.columns().iter().zip(moments) {
         let mean = sum / count;
         let deviation = (squares / count - mean * mean).max(0.0).sqrt();
         let role = match column.role {
-            Role::Event(group) => format!("{group:?}"),
+            Role::Event(group) => schema.group_name(group).to_owned(),
             Role::Context => "Context".to_owned(),
             Role::Derived { .. } => "Derived".to_owned(),
             Role::Window => "Window".to_owned(),

@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::schema::{LENGTHS_MAX, Length};
 use crate::windows::{NO_KEY, Totals, Trail};
 
-/// The memory of one card.
+/// The memory of one card, or of another payer.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Card {
     history: History,
@@ -25,7 +26,6 @@ pub(crate) struct CardReading {
     pub(crate) mean_log: f64,
     pub(crate) median_log: f64,
     pub(crate) max_log: f64,
-    pub(crate) windows: [Totals; 4],
     /// Milliseconds since the previous payment.
     pub(crate) gap_ms: Option<i64>,
     pub(crate) visits: u16,
@@ -64,17 +64,21 @@ impl Card {
             },
             median_log,
             max_log,
-            windows: self.trail.totals(ts),
             gap_ms: last_ts.map(|last| ts - last),
             visits: visit.map_or(0, |visit| visit.count),
             visit_gap_ms: visit.map(|visit| (ts - visit.last_ts).max(0)),
         }
     }
 
-    /// Remembers a payment.
-    pub(crate) fn remember(&mut self, ts: i64, outlet: u64, amount: f64) {
+    /// Windows over what is remembered, see [`Trail::totals`].
+    pub(crate) fn windows(&self, ts: i64, lengths: &[Length]) -> [Totals; LENGTHS_MAX] {
+        self.trail.totals(ts, lengths)
+    }
+
+    /// Remembers a payment. `longest_ms` is the longest window that will be asked for.
+    pub(crate) fn remember(&mut self, ts: i64, outlet: u64, amount: f64, longest_ms: i64) {
         self.history.remember(amount);
-        self.trail.insert(ts, outlet, amount);
+        self.trail.insert(ts, outlet, amount, longest_ms);
         self.last_ts = Some(ts);
         if outlet == NO_KEY {
             return;
@@ -207,7 +211,7 @@ mod tests {
     fn moments_match_the_reference() {
         let mut card = Card::default();
         for (ts, amount) in [(0, 10.0), (1_000, 20.0), (5_000, 60.0)] {
-            card.remember(ts, 9, amount);
+            card.remember(ts, 9, amount, 0);
         }
         let reading = card.read(6_000, 9, PRIOR);
         let logs = [11.0_f64.ln(), 21.0_f64.ln(), 61.0_f64.ln()];
@@ -226,7 +230,7 @@ mod tests {
     fn only_the_last_64_amounts_make_the_median() {
         let mut card = Card::default();
         for amount in (0..40).map(|_| 1_000.0).chain((0..64).map(f64::from)) {
-            card.remember(0, NO_KEY, amount);
+            card.remember(0, NO_KEY, amount, 0);
         }
         let reading = card.read(0, NO_KEY, PRIOR);
         assert!((reading.max_log - 64.0_f64.ln()).abs() < 1e-6);
@@ -237,8 +241,8 @@ mod tests {
     #[test]
     fn a_late_payment_measures_its_gap_backwards() {
         let mut card = Card::default();
-        card.remember(1_000, 1, 5.0);
-        card.remember(9_000, 1, 5.0);
+        card.remember(1_000, 1, 5.0, 0);
+        card.remember(9_000, 1, 5.0, 0);
         assert_eq!(card.read(4_000, 1, PRIOR).gap_ms, Some(3_000));
         assert_eq!(card.read(4_000, 1, PRIOR).visit_gap_ms, Some(0));
         assert_eq!(card.read(500, 1, PRIOR).gap_ms, None);
@@ -248,7 +252,7 @@ mod tests {
     fn visits_are_bounded() {
         let mut card = Card::default();
         for outlet in 1..=1_000_u64 {
-            card.remember(outlet as i64, outlet, 5.0);
+            card.remember(outlet as i64, outlet, 5.0, 0);
         }
         assert_eq!(card.visits.len(), OUTLETS_MAX);
         assert_eq!(card.read(2_000, 1_000, PRIOR).visits, 1);

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::card::{Card, CardReading, Prior};
-use crate::category::Category;
-use crate::outlet::Outlet;
-use crate::risk::{RiskReading, RiskSettings, RiskTable};
-use crate::schema::{FeatureSchema, Role, Slot, slot};
-use crate::transaction::{DAY_MS, HOUR_MS, Label, Transaction};
+use crate::card::{Card, Prior};
+use crate::outlet::{Depth, Outlet};
+use crate::risk::{RiskSettings, RiskTable};
+use crate::schema::{Entity, FeatureSchema, Length, Reading, Role};
+use crate::transaction::{DAY_MS, Label, Transaction};
 use crate::trend::Trend;
 use crate::windows::{NO_KEY, key_of};
+
+mod natural;
 
 /// The numbers of one payment, one for each column of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,21 +54,32 @@ impl Default for Limits {
 #[derive(Clone, Serialize, Deserialize)]
 pub struct FeatureEncoder {
     schema: FeatureSchema,
-    /// For each column the place of its natural value.
-    slots: Vec<usize>,
     /// Columns whose trailing mean is subtracted, in order.
     trended: Vec<usize>,
     prior: Prior,
     risk: RiskSettings,
     limits: Limits,
+    /// Whether some column reads the bank's own risk, and whether any reads risk at all.
+    reads_own_risk: bool,
+    reads_risk: bool,
     #[serde(skip)]
     shared: Option<Arc<RiskTable>>,
-    cards: BTreeMap<u64, Seen<Card>>,
-    outlets: BTreeMap<u64, Seen<Outlet>>,
+    /// Who pays, as far as some column reads their past.
+    payers: Vec<Remembered<Card>>,
+    /// Who is paid, likewise.
+    payees: Vec<Remembered<Outlet>>,
     trend: Trend,
     clock_ms: Option<i64>,
     swept_day: i64,
     arrivals: u64,
+}
+
+/// What is remembered of the tokens of one entity.
+#[derive(Clone, Serialize, Deserialize)]
+struct Remembered<T> {
+    entity: Entity,
+    lengths: Vec<Length>,
+    seen: BTreeMap<u64, Seen<T>>,
 }
 
 /// Something remembered, and when it was last touched.
@@ -105,44 +117,28 @@ impl<'a> From<(&'a str, i32)> for LabelOf<'a> {
 
 impl FeatureEncoder {
     /// An encoder that has seen nothing.
-    ///
-    /// # Panics
-    /// Where [`FeatureSchema::check`] refuses the schema; a schema from outside is checked first.
     #[must_use]
     pub fn new(schema: FeatureSchema, risk: RiskSettings) -> Self {
-        let checked = schema.check();
-        assert!(
-            checked.is_ok(),
-            "an encoder's schema passes its check: {checked:?}"
-        );
-        let names = schema.columns.iter().map(|column| slot(&column.name));
-        let slots = names
-            .map(|slot| slot.expect("the check found every name"))
-            .collect();
-        let flags = schema
-            .columns
-            .iter()
+        let columns = schema.columns().iter();
+        let trended: Vec<usize> = columns
             .enumerate()
-            .filter(|(_, column)| column.detrend);
-        let trended: Vec<usize> = flags.map(|(at, _)| at).collect();
-        let amount = FeatureSchema::standard().columns.swap_remove(Slot::AMOUNT);
-        let amount = schema
-            .columns
-            .iter()
-            .find(|c| c.name == amount.name)
-            .unwrap_or(&amount);
-        let (log_mean, log_sd) = (f64::from(amount.center), f64::from(amount.scale));
+            .filter(|(_, column)| column.detrend)
+            .map(|(at, _)| at)
+            .collect();
+        let reads = |is_wanted: fn(&Role) -> bool| !schema.indices(is_wanted).is_empty();
+        let reads_own_risk = reads(|role| matches!(role, Role::OwnRisk));
         Self {
-            prior: Prior { log_mean, log_sd },
-            slots,
+            prior: prior(&schema),
+            reads_own_risk,
+            reads_risk: reads_own_risk || reads(|role| matches!(role, Role::SharedRisk)),
+            payers: payers(&schema),
+            payees: payees(&schema, reads_own_risk),
             trend: Trend::new(trended.len()),
             trended,
             schema,
             risk,
             limits: Limits::default(),
             shared: None,
-            cards: BTreeMap::new(),
-            outlets: BTreeMap::new(),
             clock_ms: None,
             swept_day: 0,
             arrivals: 0,
@@ -162,10 +158,12 @@ impl FeatureEncoder {
         &self.schema
     }
 
-    /// Cards and outlets remembered.
+    /// Payers and payees remembered: with the standard schema cards and outlets.
     #[must_use]
     pub fn remembered(&self) -> (u64, u64) {
-        (self.cards.len() as u64, self.outlets.len() as u64)
+        let payers = self.payers.iter().map(|payers| payers.seen.len() as u64);
+        let payees = self.payees.iter().map(|payees| payees.seen.len() as u64);
+        (payers.sum(), payees.sum())
     }
 
     /// The vector of a payment from what was known before it; then remembers the payment.
@@ -194,10 +192,15 @@ impl FeatureEncoder {
             return;
         };
         let key = key_of(outlet);
+        let delay = self.delay_of(Entity::Outlet);
+        let mut payees = self.payees.iter_mut();
+        let Some(outlets) = payees.find(|payees| payees.entity == Entity::Outlet) else {
+            return;
+        };
         let seen = match label.fraud {
-            true => Some(self.outlets.entry(key).or_insert_with(|| {
+            true => Some(outlets.seen.entry(key).or_insert_with(|| {
                 Seen {
-                    memory: Outlet::new(self.risk.label_delay_days),
+                    memory: Outlet::new(Depth::new(&outlets.lengths, delay)),
                     arrival: self.arrivals,
                     // A label may be ahead of the clock, or come before there is one: an outlet
                     // known by its labels alone must not look long unseen.
@@ -207,7 +210,7 @@ impl FeatureEncoder {
                         .max(i64::from(day)),
                 }
             })),
-            false => self.outlets.get_mut(&key),
+            false => outlets.seen.get_mut(&key),
         };
         if let Some(seen) = seen {
             seen.memory
@@ -223,82 +226,30 @@ impl FeatureEncoder {
     /// The vector, and the trended columns before their trend was subtracted.
     fn read(&self, transaction: &Transaction) -> (FeatureVector, Vec<f32>) {
         let natural = self.natural(transaction);
-        let columns = self.schema.columns.iter().zip(&self.slots);
-        let mut values: Vec<f32> = columns
-            .map(|(column, &slot)| {
-                let value = natural[slot];
-                if value.is_nan() {
-                    0.0
-                } else {
-                    (value as f32 - column.center) / column.scale
-                }
-            })
-            .collect();
+        let columns = self.schema.columns();
+        let standardised = columns.iter().zip(&natural).map(|(column, value)| {
+            if value.is_nan() {
+                0.0
+            } else {
+                (*value as f32 - column.center) / column.scale
+            }
+        });
+        let mut values: Vec<f32> = standardised.collect();
         let means = self.trend.means(transaction.day());
         let mut level = Vec::with_capacity(self.trended.len());
         for (&at, mean) in self.trended.iter().zip(means.iter()) {
             // A missing value stays exactly 0 and does not enter the trend.
-            let is_missing = natural[self.slots[at]].is_nan();
+            let is_missing = natural[at].is_nan();
             level.push(if is_missing { f32::NAN } else { values[at] });
             values[at] -= if is_missing { 0.0 } else { *mean };
         }
-        for (at, column) in self.schema.columns.iter().enumerate() {
+        for (at, column) in columns.iter().enumerate() {
             if matches!(column.role, Role::Derived { .. }) {
                 let derived = self.schema.derive(at, &values);
-                values[at] = derived.expect("the schema's check found every operand");
+                values[at] = derived.expect("a schema's operands are columns before it");
             }
         }
         (FeatureVector(values), level)
-    }
-
-    /// Natural values in the standard order; not a number where a value is missing.
-    fn natural(&self, transaction: &Transaction) -> [f64; Slot::COUNT] {
-        let (ts, outlet) = (transaction.ts, outlet_key(transaction));
-        let mut natural = [f64::NAN; Slot::COUNT];
-        natural[Slot::AMOUNT] = transaction.amount_major().ln_1p();
-        fill_time(&mut natural, transaction);
-        let card = self.cards.get(&key_of(transaction.card()));
-        let reading = match card {
-            Some(card) => card.memory.read(ts, outlet, self.prior),
-            None => Card::default().read(ts, outlet, self.prior),
-        };
-        fill_card(&mut natural, &reading, outlet);
-        let category = Category::of(transaction.mcc) as usize;
-        for (at, flag) in natural[Slot::CATEGORY..][..Category::ALL.len()]
-            .iter_mut()
-            .enumerate()
-        {
-            *flag = f64::from(u8::from(at == category));
-        }
-        if let Some(name) = transaction.outlet() {
-            self.fill_outlet(&mut natural, transaction, name, outlet);
-        }
-        natural
-    }
-
-    fn fill_outlet(
-        &self,
-        natural: &mut [f64; Slot::COUNT],
-        transaction: &Transaction,
-        name: &str,
-        outlet: u64,
-    ) {
-        let (ts, today) = (transaction.ts, transaction.day());
-        let last_day = today - i32::from(self.risk.label_delay_days) - 1;
-        let memory = self.outlets.get(&outlet).map(|seen| &seen.memory);
-        let windows = memory.map_or_else(Default::default, |memory| memory.windows(ts));
-        for (at, totals) in windows.into_iter().enumerate() {
-            let mean = totals.sum / totals.count.max(1.0);
-            let values = [totals.count, mean, totals.distinct].map(f64::ln_1p);
-            natural[Slot::OUTLET_WINDOWS + 3 * at..][..3].copy_from_slice(&values);
-        }
-        let own = memory.map_or_else(RiskReading::default, |memory| memory.risk(ts, last_day));
-        let shared = self.shared.as_ref();
-        let shared = shared
-            .map(|table| table.read(name, last_day, today))
-            .unwrap_or_default();
-        natural[Slot::OWN_RISK..][..8].copy_from_slice(&own.values());
-        natural[Slot::SHARED_RISK..][..8].copy_from_slice(&shared.values());
     }
 
     fn remember(&mut self, transaction: &Transaction, level: &[f32]) {
@@ -309,42 +260,67 @@ impl FeatureEncoder {
         self.clock_ms = Some(clock);
         self.arrivals += 1;
         let (arrival, day) = (self.arrivals, clock.div_euclid(DAY_MS));
-        let (card_key, outlet) = (key_of(transaction.card()), outlet_key(transaction));
-        let fresh = || Seen {
-            memory: Card::default(),
-            arrival,
-            day,
-        };
-        let card = self.cards.entry(card_key).or_insert_with(fresh);
-        (card.arrival, card.day) = (arrival, day);
-        card.memory.remember(ts, outlet, amount);
-        if outlet != NO_KEY {
-            let delay = self.risk.label_delay_days;
+        let (card, outlet) = (key_of(transaction.card()), outlet_key(transaction));
+        for payers in &mut self.payers {
+            let Some(token) = payers.entity.token(transaction) else {
+                continue;
+            };
             let fresh = || Seen {
-                memory: Outlet::new(delay),
+                memory: Card::default(),
                 arrival,
                 day,
             };
-            let seen = self.outlets.entry(outlet).or_insert_with(fresh);
+            let seen = payers.seen.entry(key_of(token)).or_insert_with(fresh);
             (seen.arrival, seen.day) = (arrival, day);
-            seen.memory.remember(ts, card_key, amount);
+            let longest_ms = payers.lengths.last().map_or(0, |length| length.ms);
+            seen.memory.remember(ts, outlet, amount, longest_ms);
+        }
+        let own_risk = self.delay_of(Entity::Outlet);
+        for payees in &mut self.payees {
+            let Some(token) = payees.entity.token(transaction) else {
+                continue;
+            };
+            let delay = own_risk.filter(|_| payees.entity == Entity::Outlet);
+            let fresh = || Seen {
+                memory: Outlet::new(Depth::new(&payees.lengths, delay)),
+                arrival,
+                day,
+            };
+            let seen = payees.seen.entry(key_of(token)).or_insert_with(fresh);
+            (seen.arrival, seen.day) = (arrival, day);
+            seen.memory.remember(ts, card, amount);
         }
         self.trend
             .remember(transaction.day(), level.iter().copied());
         self.sweep(day);
     }
 
+    /// The label delay, where the bank's own risk of this entity is read.
+    fn delay_of(&self, entity: Entity) -> Option<u16> {
+        let is_read = self.reads_own_risk && entity == Entity::Outlet;
+        is_read.then_some(self.risk.label_delay_days)
+    }
+
     /// Forgets what was unseen too long, every sixteen days, and the longest unseen whenever
     /// there is too much.
     fn sweep(&mut self, day: i64) {
-        if day - self.swept_day >= SWEEP_DAYS {
+        let oldest = day - i64::from(self.limits.unseen_days_max);
+        let is_due = day - self.swept_day >= SWEEP_DAYS;
+        if is_due {
             self.swept_day = day;
-            let oldest = day - i64::from(self.limits.unseen_days_max);
-            self.cards.retain(|_, seen| seen.day >= oldest);
-            self.outlets.retain(|_, seen| seen.day >= oldest);
         }
-        forget_excess(&mut self.cards, self.limits.cards_max);
-        forget_excess(&mut self.outlets, self.limits.outlets_max);
+        for payers in &mut self.payers {
+            if is_due {
+                payers.seen.retain(|_, seen| seen.day >= oldest);
+            }
+            forget_excess(&mut payers.seen, self.limits.cards_max);
+        }
+        for payees in &mut self.payees {
+            if is_due {
+                payees.seen.retain(|_, seen| seen.day >= oldest);
+            }
+            forget_excess(&mut payees.seen, self.limits.outlets_max);
+        }
     }
 
     /// The trailing mean subtracted from column `at` in vectors of the day encoded last.
@@ -353,59 +329,58 @@ impl FeatureEncoder {
         let mean = |place: usize| self.trend.prepared().and_then(|means| means.get(place));
         place.and_then(mean).copied().unwrap_or(0.0)
     }
+}
 
-    /// The place of column `at` in the standard order.
-    pub(crate) fn slot_of(&self, at: usize) -> Option<usize> {
-        self.slots.get(at).copied()
+/// The amount's own centre and scale stand in for two payments of every card.
+fn prior(schema: &FeatureSchema) -> Prior {
+    let amount = schema
+        .columns()
+        .iter()
+        .find(|column| column.reading == Reading::Amount);
+    let (center, scale) = amount.map_or((0.0, 1.0), |column| (column.center, column.scale));
+    Prior {
+        log_mean: f64::from(center),
+        log_sd: f64::from(scale),
+    }
+}
+
+/// Memory of those whose windows are read, and of the card where its history is.
+fn payers(schema: &FeatureSchema) -> Vec<Remembered<Card>> {
+    let mut payers = remembered(schema, Entity::is_payer);
+    if schema.reads_card() && payers.iter().all(|of| of.entity != Entity::Card) {
+        payers.push(Remembered::new(Entity::Card, &[]));
+    }
+    payers
+}
+
+/// Memory of those whose windows are read, and of outlets where the bank's own risk is.
+fn payees(schema: &FeatureSchema, reads_own_risk: bool) -> Vec<Remembered<Outlet>> {
+    let mut payees = remembered(schema, |entity| !entity.is_payer());
+    if reads_own_risk && payees.iter().all(|of| of.entity != Entity::Outlet) {
+        payees.push(Remembered::new(Entity::Outlet, &[]));
+    }
+    payees
+}
+
+fn remembered<T>(schema: &FeatureSchema, is_wanted: impl Fn(Entity) -> bool) -> Vec<Remembered<T>> {
+    let wanted = schema.windows().iter().filter(|of| is_wanted(of.of));
+    wanted
+        .map(|of| Remembered::new(of.of, &of.lengths))
+        .collect()
+}
+
+impl<T> Remembered<T> {
+    fn new(entity: Entity, lengths: &[Length]) -> Self {
+        Self {
+            entity,
+            lengths: lengths.to_vec(),
+            seen: BTreeMap::new(),
+        }
     }
 }
 
 fn outlet_key(transaction: &Transaction) -> u64 {
     transaction.outlet().map_or(NO_KEY, key_of)
-}
-
-/// Hour of day as an angle, weekend and night. The payer's hour counts where it is given; the
-/// day of the week is that of UTC.
-fn fill_time(natural: &mut [f64; Slot::COUNT], transaction: &Transaction) {
-    let of_day = transaction.ts.rem_euclid(DAY_MS) as f64 / HOUR_MS as f64;
-    let hour = transaction
-        .local_hour
-        .map_or(of_day, |hour| f64::from(hour) + of_day.fract());
-    let (sin, cos) = (hour / 24.0 * std::f64::consts::TAU).sin_cos();
-    natural[Slot::HOUR_SIN] = sin;
-    natural[Slot::HOUR_COS] = cos;
-    // 1970-01-01 was a Thursday; Saturday and Sunday are two and three days after one.
-    let weekday = (transaction.day() + 4).rem_euclid(7);
-    natural[Slot::WEEKEND] = f64::from(u8::from(weekday == 6 || weekday == 0));
-    natural[Slot::NIGHT] = f64::from(u8::from(hour < 6.0));
-}
-
-fn fill_card(natural: &mut [f64; Slot::COUNT], reading: &CardReading, outlet: u64) {
-    let log_hours = |gap_ms: Option<i64>, otherwise_days: f64| {
-        gap_ms
-            .map_or(otherwise_days * 24.0, |gap| gap as f64 / HOUR_MS as f64)
-            .ln_1p()
-    };
-    natural[Slot::GAP] = log_hours(reading.gap_ms, 30.0);
-    if outlet != NO_KEY {
-        natural[Slot::VISITS] = f64::from(reading.visits).ln_1p();
-        natural[Slot::VISIT_GAP] = log_hours(reading.visit_gap_ms, 60.0);
-    }
-    natural[Slot::HISTORY..][..6].copy_from_slice(&[
-        reading.count.ln_1p(),
-        reading.log_mean,
-        reading.log_sd,
-        reading.mean_log,
-        reading.median_log,
-        reading.max_log,
-    ]);
-    // Derived columns are made from standardised ones; 0 holds their place.
-    natural[Slot::DERIVED..][..4].fill(0.0);
-    for (at, totals) in reading.windows.iter().enumerate() {
-        let mean = totals.sum / totals.count.max(1.0);
-        let values = [totals.count, totals.sum, mean, totals.max, totals.distinct].map(f64::ln_1p);
-        natural[Slot::CARD_WINDOWS + 5 * at..][..5].copy_from_slice(&values);
-    }
 }
 
 /// Above `max`, forgets down to fifteen sixteenths of it, the longest unseen first. Arrivals are

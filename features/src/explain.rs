@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::{FeatureEncoder, FeatureVector};
-use crate::schema::Slot;
+use crate::schema::{Figure, Part, Past, Reading, Transform, Unit, signed_exp};
 
 /// What a figure measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,10 @@ pub enum Measure {
     Flag,
     /// A standard deviation of logarithms, or a number of standard deviations.
     Deviations,
+    /// Whatever unit the field has.
+    Number,
+    /// Kilometres.
+    Kilometres,
 }
 
 /// An observed and a usual figure for one column of one vector.
@@ -48,11 +52,10 @@ impl FeatureEncoder {
         if vector.0.len() != self.schema().len() {
             return None;
         }
-        let slot = self.slot_of(column)?;
-        let own = self.schema().columns.get(column)?;
+        let own = self.schema().columns().get(column)?;
         let undo = |value: f32| f64::from((value + self.trend_of(column)) * own.scale + own.center);
         let (observed, usual) = (undo(*vector.0.get(column)?), undo(0.0));
-        let measure = measure(slot);
+        let measure = measure(&own.reading, &own.name);
         let explanation = |observed: f64, usual: Option<f64>| {
             Some(Explanation {
                 measure,
@@ -60,74 +63,105 @@ impl FeatureEncoder {
                 usual,
             })
         };
-        match slot {
-            Slot::AMOUNT => {
-                let median = self.natural_at(Slot::MEDIAN, vector);
+        match (&own.reading, measure) {
+            (Reading::Amount, _) => {
+                let median = self.natural_at(Reading::History(Past::Median), vector);
                 explanation(observed.exp_m1(), median.map(f64::exp_m1))
             }
-            Slot::HOUR_SIN | Slot::HOUR_COS => {
-                let sin = self.natural_at(Slot::HOUR_SIN, vector)?;
-                let cos = self.natural_at(Slot::HOUR_COS, vector)?;
+            (Reading::HourSin | Reading::HourCos, _) => {
+                let sin = self.natural_at(Reading::HourSin, vector)?;
+                let cos = self.natural_at(Reading::HourCos, vector)?;
                 let turn = sin.atan2(cos) / std::f64::consts::TAU;
                 explanation(turn.rem_euclid(1.0) * 24.0, None)
             }
+            // Half-deviations become deviations.
+            (Reading::Derived, Measure::Deviations) => {
+                explanation(2.0 * f64::from(vector.0[column]), Some(0.0))
+            }
             // Amounts over the card's own: differences of logarithms are ratios.
-            14..=16 => {
+            (Reading::Derived, _) => {
                 let scale = self.amount_scale();
                 explanation((f64::from(vector.0[column]) * scale).exp(), Some(1.0))
             }
-            // Half-deviations become deviations.
-            17 => explanation(2.0 * f64::from(vector.0[column]), Some(0.0)),
-            _ => match measure {
-                Measure::Flag | Measure::Deviations | Measure::Times | Measure::HourOfDay => {
-                    explanation(observed, None)
-                }
-                Measure::Share => explanation(observed / 3.0, Some((usual / 3.0).max(0.0))),
-                Measure::Amount | Measure::Hours | Measure::Count => {
-                    explanation(observed.exp_m1().max(0.0), Some(usual.exp_m1().max(0.0)))
-                }
-            },
+            (Reading::Figure(figure, _), _) => {
+                explanation(in_units(figure, observed), Some(in_units(figure, usual)))
+            }
+            (_, Measure::Flag | Measure::Deviations | Measure::Times | Measure::HourOfDay) => {
+                explanation(observed, None)
+            }
+            (_, Measure::Number | Measure::Kilometres) => explanation(observed, Some(usual)),
+            (_, Measure::Share) => explanation(observed / 3.0, Some((usual / 3.0).max(0.0))),
+            (_, Measure::Amount | Measure::Hours | Measure::Count) => {
+                explanation(observed.exp_m1().max(0.0), Some(usual.exp_m1().max(0.0)))
+            }
         }
     }
 
-    /// The natural value of the column at `slot`, where the schema has it.
-    fn natural_at(&self, slot: usize, vector: &FeatureVector) -> Option<f64> {
-        let at = (0..vector.0.len()).find(|&at| self.slot_of(at) == Some(slot))?;
-        let column = self.schema().columns.get(at)?;
+    /// The natural value of the column that reads so, where the schema has it.
+    fn natural_at(&self, reading: Reading, vector: &FeatureVector) -> Option<f64> {
+        let columns = self.schema().columns();
+        let at = columns
+            .iter()
+            .position(|column| column.reading == reading)?;
+        let column = columns.get(at)?;
         Some(f64::from(
             (vector.0[at] + self.trend_of(at)) * column.scale + column.center,
         ))
     }
 
     fn amount_scale(&self) -> f64 {
-        let at = self.schema().position("amount");
-        let column = at.and_then(|at| self.schema().columns.get(at));
-        column.map_or(1.0, |column| f64::from(column.scale))
+        let mut columns = self.schema().columns().iter();
+        let amount = columns.find(|column| column.reading == Reading::Amount);
+        amount.map_or(1.0, |column| f64::from(column.scale))
     }
 }
 
-/// What the natural value at `slot` measures.
-fn measure(slot: usize) -> Measure {
-    match slot {
-        Slot::AMOUNT | 9 | 11..=13 => Measure::Amount,
-        Slot::GAP | Slot::VISIT_GAP => Measure::Hours,
-        Slot::HOUR_SIN | Slot::HOUR_COS => Measure::HourOfDay,
-        Slot::WEEKEND | Slot::NIGHT => Measure::Flag,
-        Slot::VISITS | Slot::HISTORY => Measure::Count,
-        Slot::LOG_SD | 17 => Measure::Deviations,
-        14..=16 => Measure::Times,
-        Slot::OWN_RISK..Slot::CATEGORY => match (slot - Slot::OWN_RISK) % 8 {
+/// A figure's natural value in its own unit, ages in hours.
+fn in_units(figure: &Figure, natural: f64) -> f64 {
+    match figure {
+        Figure::Number { transform, .. } => match transform {
+            Transform::Log => signed_exp(natural),
+            Transform::Standardise | Transform::Clip(..) => natural,
+        },
+        Figure::Age { unit, .. } => signed_exp(natural) * unit.ms() / Unit::Hours.ms(),
+        Figure::Distance { .. } => signed_exp(natural),
+        Figure::Ratio { .. } => natural.exp(),
+    }
+}
+
+/// What the natural value of a column measures.
+fn measure(reading: &Reading, name: &str) -> Measure {
+    match reading {
+        Reading::Amount => Measure::Amount,
+        Reading::Gap | Reading::VisitGap => Measure::Hours,
+        Reading::HourSin | Reading::HourCos => Measure::HourOfDay,
+        Reading::Weekend
+        | Reading::Night
+        | Reading::Category(_)
+        | Reading::FigureMissing(_)
+        | Reading::Word { .. }
+        | Reading::WordMissing(_) => Measure::Flag,
+        Reading::Visits => Measure::Count,
+        Reading::History(past) => match past {
+            Past::Count => Measure::Count,
+            Past::LogSpread => Measure::Deviations,
+            Past::LogMean | Past::Mean | Past::Median | Past::Max => Measure::Amount,
+        },
+        Reading::Derived if name == "amount_deviation" => Measure::Deviations,
+        Reading::Derived => Measure::Times,
+        Reading::OwnRisk(at) | Reading::SharedRisk(at) => match at {
             1 | 3 | 5 | 7 => Measure::Share,
             _ => Measure::Count,
         },
-        Slot::CATEGORY..Slot::CARD_WINDOWS => Measure::Flag,
-        Slot::CARD_WINDOWS..Slot::OUTLET_WINDOWS => match (slot - Slot::CARD_WINDOWS) % 5 {
-            0 | 4 => Measure::Count,
-            _ => Measure::Amount,
+        Reading::Window { part, .. } => match part {
+            Part::Count | Part::Distinct => Measure::Count,
+            Part::Sum | Part::Mean | Part::Max => Measure::Amount,
         },
-        _ => match (slot - Slot::OUTLET_WINDOWS) % 3 {
-            1 => Measure::Amount,
-            _ => Measure::Count,
+        Reading::Figure(figure, _) => match figure {
+            Figure::Number { .. } => Measure::Number,
+            Figure::Age { .. } => Measure::Hours,
+            Figure::Distance { .. } => Measure::Kilometres,
+            Figure::Ratio { .. } => Measure::Times,
         },
     }
 }

@@ -3,7 +3,7 @@
 //! same stream gives the same bits. No clock, no disk, no threads, no chance live here.
 //!
 //! Reading order: [`Transaction`] (`transaction.rs`) is what passes the door, [`FeedMap`]
-//! (`map.rs`) how a bank's own columns get there; [`FeatureSchema`] (`schema.rs`) lists the
+//! (`map.rs`) how a bank's own columns get there; [`FeatureSchema`] (`schema.rs`) declares the
 //! columns, [`FeatureEncoder`] (`encoder.rs`) fills them from `card.rs`, `outlet.rs`, `trend.rs`
 //! and `risk.rs`; [`Explanation`] (`explain.rs`) says a column in words' units.
 
@@ -24,12 +24,14 @@ pub use category::Category;
 pub use encoder::{FeatureEncoder, FeatureVector, LabelOf, Limits};
 pub use explain::{Explanation, Measure};
 pub use map::{
-    CheckReport, Failure, FeedFormat, FeedMap, MapError, Reader, Row, RowError, RowErrorKind,
-    Source, TokenKey, TokenKeyError, check, read,
+    CheckReport, Failure, FeedFormat, FeedMap, MapError, Provision, Reader, Row, RowError,
+    RowErrorKind, Source, TokenKey, TokenKeyError, check, provisions, read,
 };
-pub use pan::{is_pan_like, is_pan_number, is_sensitive_name, redact};
+pub use pan::{is_pan_like, is_pan_number, is_sensitive_name, is_time_ms, redact};
 pub use risk::{PRESENCE_DAYS, RiskCounts, RiskError, RiskSettings, RiskTable, RiskTerms};
-pub use schema::{Column, FeatureSchema, FieldGroup, Role, SchemaError};
+pub use schema::{
+    Column, Difference, FeatureSchema, FieldGroup, Role, SCHEMA_BYTES_MAX, SchemaError,
+};
 pub use transaction::{
     AuthMethod, AuthResult, CANONICAL, Channel, CounterpartyKind, Direction, EntryMode, ExtValue,
     FieldError, FieldErrorKind, Label, PriorDecision, Rail, RawTransaction, Transaction, TxnType,

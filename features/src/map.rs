@@ -20,7 +20,7 @@ mod rule;
 pub(crate) mod time;
 mod token;
 
-pub use check::{CheckReport, Failure, check};
+pub use check::{CheckReport, Failure, Provision, check, provisions};
 pub use reader::{Reader, Row, RowError, RowErrorKind, Source, read};
 pub use token::{TokenKey, TokenKeyError};
 

@@ -5,11 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::risk::{RISK_DAYS, RiskReading};
+use crate::schema::{LENGTHS_MAX, Length};
 use crate::transaction::{DAY_MS, HOUR_MS};
 use crate::windows::{Steps, Totals};
 
-/// The memory of one outlet: at most 16 + 28 + 45 steps of 40 bytes (with a label delay of 7
-/// days) and [`VERDICTS_MAX`] verdicts.
+/// The memory of one outlet, or of another who is paid: with the standard schema at most
+/// 16 + 28 + 45 steps of 40 bytes (with a label delay of 7 days) and [`VERDICTS_MAX`] verdicts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Outlet {
     minutes: Steps,
@@ -27,25 +28,58 @@ struct Verdict {
     is_fraud: bool,
 }
 
+/// How many steps of each width are kept: those of the longest window in them, and some for
+/// payments that come late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Depth {
+    minutes: u32,
+    hours: u32,
+    days: u32,
+}
+
+impl Depth {
+    /// The depth for windows of these lengths and, where a label delay is given, for the risk.
+    pub(crate) fn new(lengths: &[Length], label_delay_days: Option<u16>) -> Self {
+        let mut depth = Self::default();
+        for length in lengths {
+            let steps = u32::try_from(length.ms / length.step_ms()).unwrap_or(u32::MAX);
+            match length.step_ms() {
+                HOUR_MS => depth.hours = depth.hours.max(steps + 4),
+                DAY_MS => depth.days = depth.days.max(steps + 8),
+                _ => depth.minutes = depth.minutes.max(steps + 4),
+            }
+        }
+        if let Some(delay) = label_delay_days {
+            let longest = RISK_DAYS.map(i32::unsigned_abs).into_iter().max();
+            depth.days = depth.days.max(longest.unwrap_or(0) + 8) + u32::from(delay);
+        }
+        depth
+    }
+}
+
 impl Outlet {
-    pub(crate) fn new(label_delay_days: u16) -> Self {
+    pub(crate) fn new(depth: Depth) -> Self {
         Self {
-            minutes: Steps::new(5 * HOUR_MS / 60, 16),
-            hours: Steps::new(HOUR_MS, 28),
-            days: Steps::new(DAY_MS, 38 + u32::from(label_delay_days)),
+            minutes: Steps::new(5 * HOUR_MS / 60, depth.minutes),
+            hours: Steps::new(HOUR_MS, depth.hours),
+            days: Steps::new(DAY_MS, depth.days),
             verdicts: Vec::new(),
         }
     }
 
-    /// Windows of 1 h in steps of five minutes, 1 d in hours, 7 d and 30 d in days; each reaches
-    /// up to one step further back than its name says.
-    pub(crate) fn windows(&self, ts: i64) -> [Totals; 4] {
-        [
-            self.minutes.totals(ts, 12),
-            self.hours.totals(ts, 24),
-            self.days.totals(ts, 7),
-            self.days.totals(ts, 30),
-        ]
+    /// Windows in the steps of [`Length::step_ms`]; each reaches up to one step further back than
+    /// its name says.
+    pub(crate) fn windows(&self, ts: i64, lengths: &[Length]) -> [Totals; LENGTHS_MAX] {
+        let mut windows = [Totals::default(); LENGTHS_MAX];
+        for (window, length) in windows.iter_mut().zip(lengths) {
+            let steps = match length.step_ms() {
+                HOUR_MS => &self.hours,
+                DAY_MS => &self.days,
+                _ => &self.minutes,
+            };
+            *window = steps.totals(ts, length.ms / length.step_ms());
+        }
+        windows
     }
 
     /// Payments and known frauds of the days up to `last_day`, as known at `ts`.
@@ -121,13 +155,36 @@ const VERDICTS_MAX: usize = 512;
 mod tests {
     use super::*;
 
+    fn outlet() -> Outlet {
+        Outlet::new(Depth::new(&[], Some(7)))
+    }
+
+    // 16 five-minute steps, 28 hours and 45 days are those of the standard schema.
+    #[test]
+    fn as_many_steps_are_kept_as_the_longest_window_needs() {
+        let lengths = |texts: &[&str]| -> Vec<Length> {
+            let read = texts.iter().map(|text| Length::parse(text).unwrap());
+            read.collect()
+        };
+        let depth = |minutes, hours, days| Depth {
+            minutes,
+            hours,
+            days,
+        };
+        let standard = lengths(&["1h", "1d", "7d", "30d"]);
+        assert_eq!(Depth::new(&standard, Some(7)), depth(16, 28, 45));
+        assert_eq!(Depth::new(&lengths(&["15m", "2d"]), None), depth(7, 52, 0));
+        assert_eq!(Depth::new(&lengths(&["90d"]), Some(7)), depth(0, 0, 105));
+        assert_eq!(Depth::new(&[], Some(7)), depth(0, 0, 45));
+    }
+
     fn frauds(outlet: &Outlet, ts: i64, last_day: i32) -> [f64; 4] {
         outlet.risk(ts, last_day).windows.map(|(_, frauds)| frauds)
     }
 
     #[test]
     fn a_verdict_counts_once_known_and_in_its_windows() {
-        let mut outlet = Outlet::new(7);
+        let mut outlet = outlet();
         outlet.judge(5, 10, 1_000, true);
         assert_eq!(frauds(&outlet, 999, 10), [0.0; 4]);
         assert_eq!(frauds(&outlet, 1_000, 10), [1.0; 4]);
@@ -139,7 +196,7 @@ mod tests {
 
     #[test]
     fn two_reports_of_one_fraud_count_once_and_a_withdrawal_takes_it_back() {
-        let mut outlet = Outlet::new(7);
+        let mut outlet = outlet();
         outlet.judge(5, 10, 1_000, true);
         outlet.judge(5, 10, 2_000, true);
         outlet.judge(5, 10, 3_000, false);
@@ -151,7 +208,7 @@ mod tests {
 
     #[test]
     fn verdicts_are_bounded() {
-        let mut outlet = Outlet::new(7);
+        let mut outlet = outlet();
         for transaction in 0..2_000 {
             outlet.judge(transaction, i32::try_from(transaction).unwrap(), 0, true);
         }

@@ -1,24 +1,48 @@
-//! The columns of a vector: names, roles, order, fixed centre and scale. Plans agree on the
-//! schema by its digest; the encoder that fills the columns is in `encoder.rs`. Nothing is
-//! fitted per bank and nothing is clipped: heavy tails carry the signal (learning.md §6).
+//! The columns of a vector: names, roles, order, fixed centre and scale. A consortium declares
+//! them in a TOML document; plans carry its canonical text and consent files name its digest. The
+//! encoder that fills the columns is in `encoder.rs`. Nothing is fitted per bank, and nothing is
+//! clipped unless the document says so: heavy tails carry the signal (learning.md §6).
+//!
+//! Reading order: `ops/config/schemas` (what a document says), `schema/language.rs` (how it is
+//! read), `schema/feature.rs` (what it means), `schema/columns.rs` (what comes of it).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-mod standard;
+use crate::transaction::{FieldError, Transaction};
 
-/// The columns of a vector, in order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+mod columns;
+mod feature;
+mod field;
+mod keys;
+mod language;
+mod needs;
+mod render;
+
+pub(crate) use columns::{Part, Past, Reading, Windows};
+pub(crate) use feature::{Entity, FieldAt, Figure, Length, Transform, Unit, signed_exp};
+pub(crate) use language::LENGTHS_MAX;
+pub(crate) use needs::Need;
+
+use columns::Columns;
+use feature::Feature;
+use field::Field;
+
+/// A consortium's features, and the columns they make, in order.
+#[derive(Clone, Debug, PartialEq)]
 pub struct FeatureSchema {
-    /// One entry a column.
-    pub columns: Vec<Column>,
+    groups: Vec<String>,
+    fields: Vec<Field>,
+    features: Vec<Feature>,
+    columns: Vec<Column>,
+    windows: Vec<Windows>,
 }
 
 /// One column: `value = (natural - center) / scale`, less the bank's trailing mean of that where
-/// `detrend` is set. A missing natural value gives exactly 0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// `detrend` is set. A missing natural value gives exactly 0. Only a schema makes columns.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Column {
-    /// Name of the natural value, one of [`FeatureSchema::standard`].
+    /// Name of the natural value, unique in the schema.
     pub name: String,
     /// What the column is to the model.
     pub role: Role,
@@ -28,10 +52,15 @@ pub struct Column {
     pub scale: f32,
     /// Whether the bank's trailing seven-day mean is subtracted.
     pub detrend: bool,
+    /// Whether it is one of a category's columns, or says that a figure is missing: 0 or 1.
+    pub is_flag: bool,
+    /// Whether the pretext task shifts it by noise as well as replacing it.
+    pub is_shifted: bool,
+    pub(crate) reading: Reading,
 }
 
 /// What a column is to the model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Role {
     /// A field of the payment itself (x of learning.md §6).
     Event(FieldGroup),
@@ -50,7 +79,7 @@ pub enum Role {
         /// Multiplies the difference.
         factor: f32,
     },
-    /// A rolling window of card or outlet.
+    /// A rolling window of an entity.
     Window,
     /// The outlet's risk from the bank's own labels (r).
     OwnRisk,
@@ -58,41 +87,126 @@ pub enum Role {
     SharedRisk,
 }
 
-/// Fields that are perturbed together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum FieldGroup {
-    /// The amount.
-    Amount,
-    /// Time since the card's previous payment.
-    Gap,
-    /// Hour, weekend, night.
-    Time,
-    /// The card's acquaintance with the outlet.
-    Visit,
-    /// The merchant's category.
-    Category,
+/// Fields that are perturbed together: a place among [`FeatureSchema::groups`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FieldGroup(u8);
+
+impl FieldGroup {
+    /// The place, from 0.
+    #[must_use]
+    pub fn at(self) -> usize {
+        usize::from(self.0)
+    }
 }
 
-/// Why a schema cannot be used.
+/// Why a document is no schema.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
-    /// A name that no encoder fills.
-    #[error("column {0}: no such feature")]
-    UnknownColumn(String),
-    /// A centre or scale that is not finite, or a scale that is not positive.
-    #[error("column {0}: expected a finite center and a positive, finite scale")]
-    BadScale(String),
-    /// A derived column whose operands are not plain columns of the schema.
-    #[error("column {0}: expected operands among the columns that are not derived")]
-    BadOperand(String),
+    /// Not TOML.
+    #[error("schema, line {line}: {message}")]
+    Syntax {
+        /// The line, from 1; 0 where it is not known.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A field, a feature or a key of one that cannot be.
+    #[error("{field}: found {found}, expected {expected}")]
+    Field {
+        /// Which.
+        field: String,
+        /// What was found there.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+}
+
+impl SchemaError {
+    fn field(field: &str, found: &str, expected: &str) -> Self {
+        Self::Field {
+            field: field.to_owned(),
+            found: found.to_owned(),
+            expected: expected.to_owned(),
+        }
+    }
+}
+
+/// One difference between two schemas, in the words of their documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The field, or the feature and its key.
+    pub field: String,
+    /// What this schema says of it.
+    pub here: Option<String>,
+    /// What the other one says.
+    pub there: Option<String>,
 }
 
 impl FeatureSchema {
-    /// The schema of `features/1`: x(8), c(6), d(4), own r(8), shared r(8), category(14),
-    /// windows of card (20) and outlet (12); 80 columns.
+    /// Reads a document, as a person writes it or as [`Self::canonical`] does.
+    ///
+    /// # Errors
+    /// [`SchemaError`] names the place, what was found and what was expected.
+    pub fn parse(text: &str) -> Result<Self, SchemaError> {
+        let declared = language::parse(text)?;
+        let Columns { columns, windows } = Columns::of(&declared)?;
+        Ok(Self {
+            groups: declared.groups,
+            fields: declared.fields,
+            features: declared.features,
+            columns,
+            windows,
+        })
+    }
+
+    /// The schema for cards with histories, `ops/config/schemas/standard.toml`: x(8), c(6), d(4),
+    /// own r(8), shared r(8), category(14), windows of card (20) and outlet (12); 80 columns.
     #[must_use]
     pub fn standard() -> Self {
-        standard::schema()
+        Self::parse(STANDARD).expect("the shipped document is a schema, as a test shows")
+    }
+
+    /// The same schema as a document that has one form: whatever order and defaults it was
+    /// written with, equal meaning is equal text.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        render::canonical(self)
+    }
+
+    /// SHA-256 of the canonical text: what consent files name.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.canonical().as_bytes()).into()
+    }
+
+    /// What this schema and another do not agree on; nothing where their digests are equal.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        render::differences(self, other)
+    }
+
+    /// The columns, in order.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Names of the field groups, in the order of the energies.
+    #[must_use]
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
+    /// The field groups, in the same order.
+    pub fn field_groups(&self) -> impl Iterator<Item = FieldGroup> {
+        (0..).zip(&self.groups).map(|(at, _)| FieldGroup(at))
+    }
+
+    /// The name of one of this schema's field groups.
+    #[must_use]
+    pub fn group_name(&self, group: FieldGroup) -> &str {
+        self.groups.get(group.at()).map_or("", String::as_str)
     }
 
     /// Number of columns.
@@ -101,7 +215,7 @@ impl FeatureSchema {
         self.columns.len()
     }
 
-    /// True where there is no column.
+    /// True where there is no column, which no document can say.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.columns.is_empty()
@@ -144,171 +258,110 @@ impl FeatureSchema {
         Some(difference / (value(divisor)? * by.scale + by.center).max(DIVISOR_MIN))
     }
 
-    /// SHA-256 of the canonical bytes: what the columns mean, independent of any serialiser.
-    #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(b"phalanx/feature-schema/1\0");
-        hash.update((self.columns.len() as u64).to_le_bytes());
-        for column in &self.columns {
-            hash.update((column.name.len() as u64).to_le_bytes());
-            hash.update(column.name.as_bytes());
-            hash.update(column.role.canonical());
-            hash.update(column.center.to_le_bytes());
-            hash.update(column.scale.to_le_bytes());
-            hash.update([u8::from(column.detrend)]);
-        }
-        hash.finalize().into()
-    }
-
-    /// Checks that every column can be filled.
+    /// Checks a payment's extras against the fields declared here. Fields that are missing pass:
+    /// each feature states what stands for them.
     ///
     /// # Errors
-    /// [`SchemaError`] names the first column that cannot.
-    pub fn check(&self) -> Result<(), SchemaError> {
-        let is_plain = |at: u16| {
-            let column = self.columns.get(usize::from(at));
-            column.is_some_and(|column| !matches!(column.role, Role::Derived { .. }))
-        };
-        for column in &self.columns {
-            let name = || column.name.clone();
-            if slot(&column.name).is_none() {
-                return Err(SchemaError::UnknownColumn(name()));
-            }
-            if !(column.center.is_finite() && column.scale.is_finite() && column.scale > 0.0) {
-                return Err(SchemaError::BadScale(name()));
-            }
-            if let Role::Derived {
-                minuend,
-                subtrahend,
-                divisor,
-                factor,
-            } = column.role
-            {
-                let operands = [Some(minuend), Some(subtrahend), divisor];
-                if !operands.into_iter().flatten().all(is_plain) || !factor.is_finite() {
-                    return Err(SchemaError::BadOperand(name()));
-                }
+    /// [`FieldError`] names the first field whose value is of another kind.
+    pub fn check(&self, transaction: &Transaction) -> Result<(), FieldError> {
+        let mut fields = self.fields.iter();
+        fields.try_for_each(|field| field.check(transaction))
+    }
+
+    /// How many numbers a payment's declared fields are kept as, see [`Self::keep`].
+    #[must_use]
+    pub fn kept_len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Appends the payment's declared fields, one number each, for [`Self::restore`].
+    pub fn keep(&self, transaction: &Transaction, into: &mut Vec<f64>) {
+        into.extend(self.fields.iter().map(|field| field.keep(transaction)));
+    }
+
+    /// Puts kept fields into a payment: an encoder of this schema reads what it read before.
+    pub fn restore(&self, kept: &[f64], transaction: &mut Transaction) {
+        for (field, kept) in self.fields.iter().zip(kept) {
+            field.restore(transaction, *kept);
+        }
+    }
+
+    /// The value of a field in a payment.
+    pub(crate) fn value(&self, field: FieldAt, transaction: &Transaction) -> Option<f64> {
+        match field {
+            FieldAt::Amount => Some(transaction.amount_major()),
+            FieldAt::Now => Some(transaction.ts as f64),
+            FieldAt::Declared(at) => self.fields.get(usize::from(at))?.value(transaction),
+        }
+    }
+
+    pub(crate) fn field_name(&self, field: FieldAt) -> &str {
+        match field {
+            FieldAt::Amount => "amount",
+            FieldAt::Now => "ts",
+            FieldAt::Declared(at) => {
+                let field = self.fields.get(usize::from(at));
+                field.map_or("", |field| field.name.as_str())
             }
         }
-        Ok(())
+    }
+
+    /// Whether windows follow others than the card and the outlet: then a payment is not known by
+    /// these two alone, but by account, terminal, merchant and payee.
+    #[must_use]
+    pub fn reads_parties(&self) -> bool {
+        self.windows.iter().any(|windows| match windows.of {
+            Entity::Card | Entity::Outlet => false,
+            Entity::Account | Entity::Terminal | Entity::Merchant | Entity::Payee => true,
+        })
+    }
+
+    /// Windows, each over another entity.
+    pub(crate) fn windows(&self) -> &[Windows] {
+        &self.windows
+    }
+
+    /// Whether some column reads the card's history, its pace or its visits.
+    pub(crate) fn reads_card(&self) -> bool {
+        self.columns.iter().any(|column| match column.reading {
+            Reading::Gap | Reading::Visits | Reading::VisitGap | Reading::History(_) => true,
+            Reading::Amount
+            | Reading::HourSin
+            | Reading::HourCos
+            | Reading::Weekend
+            | Reading::Night
+            | Reading::Derived
+            | Reading::OwnRisk(_)
+            | Reading::SharedRisk(_)
+            | Reading::Category(_)
+            | Reading::Window { .. }
+            | Reading::Figure(..)
+            | Reading::FigureMissing(_)
+            | Reading::Word { .. }
+            | Reading::WordMissing(_) => false,
+        })
     }
 }
 
-impl Role {
-    /// Eleven bytes: a tag and its operands, little endian.
-    fn canonical(self) -> [u8; 12] {
-        let mut bytes = [0; 12];
-        match self {
-            Self::Event(group) => {
-                bytes[1] = match group {
-                    FieldGroup::Amount => 0,
-                    FieldGroup::Gap => 1,
-                    FieldGroup::Time => 2,
-                    FieldGroup::Visit => 3,
-                    FieldGroup::Category => 4,
-                };
-            }
-            Self::Context => bytes[0] = 1,
-            Self::Derived {
-                minuend,
-                subtrahend,
-                divisor,
-                factor,
-            } => {
-                bytes[0] = 2;
-                bytes[1..3].copy_from_slice(&minuend.to_le_bytes());
-                bytes[3..5].copy_from_slice(&subtrahend.to_le_bytes());
-                bytes[5] = u8::from(divisor.is_some());
-                bytes[6..8].copy_from_slice(&divisor.unwrap_or(0).to_le_bytes());
-                bytes[8..12].copy_from_slice(&factor.to_le_bytes());
-            }
-            Self::Window => bytes[0] = 3,
-            Self::OwnRisk => bytes[0] = 4,
-            Self::SharedRisk => bytes[0] = 5,
-        }
-        bytes
+/// As the canonical text.
+impl Serialize for FeatureSchema {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.canonical())
     }
 }
 
-pub(crate) use standard::{Slot, slot};
+impl<'de> Deserialize<'de> for FeatureSchema {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
 
+/// Longest document. The standard one takes two kilobytes, and travels in every plan.
+pub const SCHEMA_BYTES_MAX: usize = 32 << 10;
+const STANDARD: &str = include_str!("../../ops/config/schemas/standard.toml");
 /// Floor of a derived column's divisor, in natural units.
 const DIVISOR_MIN: f32 = 0.05;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_standard_schema_has_the_columns_of_the_recipe() {
-        let schema = FeatureSchema::standard();
-        schema.check().unwrap();
-        let count = |is_wanted: fn(&Role) -> bool| schema.indices(is_wanted).len();
-        assert_eq!(schema.len(), 80);
-        assert_eq!(
-            count(|role| matches!(role, Role::Event(g) if *g != FieldGroup::Category)),
-            8
-        );
-        assert_eq!(
-            count(|role| matches!(role, Role::Event(FieldGroup::Category))),
-            14
-        );
-        assert_eq!(count(|role| matches!(role, Role::Context)), 6);
-        assert_eq!(count(|role| matches!(role, Role::Derived { .. })), 4);
-        assert_eq!(count(|role| matches!(role, Role::OwnRisk)), 8);
-        assert_eq!(count(|role| matches!(role, Role::SharedRisk)), 8);
-        assert_eq!(count(|role| matches!(role, Role::Window)), 32);
-        let names: std::collections::BTreeSet<_> =
-            schema.columns.iter().map(|column| &column.name).collect();
-        assert_eq!(names.len(), schema.len());
-    }
-
-    #[test]
-    fn every_part_of_a_column_reaches_the_digest() {
-        let schema = FeatureSchema::standard();
-        let changes: [fn(&mut FeatureSchema); 7] = [
-            |s| s.columns[3].name.push('x'),
-            |s| s.columns[3].role = Role::Context,
-            |s| s.columns[3].center += 1.0,
-            |s| s.columns[3].scale *= 2.0,
-            |s| s.columns[3].detrend ^= true,
-            |s| s.columns.swap(0, 1),
-            |s| drop(s.columns.pop()),
-        ];
-        for (at, change) in changes.into_iter().enumerate() {
-            let mut changed = schema.clone();
-            change(&mut changed);
-            assert_ne!(changed.digest(), schema.digest(), "change {at}");
-        }
-        let text = serde_json::to_string(&schema).unwrap();
-        let read: FeatureSchema = serde_json::from_str(&text).unwrap();
-        assert_eq!(read.digest(), schema.digest());
-    }
-
-    #[test]
-    fn a_schema_that_cannot_be_filled_is_refused() {
-        let broken = |change: fn(&mut Column)| {
-            let mut schema = FeatureSchema::standard();
-            change(&mut schema.columns[14]);
-            schema.check().unwrap_err()
-        };
-        assert!(matches!(
-            broken(|c| c.name.push('x')),
-            SchemaError::UnknownColumn(_)
-        ));
-        assert!(matches!(
-            broken(|c| c.scale = 0.0),
-            SchemaError::BadScale(_)
-        ));
-        let itself = |c: &mut Column| {
-            c.role = Role::Derived {
-                minuend: 14,
-                subtrahend: 0,
-                divisor: None,
-                factor: 1.0,
-            };
-        };
-        assert!(matches!(broken(itself), SchemaError::BadOperand(_)));
-    }
-}
+mod tests;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 mod door;
-mod vocabulary;
+pub(crate) mod vocabulary;
 
 pub use vocabulary::{
     AuthMethod, AuthResult, Channel, CounterpartyKind, Direction, EntryMode, PriorDecision, Rail,
@@ -17,6 +17,7 @@ pub use vocabulary::{
 };
 
 pub use door::CANONICAL;
+pub(crate) use door::EXT_MAX;
 
 /// One validated payment. Every optional field is missing where the bank has none: nothing is
 /// filled in. The encoder reads the fields up to `mcc`; the rest is kept for the bank's own use.

@@ -6,14 +6,12 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::transaction::{DAY_MS, HOUR_MS};
+use crate::schema::{LENGTHS_MAX, Length};
+use crate::transaction::DAY_MS;
 
 mod steps;
 
 pub(crate) use steps::Steps;
-
-/// Window lengths in milliseconds: 1 h, 1 d, 7 d, 30 d.
-pub(crate) const WINDOWS_MS: [i64; 4] = [HOUR_MS, DAY_MS, 7 * DAY_MS, 30 * DAY_MS];
 
 /// What a window holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -42,18 +40,21 @@ struct Event {
 }
 
 impl Trail {
-    /// Totals of the events in `(ts - window, ts]`, for every window.
-    pub(crate) fn totals(&self, ts: i64) -> [Totals; 4] {
-        let mut windows = [Totals::default(); 4];
+    /// Totals of the events in `(ts - length, ts]`, for every length, ascending.
+    pub(crate) fn totals(&self, ts: i64, lengths: &[Length]) -> [Totals; LENGTHS_MAX] {
+        let mut windows = [Totals::default(); LENGTHS_MAX];
         let mut running = Totals::default();
         let mut filled = 0;
         let until = self.events.partition_point(|event| event.ts <= ts);
         for event in self.events.range(..until).rev() {
-            while filled < 4 && event.ts <= ts - WINDOWS_MS[filled] {
+            while lengths
+                .get(filled)
+                .is_some_and(|length| event.ts <= ts - length.ms)
+            {
                 windows[filled] = running;
                 filled += 1;
             }
-            if filled == 4 {
+            if filled == lengths.len() {
                 break;
             }
             running.count += 1.0;
@@ -78,8 +79,8 @@ impl Trail {
     }
 
     /// Enters an event at its time. Events a week past the longest window go.
-    pub(crate) fn insert(&mut self, ts: i64, outlet: u64, amount: f64) {
-        let horizon = ts - WINDOWS_MS[3] - 7 * DAY_MS;
+    pub(crate) fn insert(&mut self, ts: i64, outlet: u64, amount: f64, longest_ms: i64) {
+        let horizon = ts - longest_ms - 7 * DAY_MS;
         while self.events.front().is_some_and(|event| event.ts <= horizon) {
             self.events.pop_front();
         }

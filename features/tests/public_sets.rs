@@ -97,7 +97,8 @@ fn a_check_of_the_handbook_finds_nothing_wrong() {
     let Some((map, source)) = open("handbook.toml", "handbook/transactions.parquet") else {
         return;
     };
-    let report = check(&map, &key(), source, 20_000);
+    let schema = FeatureSchema::standard();
+    let report = check((&map, &schema), &key(), source, 20_000);
     assert_eq!(
         (report.rows, report.rejected, report.duplicates),
         (20_000, 0, 0)

@@ -2,28 +2,31 @@
 //! transaction is the true one, judged per field group. The versions of a batch are made here,
 //! in plain Rust; the loss over their energies is in `loss`.
 //!
-//! Versions, in order: the true rows; the same with another card's context; then, per field
-//! group, three copies with that group's fields replaced. Derived columns follow each change.
-
-use features::FieldGroup;
+//! Versions, in order: the true rows; the same with another card's context, where the schema has
+//! a context; then, per field group, three copies with that group's fields replaced. Without a
+//! context the population alone says what fits. Derived columns follow each change.
 
 use crate::chance::Chance;
 use crate::examples::Examples;
-use crate::roles::Roles;
+use crate::roles::{Group, Roles};
 
 /// Perturbed copies per field group.
 pub(crate) const COPIES: usize = 3;
-/// Versions before the perturbed ones: the true row and the swapped context.
-pub(crate) const PLAIN: usize = 2;
 
-/// Share of amounts that are shifted by noise rather than replaced by another row's.
+/// Share of perturbations that are shifted by noise rather than replaced by another row's.
 const SHIFT_SHARE: f32 = 0.6;
 /// Standard deviation of that noise, in standardised units.
 const SHIFT_SD: f32 = 1.5;
 
+/// Versions before the perturbed ones: the true row and the swapped context. Without a context
+/// the second would be the first again, a rival that nobody can beat.
+pub(crate) fn plain_count(roles: &Roles) -> usize {
+    1 + usize::from(!roles.context.is_empty())
+}
+
 /// How many versions of each row [`versions`] makes.
 pub(crate) fn version_count(roles: &Roles) -> usize {
-    PLAIN + COPIES * roles.groups.len()
+    plain_count(roles) + COPIES * roles.groups.len()
 }
 
 /// Encoder inputs `[version_count, batch, inputs]`, row-major.
@@ -40,17 +43,18 @@ pub(crate) fn versions(
     }
     // One row's room for all versions: thousands are made for a step.
     let mut version = vec![0.0; roles.columns()];
-    for &row in batch {
+    let swapped = if roles.context.is_empty() { &[] } else { batch };
+    for &row in swapped {
         let other = examples.row(other_card(examples, batch, row, chance));
         version.copy_from_slice(examples.row(row));
         replace(&mut version, other, &roles.context);
         finish(roles, &mut version, &mut made);
     }
-    for (group, fields) in &roles.groups {
+    for group in &roles.groups {
         for _ in 0..COPIES {
             for &row in batch {
                 version.copy_from_slice(examples.row(row));
-                perturb(&mut version, *group, fields, examples, batch, chance);
+                perturb(&mut version, group, examples, batch, chance);
                 finish(roles, &mut version, &mut made);
             }
         }
@@ -59,20 +63,22 @@ pub(crate) fn versions(
     made
 }
 
-/// Changes one field group of a row: an amount is shifted or replaced, all else replaced.
+/// Changes one field group of a row: what may be shifted is shifted or replaced, all else
+/// replaced.
 fn perturb(
     version: &mut [f32],
-    group: FieldGroup,
-    fields: &[usize],
+    group: &Group,
     examples: &Examples,
     batch: &[usize],
     chance: &mut Chance,
 ) {
-    if group == FieldGroup::Amount && chance.uniform() < SHIFT_SHARE {
-        version[fields[0]] += SHIFT_SD * chance.normal();
+    if !group.shifted.is_empty() && chance.uniform() < SHIFT_SHARE {
+        for &column in &group.shifted {
+            version[column] += SHIFT_SD * chance.normal();
+        }
     } else {
         let other = examples.row(batch[chance.below(batch.len())]);
-        replace(version, other, fields);
+        replace(version, other, &group.fields);
     }
 }
 
@@ -103,12 +109,12 @@ mod tests {
 
     #[test]
     fn each_version_changes_only_its_own_fields_and_what_follows_from_them() {
-        let roles = Roles::new(&synthetic::schema()).unwrap();
+        let roles = Roles::new(&synthetic::schema());
         let examples = synthetic::population(40, 5, 1);
         let batch: Vec<usize> = (0..32).collect();
         let made = versions(&roles, &examples, &batch, &mut Chance::new(1, 0));
         let width = roles.inputs.len();
-        let events: usize = roles.groups.iter().map(|(_, fields)| fields.len()).sum();
+        let events: usize = roles.groups.iter().map(|group| group.fields.len()).sum();
         let at = |version: usize, i: usize| {
             let start = (version * batch.len() + i) * width;
             &made[start..start + width]
@@ -130,8 +136,9 @@ mod tests {
                 "column {column}"
             );
         }
-        for (g, (_, fields)) in roles.groups.iter().enumerate() {
-            let changed = moved(PLAIN + COPIES * g);
+        for (g, group) in roles.groups.iter().enumerate() {
+            let fields = &group.fields;
+            let changed = moved(plain_count(&roles) + COPIES * g);
             assert!(
                 changed.iter().any(|column| fields.contains(column)),
                 "group {g}"
@@ -142,6 +149,24 @@ mod tests {
                 let is_own = fields.contains(&column) || follow.contains(&column);
                 assert!(is_own, "group {g}, column {column}");
             }
+        }
+    }
+
+    #[test]
+    fn without_a_context_every_rival_of_the_true_row_differs_from_it() {
+        let roles = Roles::new(&synthetic::single());
+        let examples = synthetic::singles(64, 1);
+        let batch: Vec<usize> = (0..64).collect();
+        let made = versions(&roles, &examples, &batch, &mut Chance::new(1, 0));
+        let stretch = batch.len() * roles.inputs.len();
+        let count = version_count(&roles);
+        assert_eq!((plain_count(&roles), made.len()), (1, count * stretch));
+        for version in 1..count {
+            assert_ne!(
+                made[..stretch],
+                made[version * stretch..][..stretch],
+                "{version}"
+            );
         }
     }
 

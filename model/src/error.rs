@@ -76,17 +76,6 @@ pub enum ModelError {
         /// Step at which it was noticed, from 0.
         step: u32,
     },
-    /// A derived column leans on a column that the encoder does not see.
-    #[error("derived column {column} refers to column {reference}, which is no encoder input")]
-    Derived {
-        /// Index of the derived column.
-        column: usize,
-        /// Index it refers to.
-        reference: usize,
-    },
-    /// The schema has no event column, so that there is nothing to contrast.
-    #[error("the schema has no event column, expected at least one")]
-    NoEvents,
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

@@ -146,7 +146,7 @@ pub(crate) fn gradient(
 
 #[cfg(test)]
 mod tests {
-    use features::{Column, FieldGroup, Role};
+    use features::FeatureSchema;
     use serde::Deserialize;
 
     use super::*;
@@ -160,27 +160,29 @@ mod tests {
         z: Vec<f32>,
     }
 
-    // Printed by tests-data/periodic.py with numpy: four inputs, of which one is one-hot.
+    // Printed by tests-data/periodic.py with numpy: four inputs, of which the third is a flag.
     #[test]
     fn periodic_embedding_and_encoder_equal_numpy() {
         crate::threads(1);
         let fixture: Fixture =
             serde_json::from_str(include_str!("../tests-data/periodic.json")).unwrap();
-        let groups = [
-            FieldGroup::Amount,
-            FieldGroup::Gap,
-            FieldGroup::Category,
-            FieldGroup::Time,
-        ];
-        let column = |group| Column {
-            name: format!("{group:?}"),
-            role: Role::Event(group),
-            center: 0.0,
-            scale: 1.0,
-            detrend: false,
-        };
-        let mut schema = synthetic::schema();
-        schema.columns = groups.into_iter().map(column).collect();
+        let mut text = "language = 1\ngroups = [\"g\"]\n[fields]\n".to_owned();
+        for name in ["one", "two", "three"] {
+            text += &format!("\"ext.{name}\" = \"number\"\n");
+        }
+        for (name, missing) in [("one", "center"), ("two", "flag"), ("three", "center")] {
+            text += &format!(
+                "[[feature]]\nkind = \"number\"\nname = \"{name}\"\nfield = \"ext.{name}\"\n\
+                 transform = \"log\"\nmissing = \"{missing}\"\ngroup = \"g\"\n"
+            );
+        }
+        let schema = FeatureSchema::parse(&text).unwrap();
+        let flags: Vec<bool> = schema
+            .columns()
+            .iter()
+            .map(|column| column.is_flag)
+            .collect();
+        assert_eq!(flags, [false, false, true, false]);
         let layout = layout(
             &schema,
             NetworkSize {
@@ -191,7 +193,7 @@ mod tests {
         );
         let mut flat = genesis(&layout, 0);
         flat[..fixture.flat.len()].copy_from_slice(&fixture.flat);
-        let roles = Roles::new(&schema).unwrap();
+        let roles = Roles::new(&schema);
         let network = Network::new(&layout, &roles, &Tensor::from_slice(&flat)).unwrap();
         let z = network.encode(&table(&fixture.v, 4).unwrap()).unwrap();
         let z = Vec::<f32>::try_from(z.flatten(0, -1)).unwrap();
@@ -207,7 +209,7 @@ mod tests {
         crate::threads(1);
         let schema = synthetic::schema();
         let layout = layout(&schema, NetworkSize::default());
-        let roles = Roles::new(&schema).unwrap();
+        let roles = Roles::new(&schema);
         let flat = genesis(&layout, 1);
         let rows = synthetic::population(8, 1, 3);
         let (mut inputs, mut beside) = (Vec::new(), Vec::new());

@@ -159,7 +159,7 @@ fn relu(values: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-
+    use features::FeatureSchema;
     use tch::Tensor;
 
     use super::*;
@@ -197,16 +197,21 @@ mod tests {
     #[test]
     fn kernel_equals_libtorch_on_random_rows() {
         crate::threads(1);
-        let schema = synthetic::schema();
-        let layout = layout(&schema, NetworkSize::default());
+        for schema in [synthetic::schema(), synthetic::single()] {
+            parity(&schema);
+        }
+    }
+
+    fn parity(schema: &FeatureSchema) {
+        let layout = layout(schema, NetworkSize::default());
         let _guard = tch::no_grad_guard();
         let mut scratch = Scratch::default();
         let mut chance = Chance::new(11, 0);
         for seed in 0..4 {
             let flat = genesis(&layout, seed);
-            let roles = Roles::new(&schema).unwrap();
+            let roles = Roles::new(schema);
             let network = Network::new(&layout, &roles, &Tensor::from_slice(&flat)).unwrap();
-            let kernel = Kernel::new(&layout, Roles::new(&schema).unwrap(), &flat);
+            let kernel = Kernel::new(&layout, Roles::new(schema), &flat);
             for _ in 0..250 {
                 let row = random_row(roles.columns(), &mut chance);
                 let (logit, energies) = by_libtorch(&network, &roles, &row);

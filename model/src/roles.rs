@@ -2,18 +2,7 @@
 //! groups that are contrasted, the head's inputs, and the derived columns that follow when a
 //! perturbation moves what they are derived from. Only positions live here, no tensors.
 
-use features::{FeatureSchema, FieldGroup, Role};
-
-use crate::error::ModelError;
-
-/// Every field group there can be, in the order of the energies.
-const GROUPS: [FieldGroup; 5] = [
-    FieldGroup::Amount,
-    FieldGroup::Gap,
-    FieldGroup::Time,
-    FieldGroup::Visit,
-    FieldGroup::Category,
-];
+use features::{Column, FeatureSchema, FieldGroup, Role};
 
 /// The sizes a layout needs.
 pub(crate) struct Counts {
@@ -33,10 +22,10 @@ impl Counts {
         Self {
             periodic: inputs
                 .iter()
-                .filter(|&&c| is_periodic(&schema.columns[c].role))
+                .filter(|&&c| is_periodic(&schema.columns()[c]))
                 .count() as u32,
             inputs: inputs.len() as u32,
-            groups: groups_present(schema).len() as u32,
+            groups: schema.groups().len() as u32,
             head: head_columns(schema).len() as u32,
         }
     }
@@ -56,42 +45,48 @@ pub(crate) struct Roles {
     pub(crate) context: Vec<usize>,
     /// Derived columns.
     derived: Vec<usize>,
-    /// Field groups present, with their event columns.
-    pub(crate) groups: Vec<(FieldGroup, Vec<usize>)>,
+    /// Field groups, in the order of the energies.
+    pub(crate) groups: Vec<Group>,
     /// Columns that enter the head after z: derived, event, windows, own risk, shared risk.
     pub(crate) head: Vec<usize>,
 }
 
+/// Event columns that are perturbed together.
+pub(crate) struct Group {
+    pub(crate) of: FieldGroup,
+    pub(crate) fields: Vec<usize>,
+    /// Those of them that a perturbation may shift by noise.
+    pub(crate) shifted: Vec<usize>,
+}
+
 impl Roles {
     /// Reads the roles of a schema.
-    pub(crate) fn new(schema: &FeatureSchema) -> Result<Self, ModelError> {
+    pub(crate) fn new(schema: &FeatureSchema) -> Self {
         let events = columns(schema, |role| matches!(role, Role::Event(_)));
-        if events.is_empty() {
-            return Err(ModelError::NoEvents);
-        }
         let context = columns(schema, |role| matches!(role, Role::Context));
         let inputs = [events, context.clone(), columns(schema, is_derived)].concat();
-        check_references(schema, &inputs)?;
-        let groups = groups_present(schema).into_iter().map(|group| {
-            let own = columns(schema, |role| matches!(role, Role::Event(g) if *g == group));
-            (group, own)
-        });
-        Ok(Self {
-            names: schema
-                .columns
-                .iter()
-                .map(|column| column.name.clone())
-                .collect(),
+        let group = |of: FieldGroup| {
+            let fields = columns(schema, |role| *role == Role::Event(of));
+            let is_shifted = |column: &usize| schema.columns()[*column].is_shifted;
+            Group {
+                of,
+                shifted: fields.iter().copied().filter(is_shifted).collect(),
+                fields,
+            }
+        };
+        let names = schema.columns().iter().map(|column| column.name.clone());
+        Self {
+            names: names.collect(),
             periodic: (0..inputs.len())
-                .filter(|&at| is_periodic(&schema.columns[inputs[at]].role))
+                .filter(|&at| is_periodic(&schema.columns()[inputs[at]]))
                 .collect(),
-            groups: groups.collect(),
+            groups: schema.field_groups().map(group).collect(),
             head: head_columns(schema),
             schema: schema.clone(),
             inputs,
             derived: columns(schema, is_derived),
             context,
-        })
+        }
     }
 
     /// Columns per row.
@@ -115,10 +110,9 @@ impl Roles {
     }
 }
 
-/// One-hot columns have no periodic embedding: on 0 and 1, sine and cosine only repeat the
-/// linear term.
-fn is_periodic(role: &Role) -> bool {
-    !matches!(role, Role::Event(FieldGroup::Category))
+/// Flags have no periodic embedding: on 0 and 1, sine and cosine only repeat the linear term.
+fn is_periodic(column: &Column) -> bool {
+    !column.is_flag
 }
 
 fn is_input(role: &Role) -> bool {
@@ -130,9 +124,7 @@ fn is_derived(role: &Role) -> bool {
 }
 
 fn columns(schema: &FeatureSchema, test: impl Fn(&Role) -> bool) -> Vec<usize> {
-    (0..schema.columns.len())
-        .filter(|&column| test(&schema.columns[column].role))
-        .collect()
+    schema.indices(test)
 }
 
 fn head_columns(schema: &FeatureSchema) -> Vec<usize> {
@@ -146,37 +138,6 @@ fn head_columns(schema: &FeatureSchema) -> Vec<usize> {
     .concat()
 }
 
-fn groups_present(schema: &FeatureSchema) -> Vec<FieldGroup> {
-    GROUPS
-        .into_iter()
-        .filter(|group| {
-            let own = |role: &Role| matches!(role, Role::Event(g) if g == group);
-            schema.columns.iter().any(|column| own(&column.role))
-        })
-        .collect()
-}
-
-/// Every derived column must lean on columns that exist and that the encoder sees.
-fn check_references(schema: &FeatureSchema, inputs: &[usize]) -> Result<(), ModelError> {
-    for (column, spec) in schema.columns.iter().enumerate() {
-        if let Role::Derived {
-            minuend,
-            subtrahend,
-            divisor,
-            ..
-        } = &spec.role
-        {
-            let references = [Some(*minuend), Some(*subtrahend), *divisor];
-            for reference in references.into_iter().flatten().map(usize::from) {
-                if !inputs.contains(&reference) {
-                    return Err(ModelError::Derived { column, reference });
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +145,7 @@ mod tests {
 
     #[test]
     fn inputs_are_event_context_derived_and_the_head_leaves_the_context_out() {
-        let roles = Roles::new(&synthetic::schema()).unwrap();
+        let roles = Roles::new(&synthetic::schema());
         let derived = columns(&roles.schema, is_derived);
         assert!(
             roles
@@ -193,15 +154,29 @@ mod tests {
                 .all(|column| !roles.head.contains(column))
         );
         assert!(roles.head.starts_with(&derived) && roles.inputs.ends_with(&derived));
-        assert_eq!(roles.groups[0].0, FieldGroup::Amount);
+        let groups: Vec<&str> = roles
+            .groups
+            .iter()
+            .map(|group| roles.schema.group_name(group.of))
+            .collect();
+        assert_eq!(groups, ["amount", "gap", "time", "visits", "category"]);
+        assert_eq!(roles.groups[0].shifted, roles.groups[0].fields);
+        assert!(
+            roles.groups[1..]
+                .iter()
+                .all(|group| group.shifted.is_empty())
+        );
     }
 
     #[test]
-    fn a_schema_without_events_is_refused() {
-        let mut schema = synthetic::schema();
-        schema
-            .columns
-            .retain(|column| matches!(column.role, Role::Window));
-        assert!(matches!(Roles::new(&schema), Err(ModelError::NoEvents)));
+    fn a_schema_without_history_has_no_context_and_nothing_derived() {
+        let schema = synthetic::single();
+        let roles = Roles::new(&schema);
+        assert!(roles.context.is_empty() && roles.derived.is_empty());
+        assert_eq!(roles.inputs, roles.head);
+        assert_eq!(roles.inputs.len(), schema.len());
+        let flags = schema.columns().iter().filter(|column| column.is_flag);
+        assert_eq!(roles.periodic.len(), schema.len() - flags.count());
+        assert_eq!(roles.groups.len(), schema.groups().len());
     }
 }

@@ -29,7 +29,7 @@ pub struct Scorer {
 
 /// Columns that a reason names together.
 struct ColumnGroup {
-    name: &'static str,
+    name: String,
     columns: Vec<usize>,
     /// Whether derived columns follow the neutral values, or are neutral themselves.
     derived: DerivedAfter,
@@ -44,7 +44,7 @@ impl Scorer {
     /// A scorer of these parameters.
     ///
     /// # Errors
-    /// If the schema has no event column, or the parameters do not fit its layout.
+    /// If the parameters do not fit the schema's layout.
     pub fn new(
         schema: &FeatureSchema,
         size: NetworkSize,
@@ -53,7 +53,7 @@ impl Scorer {
     ) -> Result<Self, ModelError> {
         let layout = layout(schema, size);
         parameters::check(&layout, flat)?;
-        let roles = Roles::new(schema)?;
+        let roles = Roles::new(schema);
         let groups = column_groups(schema);
         Ok(Self {
             kernel: Kernel::new(&layout, roles, flat),
@@ -91,14 +91,14 @@ impl Scorer {
         self.check_one(row)?;
         let mut scratch = Scratch::default();
         let energies = self.kernel.energies(row, &mut scratch);
-        let groups = self.kernel.roles.groups.iter().map(|(group, _)| *group);
+        let groups = self.kernel.roles.groups.iter().map(|group| group.of);
         Ok(groups.zip(energies.iter().copied()).collect())
     }
 
     /// What each named group of columns adds to a row's logit: the drop when the group is set to
-    /// its neutral value, 0, the centre of the schema. With the amount neutral, the columns
-    /// derived from it are neutral too; with the card's history neutral, they are recomputed
-    /// against the average card.
+    /// its neutral value, 0, the centre of the schema. The field groups carry the schema's names.
+    /// With the amount neutral, the columns derived from it are neutral too; with the card's
+    /// history neutral, they are recomputed against the average card.
     ///
     /// # Errors
     /// As [`Scorer::energies`].
@@ -117,7 +117,7 @@ impl Scorer {
                 DerivedAfter::Neutral => {}
             }
             (
-                group.name.to_owned(),
+                group.name.clone(),
                 whole - self.kernel.logit(&occluded, &mut scratch),
             )
         };
@@ -149,49 +149,38 @@ impl Scorer {
 
 /// The named groups that a schema has columns for.
 fn column_groups(schema: &FeatureSchema) -> Vec<ColumnGroup> {
-    let event =
-        |group: FieldGroup| move |role: &Role| matches!(role, Role::Event(g) if *g == group);
-    let amounts = of(schema, event(FieldGroup::Amount));
-    let from_amount = |role: &Role| match role {
-        Role::Derived { minuend, .. } => amounts.contains(&usize::from(*minuend)),
-        Role::Event(_) | Role::Context | Role::Window | Role::OwnRisk | Role::SharedRisk => false,
-    };
-    let plain = |name, columns| ColumnGroup {
-        name,
-        columns,
+    let fields = schema.field_groups().map(|group| {
+        let own = schema.indices(|role| *role == Role::Event(group));
+        let leans = |role: &Role| match role {
+            Role::Derived { minuend, .. } => own.contains(&usize::from(*minuend)),
+            Role::Event(_) | Role::Context | Role::Window | Role::OwnRisk | Role::SharedRisk => {
+                false
+            }
+        };
+        ColumnGroup {
+            name: schema.group_name(group).to_owned(),
+            columns: [own.clone(), schema.indices(leans)].concat(),
+            derived: DerivedAfter::Neutral,
+        }
+    });
+    let plain = |name: &str, test: fn(&Role) -> bool| ColumnGroup {
+        name: name.to_owned(),
+        columns: schema.indices(test),
         derived: DerivedAfter::Neutral,
     };
     let history = ColumnGroup {
-        name: "card history",
-        columns: of(schema, |role| matches!(role, Role::Context)),
         derived: DerivedAfter::Follow,
+        ..plain("card history", |role| matches!(role, Role::Context))
     };
-    let groups = [
-        plain(
-            "amount",
-            [amounts.clone(), of(schema, from_amount)].concat(),
-        ),
-        plain("gap", of(schema, event(FieldGroup::Gap))),
-        plain("time", of(schema, event(FieldGroup::Time))),
-        plain("visits", of(schema, event(FieldGroup::Visit))),
-        plain("category", of(schema, event(FieldGroup::Category))),
+    let others = [
         history,
-        plain("windows", of(schema, |role| matches!(role, Role::Window))),
-        plain("own risk", of(schema, |role| matches!(role, Role::OwnRisk))),
-        plain(
-            "shared risk",
-            of(schema, |role| matches!(role, Role::SharedRisk)),
-        ),
+        plain("windows", |role| matches!(role, Role::Window)),
+        plain("own risk", |role| matches!(role, Role::OwnRisk)),
+        plain("shared risk", |role| matches!(role, Role::SharedRisk)),
     ];
-    groups
-        .into_iter()
+    fields
+        .chain(others)
         .filter(|group| !group.columns.is_empty())
-        .collect()
-}
-
-fn of(schema: &FeatureSchema, test: impl Fn(&Role) -> bool) -> Vec<usize> {
-    (0..schema.columns.len())
-        .filter(|&column| test(&schema.columns[column].role))
         .collect()
 }
 

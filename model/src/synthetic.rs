@@ -1,7 +1,7 @@
-//! A made-up population in the shape of the standard schema, for tests: cards with habits,
-//! payments that keep to them, and a planted rule for fraud.
+//! Made-up populations in the shape of the shipped schemas, for tests: cards with habits, payments
+//! that keep to them, single payments, and planted rules for fraud.
 
-use features::{FeatureSchema, FieldGroup, Role};
+use features::{FeatureSchema, Role};
 
 use crate::chance::Chance;
 use crate::examples::Examples;
@@ -9,6 +9,37 @@ use crate::examples::Examples;
 /// The schema that tests use.
 pub(crate) fn schema() -> FeatureSchema {
     FeatureSchema::standard()
+}
+
+/// The shipped schema without any history.
+pub(crate) fn single() -> FeatureSchema {
+    let text = include_str!("../../ops/config/schemas/single-payment.toml");
+    FeatureSchema::parse(text).expect("the shipped document is a schema")
+}
+
+/// Single payments of as many payers: each payment has a trait that all its numbers follow within
+/// .3 sd, and flags at random. Fraud, about a tenth, is where the trait is high on a weekend.
+pub(crate) fn singles(payments: u32, seed: u64) -> Examples {
+    let schema = single();
+    let weekend = schema.position("weekend").expect("the schema has a clock");
+    let mut chance = Chance::new(seed, 78);
+    let mut made = Examples::new(schema.len());
+    for payment in 0..payments {
+        let habit = chance.normal();
+        let mut row: Vec<f32> = schema
+            .columns()
+            .iter()
+            .map(|column| match column.is_flag {
+                true => f32::from(u8::from(chance.uniform() < 0.2)),
+                false => habit + 0.3 * chance.normal(),
+            })
+            .collect();
+        row[weekend] = f32::from(u8::from(chance.uniform() < 0.3));
+        let label = f32::from(u8::from(habit > 0.4 && row[weekend] > 0.5));
+        made.push(&row, payment, i64::from(payment) * 60_000, label)
+            .expect("a row has the schema's columns");
+    }
+    made
 }
 
 /// `each` payments of each of `cards` cards, in order of time. A payment's event fields lie within
@@ -19,9 +50,9 @@ pub(crate) fn population(cards: u32, each: u32, seed: u64) -> Examples {
     let schema = schema();
     let mut chance = Chance::new(seed, 77);
     let habits: Vec<Vec<f32>> = (0..cards)
-        .map(|_| schema.columns.iter().map(|_| chance.normal()).collect())
+        .map(|_| schema.columns().iter().map(|_| chance.normal()).collect())
         .collect();
-    let mut made = Examples::new(schema.columns.len());
+    let mut made = Examples::new(schema.len());
     for time in 0..each {
         for card in 0..cards {
             let row = payment(&schema, &habits[card as usize], &mut chance);
@@ -34,20 +65,20 @@ pub(crate) fn population(cards: u32, each: u32, seed: u64) -> Examples {
 }
 
 fn payment(schema: &FeatureSchema, habit: &[f32], chance: &mut Chance) -> Vec<f32> {
-    let amount = first(schema, |role| {
-        matches!(role, Role::Event(FieldGroup::Amount))
-    });
+    let amount = named(schema, "amount");
     let likeness: Vec<usize> = schema
-        .columns
+        .columns()
         .iter()
         .filter_map(|column| subtrahend(&column.role))
         .collect();
     let events: Vec<usize> = (0..habit.len())
-        .filter(|&column| matches!(schema.columns[column].role, Role::Event(_)))
+        .filter(|&column| matches!(schema.columns()[column].role, Role::Event(_)))
         .collect();
     let mut row: Vec<f32> = (0..habit.len())
-        .map(|column| match &schema.columns[column].role {
-            Role::Event(FieldGroup::Category) => f32::from(u8::from(habit[column] > 1.0)),
+        .map(|column| match &schema.columns()[column].role {
+            Role::Event(_) if schema.columns()[column].is_flag => {
+                f32::from(u8::from(habit[column] > 1.0))
+            }
             Role::Event(_) => habit[column] + 0.3 * chance.normal(),
             Role::Context if likeness.contains(&column) => habit[amount],
             Role::Context => habit[events[column % events.len()]],
@@ -70,14 +101,14 @@ pub(crate) fn derive(schema: &FeatureSchema, row: &mut [f32]) {
 
 /// The planted rule.
 fn is_fraud(schema: &FeatureSchema, row: &[f32]) -> bool {
-    let gap = first(schema, |role| matches!(role, Role::Event(FieldGroup::Gap)));
-    let risk = first(schema, |role| matches!(role, Role::OwnRisk));
+    let gap = named(schema, "gap");
+    let risk = named(schema, "own_count_1d");
     row[risk] > 1.0 && row[gap] > -1.0
 }
 
-fn first(schema: &FeatureSchema, test: impl Fn(&Role) -> bool) -> usize {
-    let found = schema.columns.iter().position(|column| test(&column.role));
-    found.expect("the standard schema has this role")
+fn named(schema: &FeatureSchema, column: &str) -> usize {
+    let found = schema.position(column);
+    found.expect("the standard schema has this column")
 }
 
 fn subtrahend(role: &Role) -> Option<usize> {

@@ -105,7 +105,7 @@ impl Learner {
     /// A learner with these parameters and no moments yet.
     ///
     /// # Errors
-    /// If the schema has no event column, or the parameters do not fit its layout.
+    /// If the parameters do not fit the schema's layout.
     pub fn new(
         schema: &FeatureSchema,
         size: NetworkSize,
@@ -114,7 +114,7 @@ impl Learner {
         let layout = layout(schema, size);
         parameters::check(&layout, flat)?;
         Ok(Self {
-            roles: Roles::new(schema)?,
+            roles: Roles::new(schema),
             size,
             layout,
             parameters: flat.to_vec(),

@@ -4,14 +4,17 @@
 
 use std::path::{Path, PathBuf};
 
-use crypto::Digest;
 use host::config::{ConfigError, Span, load};
 use protocol::plan::{
-    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, ServerRule, TensorSpec, Training, Width, Work,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, ModelTerms, Part, Plan, Privacy, RiskTerms,
+    ServerRule, Training, Width, Work,
 };
 use protocol::time::{Duration, Time};
 use serde::Deserialize;
+
+mod model;
+
+pub(crate) use model::ModelFile;
 
 /// Reads a plan and, where it trains or judges a model, the layout it is about.
 ///
@@ -287,103 +290,6 @@ impl RawEvaluate {
     }
 }
 
-/// The model's schema and layout, as `phalanx-agent layout` writes them.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct ModelFile {
-    /// The feature schema's digest, in hex.
-    pub(crate) schema: String,
-    /// The layout's digest, in hex: what consent files name.
-    pub(crate) layout_digest: String,
-    tensors: Vec<RawTensor>,
-    #[serde(skip)]
-    schema_digest: Option<Digest>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTensor {
-    name: String,
-    shape: Vec<u32>,
-    part: RawPart,
-    init: RawInit,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RawPart {
-    Encoder,
-    Energy,
-    Head,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RawInit {
-    Zeros,
-    Constant(f32),
-    Uniform(f32),
-    Normal(f32),
-}
-
-impl ModelFile {
-    /// Reads the file and holds its digests against its contents.
-    pub(crate) fn read(path: &Path) -> Result<Self, PlanError> {
-        let wrong = |what: String| PlanError::Layout {
-            path: path.to_owned(),
-            what,
-        };
-        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        let mut file: Self =
-            serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        file.schema_digest = Digest::from_hex(&file.schema);
-        if file.schema_digest.is_none() {
-            return Err(wrong(format!(
-                "schema {:?} is no digest in hex",
-                file.schema
-            )));
-        }
-        let found = file.layout().digest().to_hex();
-        if found != file.layout_digest {
-            let said = &file.layout_digest;
-            return Err(wrong(format!(
-                "layout_digest {said} is not the tensors' digest {found}"
-            )));
-        }
-        Ok(file)
-    }
-
-    /// The model with its first parameters' seed.
-    pub(crate) fn terms(&self, genesis_seed: u64) -> ModelTerms {
-        let schema = self
-            .schema_digest
-            .expect("read() refuses files without a schema digest");
-        ModelTerms {
-            schema,
-            layout: self.layout(),
-            genesis_seed,
-        }
-    }
-
-    fn layout(&self) -> Layout {
-        let tensor = |raw: &RawTensor| TensorSpec {
-            name: raw.name.clone(),
-            shape: raw.shape.clone(),
-            part: match raw.part {
-                RawPart::Encoder => Part::Encoder,
-                RawPart::Energy => Part::Energy,
-                RawPart::Head => Part::Head,
-            },
-            init: match raw.init {
-                RawInit::Zeros => Init::Zeros,
-                RawInit::Constant(value) => Init::Constant(value),
-                RawInit::Uniform(bound) => Init::Uniform(bound),
-                RawInit::Normal(sd) => Init::Normal(sd),
-            },
-        };
-        Layout(self.tensors.iter().map(tensor).collect())
-    }
-}
-
 /// Why a plan cannot be signed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
@@ -411,27 +317,15 @@ pub(crate) enum PlanError {
 
 #[cfg(test)]
 mod tests {
+    use super::model::tests::model;
     use super::*;
-
-    fn layout() -> ModelFile {
-        let tensors = r#"[{"name":"a","shape":[2,3],"part":"encoder","init":{"uniform":0.5}},
-            {"name":"e","shape":[3],"part":"energy","init":"zeros"},
-            {"name":"h","shape":[3],"part":"head","init":{"constant":-4.0}}]"#;
-        let text = format!(
-            r#"{{"schema":"{}","layout_digest":"","tensors":{tensors}}}"#,
-            "ab".repeat(32)
-        );
-        let mut file: ModelFile = serde_json::from_str(&text).unwrap();
-        file.schema_digest = Digest::from_hex(&file.schema);
-        file
-    }
 
     #[test]
     fn every_shipped_plan_resolves() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/plans");
         for kind in ["pretrain", "finetune", "risk", "evaluate"] {
             let raw: RawPlan = load(&folder.join(format!("{kind}.toml"))).unwrap();
-            let plan = raw.resolve(Some(&layout()), Time(1)).unwrap();
+            let plan = raw.resolve(Some(&model()), Time(1)).unwrap();
             assert_eq!(format!("{:?}", plan.work.kind()).to_lowercase(), kind);
         }
     }
@@ -457,7 +351,7 @@ mod tests {
             ("fedyogi", ServerRule::FedYogi(terms)),
         ] {
             let raw = plan(&format!(r#"rule = "{name}", {moments}"#)).unwrap();
-            let plan = raw.resolve(Some(&layout()), Time(1)).unwrap();
+            let plan = raw.resolve(Some(&model()), Time(1)).unwrap();
             let Work::Finetune(training) = plan.work else {
                 panic!("it is a fine-tuning plan");
             };
@@ -480,7 +374,7 @@ mod tests {
         let text = std::fs::read_to_string(folder.join("finetune.toml")).unwrap();
         let plan = |line: &str| {
             let raw: RawPlan = toml::from_str(&format!("{line}\n{text}")).unwrap();
-            raw.resolve(Some(&layout()), Time(1))
+            raw.resolve(Some(&model()), Time(1))
         };
         assert_eq!(plan("").unwrap().width, Width::Full);
         let refused = |line| plan(line).unwrap_err().to_string();
@@ -494,7 +388,7 @@ mod tests {
         );
         let text = text.replace("value_bits = 20", "value_bits = 16");
         let raw: RawPlan = toml::from_str(&format!("word_bits = 24\n{text}")).unwrap();
-        let packed = raw.resolve(Some(&layout()), Time(1)).unwrap();
+        let packed = raw.resolve(Some(&model()), Time(1)).unwrap();
         assert_eq!(packed.width, Width::Packed);
     }
 
@@ -513,25 +407,12 @@ mod tests {
             ..risk
         };
         assert!(matches!(
-            both.resolve(Some(&layout()), Time(1)),
+            both.resolve(Some(&model()), Time(1)),
             Err(PlanError::Kind)
         ));
         assert!(matches!(
             evaluate.resolve(None, Time(1)),
             Err(PlanError::NoLayout)
         ));
-    }
-
-    #[test]
-    fn a_layout_whose_digest_does_not_fit_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("layout.json");
-        let text = format!(
-            r#"{{"schema":"{0}","layout_digest":"{0}","tensors":[]}}"#,
-            "ab".repeat(32)
-        );
-        std::fs::write(&path, text).unwrap();
-        let error = ModelFile::read(&path).unwrap_err().to_string();
-        assert!(error.contains("layout_digest"), "{error}");
     }
 }

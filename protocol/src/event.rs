@@ -7,7 +7,7 @@ use crate::blame::{Misbehaviour, Refusal};
 use crate::id::{Attempt, ClientId, EpochId, RoundId, Seat};
 use crate::message::Cause;
 use crate::operator::Waiting;
-use crate::plan::Kind;
+use crate::plan::{Kind, SchemaText};
 use crate::time::Duration;
 
 /// What the coordinator reports.
@@ -70,6 +70,8 @@ pub enum ClientEvent {
     EpochAgreed(EpochId, u16),
     /// A round was joined.
     Joined(RoundId, Attempt, Kind),
+    /// The plan of a round that is about to be declined has this feature schema, not one of ours.
+    ForeignSchema(SchemaText),
     /// A round was declined, on purpose.
     Declined(Refusal),
     /// A masked update of so many bytes left for this round.

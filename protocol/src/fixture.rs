@@ -11,7 +11,7 @@ use crate::masking::seats_digest;
 use crate::message::{Due, Manifest, RoundOutcome, RoundResult};
 use crate::plan::{
     CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
+    RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
 };
 use crate::signed::{Signable, Signed};
 use crate::terms;
@@ -67,7 +67,7 @@ pub(crate) fn model() -> ModelTerms {
         tensor("encoder.scale", &[2], Part::Encoder, Init::Constant(1.0)),
     ]);
     ModelTerms {
-        schema: Digest([3; 32]),
+        schema: SchemaText("language = 1".to_owned()),
         layout,
         genesis_seed: 11,
     }

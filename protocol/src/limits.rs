@@ -57,6 +57,9 @@ pub const PLANS_MAX: usize = 256;
 /// Tensors in a layout.
 pub const TENSORS_MAX: usize = 1_024;
 
+/// A feature schema in a plan: sixteen times the standard one.
+pub const SCHEMA_BYTES_MAX: usize = 32 << 10;
+
 /// Dimensions of a tensor.
 pub const DIMENSIONS_MAX: usize = 8;
 

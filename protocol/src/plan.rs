@@ -67,12 +67,25 @@ pub enum Kind {
 /// anybody a crafted first model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelTerms {
-    /// Digest of the feature schema every member encodes with.
-    pub schema: Digest,
+    /// The feature schema every member encodes with.
+    pub schema: SchemaText,
     /// The tensors, in flat order.
     pub layout: Layout,
     /// Seed of the first parameters.
     pub genesis_seed: u64,
+}
+
+/// A feature schema as canonical text: what every bank makes of a payment. Here it is text, and its
+/// digest counts; only banks read it. At most [`crate::limits::SCHEMA_BYTES_MAX`] bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaText(pub String);
+
+impl SchemaText {
+    /// SHA-256 of the text: what consent files name.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        crypto::sha256(&[self.0.as_bytes()])
+    }
 }
 
 /// The tensors of a model, in flat order.

@@ -24,7 +24,7 @@ def stream(seed, label, index, words):
 f32 = lambda v: struct.unpack('<f', struct.pack('<f', v))[0]
 T = [("encoder.weight", [3, 4], 0, (2, .5)), ("encoder.bias", [4], 0, (0, None)),
      ("energy", [3], 1, (3, .1)), ("head", [5], 2, (1, -4.)), ("encoder.scale", [2], 0, (1, 1.))]
-c = bytes([4]) + bytes([3]) * 32 + struct.pack('>I', len(T))
+c = bytes([4]) + hashlib.sha256(b'language = 1').digest() + struct.pack('>I', len(T))
 for n, s, p, (k, v) in T:
     c += struct.pack('>I', len(n)) + n.encode() + struct.pack('>I', len(s))
     c += b''.join(struct.pack('>I', x) for x in s) + bytes([p, k])

@@ -65,7 +65,25 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
+/// What came of the comparison, as the object that `--json` prints.
+///
+/// # Errors
+/// What cannot be read or is not to be had, in words.
+pub fn object(args: &Args) -> Result<Value, Failed> {
+    let (about, trials) = compare(args)?;
+    Ok(summary::object(&about, &trials))
+}
+
 fn learn(args: &Args, out: &mut impl Write) -> Result<(), Failed> {
+    let (about, trials) = compare(args)?;
+    match args.json {
+        true => writeln!(out, "{}", summary::object(&about, &trials))?,
+        false => summary::table(&about, &trials, out)?,
+    }
+    Ok(())
+}
+
+fn compare(args: &Args) -> Result<(About, Vec<Trial>), Failed> {
     args.check()?;
     model::threads(1);
     let text = std::fs::read_to_string(&args.banks.map)
@@ -74,11 +92,12 @@ fn learn(args: &Args, out: &mut impl Write) -> Result<(), Failed> {
         FeedMap::parse(&text).map_err(|error| format!("{}: {error}", args.banks.map.display()))?;
     let store = Store::new(args.out.as_deref())?;
     let table = table(args)?;
-    let feed = read(args, &map)?;
+    let schema = schema(args)?;
+    let feed = read(args, &map, &schema)?;
     let weeks = calendar::weeks(&feed, args.spans(), args.days.train_day, args.days.weeks)?;
-    let data = identity(args, &text)?;
+    let data = identity(args, &text, &schema)?;
     let bench = Bench {
-        ground: ground(args, feed, &weeks)?,
+        ground: ground(args, feed, schema, &weeks)?,
         args,
         weeks,
         table,
@@ -103,11 +122,7 @@ fn learn(args: &Args, out: &mut impl Write) -> Result<(), Failed> {
             &bench.others()?,
         )?;
     }
-    match args.json {
-        true => writeln!(out, "{}", summary::object(&about, &trials))?,
-        false => summary::table(&about, &trials, out)?,
-    }
-    Ok(())
+    Ok((about, trials))
 }
 
 /// A run with its feed read.
@@ -201,7 +216,8 @@ impl Bench<'_> {
             for &week in &self.weeks {
                 for (at, &labels) in self.args.labels.iter().enumerate() {
                     for setting in self.args.settings() {
-                        if at == 0 || setting.is_labelled() {
+                        if (at == 0 || setting.is_labelled()) && setting.is_of(&self.ground.schema)
+                        {
                             questions.push(Question {
                                 seed,
                                 week,
@@ -280,7 +296,7 @@ impl std::fmt::Display for Question {
     }
 }
 
-fn read(args: &Args, map: &FeedMap) -> Result<Feed, Failed> {
+fn read(args: &Args, map: &FeedMap, schema: &FeatureSchema) -> Result<Feed, Failed> {
     let key = token_key(args.banks.key.as_deref())?;
     let column = match (args.banks.split, args.banks.column.as_deref()) {
         (Split::Typology, _) => Some("bank"),
@@ -292,7 +308,7 @@ fn read(args: &Args, map: &FeedMap) -> Result<Feed, Failed> {
         column,
         truth: args.banks.truth.as_deref(),
     };
-    Feed::read(&args.banks.data, map, &key, carried)
+    Feed::read(&args.banks.data, (map, &key), carried, schema)
 }
 
 /// The table of customers' banks, where one was named.
@@ -306,19 +322,32 @@ fn table(args: &Args) -> Result<Option<BTreeMap<String, String>>, Failed> {
     Ok(named.map(read).transpose()?)
 }
 
-fn ground(args: &Args, feed: Feed, weeks: &[Week]) -> Result<Ground, Failed> {
+fn schema(args: &Args) -> Result<FeatureSchema, Failed> {
+    let Some(path) = &args.banks.schema else {
+        return Ok(FeatureSchema::standard());
+    };
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    Ok(FeatureSchema::parse(&text).map_err(|error| failed(&error))?)
+}
+
+fn ground(
+    args: &Args,
+    feed: Feed,
+    schema: FeatureSchema,
+    weeks: &[Week],
+) -> Result<Ground, Failed> {
     let from = weeks
         .iter()
         .map(|week| week.pretrain_from.min(week.train_from));
     let from = from.min().ok_or("no week was asked for")?;
     let to = weeks.iter().map(|week| week.test_to).max().unwrap_or(from);
     let delay = u16::try_from(args.days.delay)?;
-    let schema = FeatureSchema::standard();
     Ok(Ground::new(feed, schema, from..to, delay, args.masks()))
 }
 
-/// What tells a feed from another: the digests of its file, its map and the columns asked for.
-fn identity(args: &Args, map: &str) -> Result<Value, Failed> {
+/// What tells encoded rows from others: the digests of file, map, schema and columns asked for.
+fn identity(args: &Args, map: &str, schema: &FeatureSchema) -> Result<Value, Failed> {
     let digest = |path: &Path| file_digest(path);
     let key = args.banks.key.as_deref().map(digest).transpose()?;
     let column = args
@@ -330,6 +359,7 @@ fn identity(args: &Args, map: &str) -> Result<Value, Failed> {
     Ok(json!({
         "feed": file_digest(&args.banks.data)?,
         "map": crypto::sha256(&[map.as_bytes()]).to_hex(),
+        "schema": crypto::Digest(schema.digest()).to_hex(),
         "key": key,
         "table": table.transpose()?,
         "spans": args.spans(),

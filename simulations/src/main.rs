@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use simulations::{generate, stage, world};
 #[cfg(feature = "learning")]
-use simulations::{judge, learn, pooled};
+use simulations::{judge, learn, pooled, results};
 
 /// Made-up banks and made-up federations, from a seed.
 #[derive(Parser)]
@@ -33,6 +33,9 @@ enum Command {
     /// Compare local, federated and pooled learning, over seeds and weeks.
     #[cfg(feature = "learning")]
     Learn(Box<learn::Args>),
+    /// Run the experiments behind docs/results.md, and write it.
+    #[cfg(feature = "learning")]
+    Results(results::Args),
 }
 
 fn main() -> ExitCode {
@@ -46,5 +49,7 @@ fn main() -> ExitCode {
         Command::Judge(args) => judge::run(&args),
         #[cfg(feature = "learning")]
         Command::Learn(args) => learn::run(&args),
+        #[cfg(feature = "learning")]
+        Command::Results(args) => results::run(&args),
     }
 }

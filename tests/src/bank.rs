@@ -18,7 +18,7 @@ use protocol::client::consent::Policy;
 use protocol::client::{Client, Contribution, Heard, Installed, Outcome, Task};
 use protocol::event::ClientEvent;
 use protocol::message::ToCoordinator;
-use protocol::plan::{Kind, Work};
+use protocol::plan::{Kind, SchemaText, Work};
 use protocol::record::ClientRecord;
 use protocol::{credential, vector, wire};
 use tokio::sync::mpsc;
@@ -64,7 +64,7 @@ pub struct Bank {
 /// the layout of [`crate::evaluate_plan`].
 #[must_use]
 pub fn policy(schemas: &[Digest]) -> Policy {
-    let evaluate = crate::evaluate_plan(Digest([0; 32]), 4);
+    let evaluate = crate::evaluate_plan(SchemaText(String::new()), 4);
     let layout = evaluate.work.model().map(|model| model.layout.digest());
     Policy {
         kinds: BTreeSet::from([Kind::Pretrain, Kind::Finetune, Kind::Risk, Kind::Evaluate]),

@@ -23,7 +23,7 @@ use protocol::message::{OperatorMessage, ToClient, ToCoordinator};
 use protocol::operator::{Command, Reply, RoundSummary, Status};
 use protocol::plan::{
     CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, SignedPlan, TensorSpec, Width, Work,
+    RiskTerms, SchemaText, SignedPlan, TensorSpec, Width, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration as Span, Time};
@@ -174,7 +174,7 @@ pub fn risk_plan(from_day: u32, members_min: u16) -> Plan {
 
 /// An evaluation plan of one round about a model with this schema.
 #[must_use]
-pub fn evaluate_plan(schema: Digest, members_min: u16) -> Plan {
+pub fn evaluate_plan(schema: SchemaText, members_min: u16) -> Plan {
     let tensor = |name: &str, part| TensorSpec {
         name: name.to_owned(),
         shape: vec![3, 4],

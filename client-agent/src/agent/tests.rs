@@ -27,6 +27,7 @@ fn config(folder: &Path) -> Config {
         store: folder.join("store"),
         http: "127.0.0.1:0".parse().unwrap(),
         consent: crate::config::consent::load_policy(&consent).unwrap(),
+        schema: features::FeatureSchema::standard(),
         history: write(folder, 10, 20),
         scoring: Settings {
             review_at: 0.1,

@@ -10,11 +10,15 @@ use protocol::plan::{Init, Part};
 use serde::Serialize;
 
 use super::{CommandError, Said, json, write};
-use crate::{network, training};
+use crate::config::schema;
+use crate::network;
 
 /// What `layout` is told.
 #[derive(Debug, Args)]
 pub struct Arguments {
+    /// The consortium's feature schema; the standard one where it is left out.
+    #[arg(long)]
+    schema: Option<PathBuf>,
     /// Width of the encoder.
     #[arg(long, default_value_t = NetworkSize::default().width)]
     width: u16,
@@ -35,6 +39,7 @@ pub struct Arguments {
 #[derive(Serialize)]
 struct LayoutFile {
     schema: String,
+    schema_digest: String,
     layout_digest: String,
     size: NetworkSize,
     tensors: Vec<Tensor>,
@@ -58,7 +63,7 @@ enum Start {
 }
 
 pub(super) fn layout(arguments: &Arguments) -> Result<Said, CommandError> {
-    let schema = training::schema();
+    let schema = schema::read(arguments.schema.as_deref())?;
     let size = NetworkSize {
         width: arguments.width.max(1),
         frequencies: arguments.frequencies.max(1),
@@ -67,7 +72,8 @@ pub(super) fn layout(arguments: &Arguments) -> Result<Said, CommandError> {
     let layout = network::layout(&schema, size);
     let parameters = protocol::genesis::total(&layout);
     let file = LayoutFile {
-        schema: Digest(schema.digest()).to_hex(),
+        schema: schema.canonical(),
+        schema_digest: Digest(schema.digest()).to_hex(),
         layout_digest: layout.digest().to_hex(),
         size,
         tensors: layout.0.into_iter().map(tensor).collect(),
@@ -81,7 +87,7 @@ pub(super) fn layout(arguments: &Arguments) -> Result<Said, CommandError> {
     }
     let mut said = format!(
         "schema  {}\nlayout  {}\n{parameters} parameters in {} tensors\n",
-        file.schema,
+        file.schema_digest,
         file.layout_digest,
         file.tensors.len()
     );
@@ -114,6 +120,8 @@ fn tensor(spec: protocol::plan::TensorSpec) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use features::FeatureSchema;
+
     use super::*;
 
     #[test]
@@ -126,6 +134,7 @@ mod tests {
             head,
         } = NetworkSize::default();
         let arguments = Arguments {
+            schema: None,
             width,
             frequencies,
             head,
@@ -135,10 +144,11 @@ mod tests {
         let said = layout(&arguments).unwrap().text;
         let text = std::fs::read_to_string(&out).unwrap();
         let file: serde_json::Value = serde_json::from_str(&text).unwrap();
-        let schema = training::schema();
+        let schema = FeatureSchema::standard();
         let expected = network::layout(&schema, NetworkSize::default());
         assert_eq!(file["layout_digest"], expected.digest().to_hex());
-        assert_eq!(file["schema"], Digest(schema.digest()).to_hex());
+        assert_eq!(file["schema_digest"], Digest(schema.digest()).to_hex());
+        assert_eq!(file["schema"], schema.canonical());
         assert_eq!(file["tensors"].as_array().unwrap().len(), expected.0.len());
         assert_eq!(file["tensors"][0]["part"], "encoder");
         assert!((file["tensors"][0]["init"]["normal"].as_f64().unwrap() - 0.3).abs() < 1e-6);

@@ -7,6 +7,7 @@ use clap::Args;
 use features::{CheckReport, TokenKey};
 
 use super::{CommandError, Said, json};
+use crate::config::schema;
 use crate::history::{Feed, read_key};
 
 /// What `map check` is told.
@@ -16,6 +17,10 @@ pub struct Arguments {
     map: PathBuf,
     /// The feed: CSV or NDJSON, plain or packed, or Parquet.
     file: PathBuf,
+    /// The consortium's feature schema, which says what the feed must provide; the standard one
+    /// where it is left out.
+    #[arg(long)]
+    schema: Option<PathBuf>,
     /// Read so many rows only.
     #[arg(long)]
     sample: Option<u64>,
@@ -35,8 +40,9 @@ pub(super) fn check(arguments: &Arguments) -> Result<Said, CommandError> {
         Some(path) => read_key(path)?,
         None => TokenKey::new(THROW_AWAY_KEY).expect("the constant is long enough"),
     };
+    let schema = schema::read(arguments.schema.as_deref())?;
     let feed = Feed::with_key(&arguments.map, key, &arguments.file)?;
-    let report = feed.check(arguments.sample.unwrap_or(u64::MAX))?;
+    let report = feed.check(&schema, arguments.sample.unwrap_or(u64::MAX))?;
     let text = if arguments.json {
         json(&report)?
     } else {
@@ -97,8 +103,12 @@ fn table(report: &CheckReport) -> String {
     for column in &report.unmapped_columns {
         line("column not mapped", column.clone());
     }
-    for idle in &report.idle_features {
-        line("features idle", idle.clone());
+    for provision in &report.provisions {
+        let name = match provision.is_provided {
+            true => "schema",
+            false => "schema lacks",
+        };
+        line(name, provision.to_string());
     }
     for (field, count) in &report.failures_by_field {
         line(&format!("refused for {field}"), count.to_string());
@@ -124,6 +134,7 @@ mod tests {
         Arguments {
             map: config.map,
             file: config.file,
+            schema: None,
             sample: None,
             key: None,
             json: false,
@@ -138,6 +149,7 @@ mod tests {
         assert!(said.verdict.is_ok());
         assert!(said.text.contains("100 read, 0 refused"), "{}", said.text);
         assert!(said.text.contains("field mcc"), "{}", said.text);
+        assert!(!said.text.contains("schema lacks"), "{}", said.text);
         (arguments.json, arguments.sample) = (true, Some(7));
         let report: serde_json::Value =
             serde_json::from_str(&check(&arguments).unwrap().text).unwrap();
@@ -145,6 +157,32 @@ mod tests {
             (report["rows"].as_u64(), report["rejected"].as_u64()),
             (Some(7), Some(0))
         );
+    }
+
+    #[test]
+    fn what_the_schema_needs_and_the_map_lacks_is_named_by_field() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut arguments = arguments(&dir);
+        let schemas = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/config/schemas");
+        arguments.schema = Some(PathBuf::from(schemas).join("single-payment.toml"));
+        let said = check(&arguments).unwrap();
+        assert!(said.verdict.is_ok());
+        let lacks = said
+            .text
+            .lines()
+            .filter(|line| line.contains("schema lacks"));
+        assert_eq!(lacks.count(), 16, "{}", said.text);
+        let expected = "field ext.debtor_home_lat: found no rule, expected degrees from -90 to 90 \
+                        for debtor_away";
+        assert!(said.text.contains(expected), "{}", said.text);
+
+        arguments.schema = Some(arguments.map.clone());
+        let error = check(&arguments).unwrap_err();
+        assert!(
+            error.to_string().contains("schema: language: nothing"),
+            "{error}"
+        );
+        assert_eq!(error.exit_code(), 78);
     }
 
     #[test]

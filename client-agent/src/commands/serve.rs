@@ -24,8 +24,13 @@ pub(super) fn serve(path: &Path) -> Result<(), CommandError> {
 pub(super) fn check(path: &Path) -> Result<Said, CommandError> {
     let config = Config::load(path)?;
     let history = &config.history;
-    Feed::open(&history.map, &history.token_key, &history.file)?;
-    Ok(Said::yes(format!("{config:#?}")))
+    let feed = Feed::open(&history.map, &history.token_key, &history.file)?;
+    let lacking = feed.lacking(&config.schema);
+    let lacking = lacking.iter().map(|of| format!("schema lacks {of}\n"));
+    Ok(Said::yes(format!(
+        "{}{config:#?}",
+        lacking.collect::<String>()
+    )))
 }
 
 #[cfg(test)]
@@ -47,6 +52,12 @@ mod tests {
             .replace("maps/generated.toml", &history.map.to_string_lossy());
         let path = dir.path().join("client-agent.toml");
         std::fs::write(&path, text).unwrap();
+        std::fs::create_dir(dir.path().join("schemas")).unwrap();
+        std::fs::copy(
+            samples.join("schemas/standard.toml"),
+            dir.path().join("schemas/standard.toml"),
+        )
+        .unwrap();
         std::fs::copy(
             samples.join("consent.toml"),
             dir.path().join("consent.toml"),

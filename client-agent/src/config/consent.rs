@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crypto::Digest;
+use features::FeatureSchema;
 use host::config::{ConfigError, load};
 use protocol::client::consent::Policy;
 use protocol::limits::AUDIT_CHUNKS_MAX;
@@ -28,6 +29,24 @@ pub fn load_policy(path: &Path) -> Result<Policy, ConfigError> {
         rounds_per_day: raw.rounds_per_day,
         joins_per_epoch_max: raw.joins_per_epoch_max,
         audit_chunks: audit_chunks(raw.audit_chunks)?,
+    })
+}
+
+/// Whether the agent's own feature schema was reviewed: otherwise every plan that it could take
+/// part in is one that it must decline.
+///
+/// # Errors
+/// [`ConfigError::Value`] where schemas are listed and this one is not among them.
+pub fn covers(policy: &Policy, schema: &FeatureSchema) -> Result<(), ConfigError> {
+    let own = Digest(schema.digest());
+    if policy.schemas.is_empty() || policy.schemas.contains(&own) {
+        return Ok(());
+    }
+    let listed: Vec<String> = policy.schemas.iter().map(Digest::to_hex).collect();
+    Err(ConfigError::Value {
+        key: "schemas".to_owned(),
+        found: listed.join(", "),
+        expected: format!("{} among them, this agent's schema", own.to_hex()),
     })
 }
 
@@ -91,7 +110,6 @@ fn digests(key: &str, texts: &[String]) -> Result<BTreeSet<Digest>, ConfigError>
 
 #[cfg(test)]
 mod tests {
-    use features::FeatureSchema;
     use model::NetworkSize;
 
     use super::*;
@@ -112,6 +130,19 @@ mod tests {
         );
         assert!(policy.layouts.contains(&layout), "{}", layout.to_hex());
         assert_eq!(policy.kinds.len(), 4);
+    }
+
+    #[test]
+    fn an_agent_whose_own_schema_was_not_reviewed_does_not_start() {
+        let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/consent.toml");
+        let mut policy = load_policy(&sample).unwrap();
+        let standard = FeatureSchema::standard();
+        covers(&policy, &standard).unwrap();
+        policy.schemas = [Digest([0; 32])].into();
+        let error = covers(&policy, &standard).unwrap_err().to_string();
+        assert!(error.contains(&hex(&standard)), "{error}");
+        policy.schemas.clear();
+        covers(&policy, &standard).unwrap();
     }
 
     fn hex(schema: &FeatureSchema) -> String {

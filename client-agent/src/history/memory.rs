@@ -1,10 +1,11 @@
-//! Payments at 56 bytes each: what an encoder and the risk counts read, nothing else. A whole
-//! transaction takes about a kilobyte; reading the file again for each order takes ten times as
-//! long. A test holds vectors from here against those of the whole transactions.
+//! Payments at 56 bytes each and eight for each field that the schema declares: what an encoder
+//! and the risk counts read, nothing else. A whole transaction takes about a kilobyte; reading
+//! the file again for each order takes ten times as long. A test holds vectors from here against
+//! those of the whole transactions.
 
 use std::collections::BTreeMap;
 
-use features::{RawTransaction, Transaction};
+use features::{FeatureSchema, RawTransaction, Transaction};
 
 /// What is known of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +53,43 @@ impl Payment {
 }
 
 /// Payments in order, and every token once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memory {
+    schema: FeatureSchema,
     payments: Vec<Payment>,
+    /// The schema's fields, so many for each payment.
+    fields: Vec<f64>,
+    /// For each payment, where the schema tells them apart; otherwise empty.
+    parties: Vec<Parties>,
     tokens: Vec<String>,
     numbers: BTreeMap<String, u32>,
 }
 
+/// Everybody in a payment beside the card.
+#[derive(Clone, Copy, Debug)]
+struct Parties {
+    account: u32,
+    terminal: Option<u32>,
+    merchant: Option<u32>,
+    payee: Option<u32>,
+}
+
 impl Memory {
+    pub(super) fn new(schema: FeatureSchema) -> Self {
+        Self {
+            schema,
+            payments: Vec::new(),
+            fields: Vec::new(),
+            parties: Vec::new(),
+            tokens: Vec::new(),
+            numbers: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn schema(&self) -> &FeatureSchema {
+        &self.schema
+    }
+
     pub(super) fn push(&mut self, transaction: &Transaction, verdict: Verdict) {
         let amount = match transaction.amount_ref_minor {
             Some(amount) => Amount::Reference(amount),
@@ -75,12 +105,33 @@ impl Memory {
             local_hour: transaction.local_hour,
         };
         self.payments.push(payment);
+        self.schema.keep(transaction, &mut self.fields);
+        if self.schema.reads_parties() {
+            let mut optional = |token: &Option<String>| {
+                let token = token.as_ref()?;
+                Some(self.number(token))
+            };
+            let [terminal, merchant, payee] = [
+                optional(&transaction.terminal_tok),
+                optional(&transaction.merchant_tok),
+                optional(&transaction.counterparty_tok),
+            ];
+            let account = self.number(&transaction.account_tok);
+            self.parties.push(Parties {
+                account,
+                terminal,
+                merchant,
+                payee,
+            });
+        }
     }
 
     /// Nothing follows: what only pushing needs is dropped.
     pub(super) fn settle(&mut self) {
         self.numbers = BTreeMap::new();
         self.payments.shrink_to_fit();
+        self.fields.shrink_to_fit();
+        self.parties.shrink_to_fit();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -104,8 +155,16 @@ impl Memory {
     fn fill(&self, transaction: &mut Transaction, at: usize, payment: &Payment) {
         transaction.txn_id = at.to_string();
         transaction.ts = payment.ts;
-        transaction.account_tok.clone_from(self.token(payment.card));
-        transaction.terminal_tok = payment.outlet.map(|outlet| self.token(outlet).clone());
+        match self.parties.get(at) {
+            None => {
+                transaction.account_tok.clone_from(self.token(payment.card));
+                transaction.terminal_tok = payment.outlet.map(|outlet| self.token(outlet).clone());
+            }
+            Some(parties) => self.fill_parties(transaction, payment, parties),
+        }
+        let kept = self.schema.kept_len();
+        self.schema
+            .restore(&self.fields[at * kept..][..kept], transaction);
         transaction.mcc = payment.mcc;
         transaction.local_hour = payment.local_hour;
         match payment.amount {
@@ -118,6 +177,17 @@ impl Memory {
         }
     }
 
+    fn fill_parties(&self, transaction: &mut Transaction, payment: &Payment, parties: &Parties) {
+        let token = |number: Option<u32>| number.map(|number| self.token(number).clone());
+        transaction.card_tok = token(Some(payment.card));
+        transaction
+            .account_tok
+            .clone_from(self.token(parties.account));
+        transaction.terminal_tok = token(parties.terminal);
+        transaction.merchant_tok = token(parties.merchant);
+        transaction.counterparty_tok = token(parties.payee);
+    }
+
     fn token(&self, number: u32) -> &String {
         &self.tokens[number as usize]
     }
@@ -127,7 +197,7 @@ impl Memory {
             return *number;
         }
         let number = u32::try_from(self.tokens.len())
-            .expect("three tokens for each of PAYMENTS_MAX payments fit 32 bits");
+            .expect("seven tokens for each of PAYMENTS_MAX payments fit 32 bits");
         self.tokens.push(token.to_owned());
         self.numbers.insert(token.to_owned(), number);
         number

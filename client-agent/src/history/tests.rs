@@ -28,6 +28,10 @@ mcc = "mcc"
 local_hour = "hour"
 channel = "channel"
 
+[ext]
+reference = "reference"
+kind = { from = "currency", map = { "EUR" = "alpha", "*" = "beta" } }
+
 [labels]
 fraud = { from = "fraud", true = ["1"], unknown = ["?"] }
 known_after_days = 3
@@ -73,6 +77,7 @@ pub(crate) fn write(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
         };
         let mcc = if at % 4 == 0 { "5411" } else { "" };
         let hour = if at % 6 == 0 { "23" } else { "" };
+        let channel = ["pos", "ecom", "atm"][at as usize % 3];
         let fraud = if at % 17 == 16 {
             "?"
         } else if is_fraud {
@@ -82,7 +87,7 @@ pub(crate) fn write(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
         };
         text.push_str(&format!(
             "t{at},{ts},{amount},{reference},{currency},acc{card},{card_tok},{terminal},\
-             {merchant},{mcc},{hour},pos,{fraud}\n"
+             {merchant},{mcc},{hour},{channel},{fraud}\n"
         ));
     }
     let (file, map) = (folder.join("history.csv"), folder.join("map.toml"));
@@ -102,15 +107,22 @@ pub(crate) fn write(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
 pub(crate) fn sample(days: u32, per_day: u32) -> History {
     let dir = tempfile::tempdir().unwrap();
     let config = write(dir.path(), days, per_day);
-    History::load(&config, &Shutdown::default()).unwrap().0
+    load(&config)
 }
 
 fn load(config: &HistoryConfig) -> History {
-    History::load(config, &Shutdown::default()).unwrap().0
+    read(config, &FeatureSchema::standard()).unwrap().0
+}
+
+fn read(
+    config: &HistoryConfig,
+    schema: &FeatureSchema,
+) -> Result<(History, FeatureEncoder), HistoryError> {
+    History::load(config, schema, &Shutdown::default())
 }
 
 fn vectors_of_replay(history: &History) -> Vec<FeatureVector> {
-    let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
+    let mut encoder = FeatureEncoder::new(history.schema().clone(), RiskSettings::default());
     let mut vectors = Vec::new();
     history.replay(|payment, transaction| {
         vectors.push(encoder.encode(transaction));
@@ -122,27 +134,97 @@ fn vectors_of_replay(history: &History) -> Vec<FeatureVector> {
 }
 
 // Amounts in two currencies and in the reference one, cards and bare accounts, terminals,
-// merchants and neither, hours and categories, labels: all that an encoder reads.
+// merchants and neither, hours and categories, labels: all that an encoder reads. The other
+// schema reads fields and entities that the standard one does not.
 #[test]
 fn a_replay_gives_the_vectors_of_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let config = write(dir.path(), 30, 20);
-    let feed = Feed::open(&config.map, &config.token_key, &config.file).unwrap();
-    let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
-    let (source, _) = feed.source().unwrap();
-    let direct: Vec<FeatureVector> = features::read(&feed.map, &feed.key.0, source)
-        .map(|row| {
-            let row = row.unwrap();
-            let vector = encoder.encode(&row.transaction);
-            if let Some(label) = &row.label {
-                encoder.add_label(&row.transaction, label);
-            }
-            vector
-        })
-        .collect();
-    assert_eq!(direct.len(), 600);
-    assert_eq!(vectors_of_replay(&load(&config)), direct);
+    let parties = FeatureSchema::parse(PARTIES).unwrap();
+    assert!(parties.reads_parties() && parties.kept_len() == 3);
+    for schema in [FeatureSchema::standard(), parties] {
+        let feed = Feed::open(&config.map, &config.token_key, &config.file).unwrap();
+        let mut encoder = FeatureEncoder::new(schema.clone(), RiskSettings::default());
+        let (source, _) = feed.source().unwrap();
+        let direct: Vec<FeatureVector> = features::read(&feed.map, &feed.key.0, source)
+            .map(|row| {
+                let row = row.unwrap();
+                let vector = encoder.encode(&row.transaction);
+                if let Some(label) = &row.label {
+                    encoder.add_label(&row.transaction, label);
+                }
+                vector
+            })
+            .collect();
+        assert_eq!(direct.len(), 600);
+        let (history, _) = read(&config, &schema).unwrap();
+        assert_eq!(vectors_of_replay(&history), direct);
+        // What never moves compares nothing.
+        let moving = if schema.reads_parties() {
+            schema.len()
+        } else {
+            0
+        };
+        for at in 0..moving {
+            let is_moving = direct.iter().any(|vector| vector.0[at] != direct[0].0[at]);
+            let name = &schema.columns()[at].name;
+            let is_still = ["shared_", "category_", "payee_"]
+                .iter()
+                .any(|of| name.starts_with(of));
+            assert!(is_moving || is_still, "{name} never moves");
+        }
+    }
 }
+
+const PARTIES: &str = r#"
+language = 1
+groups = ["payment"]
+[fields]
+channel = ["ecom", "pos"]
+"ext.reference" = "number"
+"ext.kind" = ["alpha"]
+[[feature]]
+kind = "amount"
+group = "payment"
+[[feature]]
+kind = "number"
+name = "reference"
+group = "payment"
+field = "ext.reference"
+transform = "log"
+missing = "flag"
+[[feature]]
+kind = "category"
+name = "kind"
+group = "payment"
+field = "ext.kind"
+missing = "center"
+[[feature]]
+kind = "category"
+name = "channel"
+group = "payment"
+field = "channel"
+missing = "center"
+[[feature]]
+kind = "own_risk"
+[[feature]]
+kind = "windows"
+of = "account"
+lengths = ["2d", "3d"]
+[[feature]]
+kind = "windows"
+of = "terminal"
+lengths = ["1d"]
+[[feature]]
+kind = "windows"
+of = "merchant"
+lengths = ["30m", "5d"]
+detrend = true
+[[feature]]
+kind = "windows"
+of = "payee"
+lengths = ["1d"]
+"#;
 
 #[test]
 fn days_outside_the_configured_ones_are_not_read() {
@@ -167,6 +249,32 @@ fn days_outside_the_configured_ones_are_not_read() {
 }
 
 #[test]
+fn rows_whose_extras_are_of_another_kind_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write(dir.path(), 10, 10);
+    let text = PARTIES.replace(
+        "\"ext.reference\" = \"number\"",
+        "\"ext.reference\" = \"latitude\"",
+    );
+    let start = text.find("[[feature]]\nkind = \"number\"").unwrap();
+    let end = start + text[start + 1..].find("[[feature]]").unwrap() + 1;
+    let place = "[[feature]]\nkind = \"distance\"\nname = \"reference\"\ngroup = \"payment\"\n\
+                 from = [\"ext.reference\", \"geo_lon\"]\nto = [\"geo_lat\", \"geo_lon\"]\n\
+                 missing = \"flag\"\n";
+    let text = text.replace(&text[start..end], place);
+    let text = text.replace(
+        "[fields]\n",
+        "[fields]\ngeo_lat = \"latitude\"\ngeo_lon = \"longitude\"\n",
+    );
+    let (history, _) = read(&config, &FeatureSchema::parse(&text).unwrap()).unwrap();
+    // One row in five has a reference amount, and none is a latitude.
+    assert_eq!(
+        (history.summary().transactions, history.summary().rejected),
+        (80, 20)
+    );
+}
+
+#[test]
 fn refused_rows_are_counted_and_a_broken_feed_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let config = write(dir.path(), 10, 10);
@@ -180,13 +288,13 @@ fn refused_rows_are_counted_and_a_broken_feed_is_named() {
     assert_eq!((summary.transactions, summary.rejected), (98, 2));
 
     std::fs::write(&config.file, "id,amount\n1,2\n").unwrap();
-    let error = History::load(&config, &Shutdown::default())
+    let error = read(&config, &FeatureSchema::standard())
         .err()
         .unwrap()
         .to_string();
     assert!(error.contains("history.csv"), "{error}");
     std::fs::remove_file(&config.file).unwrap();
-    let error = History::load(&config, &Shutdown::default())
+    let error = read(&config, &FeatureSchema::standard())
         .err()
         .unwrap()
         .to_string();
@@ -199,7 +307,9 @@ fn reading_ends_where_the_process_is_to_go() {
     let config = write(dir.path(), 2, 10);
     let shutdown = Shutdown::default();
     shutdown.trigger();
-    let error = History::load(&config, &shutdown).err().unwrap();
+    let error = History::load(&config, &FeatureSchema::standard(), &shutdown)
+        .err()
+        .unwrap();
     assert!(matches!(error, HistoryError::Leaving), "{error}");
 }
 

@@ -3,8 +3,7 @@
 //! The occlusion is `model::scorer`'s, the figures are those of `features`' explanations.
 
 use features::{
-    Explanation, FeatureEncoder, FeatureSchema, FeatureVector, FieldGroup, Measure, Role,
-    Transaction,
+    Explanation, FeatureEncoder, FeatureSchema, FeatureVector, Measure, Role, Transaction,
 };
 use model::Scorer;
 
@@ -23,18 +22,16 @@ pub(super) fn explain(
     };
     groups.retain(|(_, weight)| *weight > 0.0);
     groups.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    let known = groups
+    groups
         .into_iter()
-        .filter_map(|(group, weight)| Some((kind(&group)?, weight)));
-    known
         .take(REASONS_MAX)
         .zip(1..)
-        .filter_map(|((kind, weight), rank)| {
-            let schema = encoder.schema();
-            let column = weightiest(scorer, schema, kind, vector)?;
+        .filter_map(|((group, weight), rank)| {
+            let (kind, schema) = (kind(&group), encoder.schema());
+            let column = weightiest(scorer, schema, &kind, vector)?;
             let explanation = encoder.explain(column, vector)?;
-            let name = &schema.columns.get(column)?.name;
-            Some(told(kind, name, explanation, transaction, rank, weight))
+            let name = &schema.columns().get(column)?.name;
+            Some(told(&kind, name, explanation, transaction, rank, weight))
         })
         .collect()
 }
@@ -42,73 +39,84 @@ pub(super) fn explain(
 /// A group of facts that a reason names.
 struct Kind {
     /// The model's name of the group.
-    group: &'static str,
-    code: &'static str,
+    group: String,
+    code: String,
     /// What every sentence of the kind begins with.
-    lead: &'static str,
+    lead: String,
     /// The one column that stands for the group, where the group has one.
     column: Option<&'static str>,
 }
 
-const KINDS: [Kind; 9] = [
-    Kind {
-        group: "card history",
-        code: "R11_CARD_HISTORY",
-        lead: "The card's history stands out",
-        column: None,
-    },
-    Kind {
-        group: "amount",
-        code: "R12_AMOUNT_VS_USUAL",
-        lead: "The amount is not what this card usually pays",
-        column: Some("amount"),
-    },
-    Kind {
-        group: "gap",
-        code: "R21_TIME_SINCE_LAST",
-        lead: "The pace of the card's payments stands out",
-        column: Some("gap"),
-    },
-    Kind {
-        group: "time",
-        code: "R22_TIME_OF_DAY",
-        lead: "The time stands out",
-        column: None,
-    },
-    Kind {
-        group: "windows",
-        code: "R23_RECENT_ACTIVITY",
-        lead: "Recent activity stands out",
-        column: None,
-    },
-    Kind {
-        group: "visits",
-        code: "R31_OUTLET_ACQUAINTANCE",
-        lead: "The card's acquaintance with this outlet stands out",
-        column: None,
-    },
-    Kind {
-        group: "category",
-        code: "R32_MERCHANT_CATEGORY",
-        lead: "The merchant's category stands out",
-        column: None,
-    },
-    Kind {
-        group: "own risk",
-        code: "R41_OUTLET_RISK_OWN",
-        lead: "This bank has seen fraud at this outlet",
-        column: None,
-    },
-    Kind {
-        group: "shared risk",
-        code: "R42_OUTLET_RISK_FEDERATION",
-        lead: "The federation's counts for this outlet stand out",
-        column: None,
-    },
+/// Groups with a code and words of their own, and the column that stands for some of them. Every
+/// other field group of a schema has a code made of its name.
+const KINDS: [(&str, &str, &str, Option<&str>); 9] = [
+    (
+        "card history",
+        "R11_CARD_HISTORY",
+        "The card's history stands out",
+        None,
+    ),
+    (
+        "amount",
+        "R12_AMOUNT_VS_USUAL",
+        "The amount is not what this card usually pays",
+        Some("amount"),
+    ),
+    (
+        "gap",
+        "R21_TIME_SINCE_LAST",
+        "The pace of the card's payments stands out",
+        Some("gap"),
+    ),
+    ("time", "R22_TIME_OF_DAY", "The time stands out", None),
+    (
+        "windows",
+        "R23_RECENT_ACTIVITY",
+        "Recent activity stands out",
+        None,
+    ),
+    (
+        "visits",
+        "R31_OUTLET_ACQUAINTANCE",
+        "The card's acquaintance with this outlet stands out",
+        None,
+    ),
+    (
+        "category",
+        "R32_MERCHANT_CATEGORY",
+        "The merchant's category stands out",
+        None,
+    ),
+    (
+        "own risk",
+        "R41_OUTLET_RISK_OWN",
+        "This bank has seen fraud at this outlet",
+        None,
+    ),
+    (
+        "shared risk",
+        "R42_OUTLET_RISK_FEDERATION",
+        "The federation's counts for this outlet stand out",
+        None,
+    ),
 ];
 
-fn kind(group: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.group == group)
+fn kind(group: &str) -> Kind {
+    let listed = KINDS.iter().find(|(name, ..)| *name == group);
+    let (code, lead, column) = match listed {
+        Some((_, code, lead, column)) => ((*code).to_owned(), (*lead).to_owned(), *column),
+        None => {
+            let code = format!("R50_{}", group.to_ascii_uppercase());
+            let lead = format!("What stands out is the {}", group.replace('_', " "));
+            (code, lead, None)
+        }
+    };
+    Kind {
+        group: group.to_owned(),
+        code,
+        lead,
+        column,
+    }
 }
 
 /// The column of a group that adds most to the logit when the others stay as they are.
@@ -118,10 +126,10 @@ fn weightiest(
     kind: &Kind,
     vector: &FeatureVector,
 ) -> Option<usize> {
-    if let Some(name) = kind.column {
-        return schema.position(name);
+    if let Some(column) = kind.column.and_then(|name| schema.position(name)) {
+        return Some(column);
     }
-    let columns = schema.indices(|role| group_of(role) == kind.group);
+    let columns = schema.indices(|role| group_of(schema, role) == kind.group);
     let rows: Vec<f32> = columns
         .iter()
         .flat_map(|&column| occluded(schema, vector, column))
@@ -149,13 +157,13 @@ fn occluded(schema: &FeatureSchema, vector: &FeatureVector, column: usize) -> Ve
 }
 
 /// The model's name of the group that a column belongs to.
-fn group_of(role: &Role) -> &'static str {
+fn group_of<'a>(schema: &'a FeatureSchema, role: &Role) -> &'a str {
     match role {
-        Role::Event(FieldGroup::Amount) | Role::Derived { .. } => "amount",
-        Role::Event(FieldGroup::Gap) => "gap",
-        Role::Event(FieldGroup::Time) => "time",
-        Role::Event(FieldGroup::Visit) => "visits",
-        Role::Event(FieldGroup::Category) => "category",
+        Role::Event(group) => schema.group_name(*group),
+        Role::Derived { minuend, .. } => {
+            let minuend = schema.columns().get(usize::from(*minuend));
+            minuend.map_or("", |column| group_of(schema, &column.role))
+        }
         Role::Context => "card history",
         Role::Window => "windows",
         Role::OwnRisk => "own risk",
@@ -186,7 +194,7 @@ fn told(
         .map(|usual| format!(", usually {usual}"))
         .unwrap_or_default();
     Reason {
-        code: kind.code.to_owned(),
+        code: kind.code.clone(),
         rank,
         weight,
         text: format!("{}: {} {observed}{against}.", kind.lead, words(column)),
@@ -195,7 +203,7 @@ fn told(
     }
 }
 
-/// What a column measures, in an analyst's words; an unknown column keeps its name.
+/// What a column measures, in an analyst's words; a consortium's own column keeps its name.
 fn words(column: &str) -> String {
     let fixed = match column {
         "amount" => "amount",
@@ -210,7 +218,7 @@ fn words(column: &str) -> String {
         "history_log_sd" => "spread of amounts so far",
         "history_median" => "median amount so far",
         "history_max" => "largest amount so far",
-        _ => return composed(column).unwrap_or_else(|| column.to_owned()),
+        _ => return composed(column).unwrap_or_else(|| column.replace('_', " ")),
     };
     fixed.to_owned()
 }
@@ -223,14 +231,14 @@ fn composed(column: &str) -> Option<String> {
     }
     let (what, window) = rest.rsplit_once('_')?;
     let of = match (subject, what) {
-        ("card", "count") => "payments of this card",
-        ("card", "sum") => "money spent with this card",
-        ("card", "mean") => "mean amount of this card",
-        ("card", "max") => "largest amount of this card",
-        ("card", "outlets") => "outlets visited with this card",
-        ("outlet", "count") => "payments here",
-        ("outlet", "mean") => "mean amount here",
-        ("outlet", "cards") => "cards seen here",
+        ("card" | "account", "count") => "payments of this card",
+        ("card" | "account", "sum") => "money spent with this card",
+        ("card" | "account", "mean") => "mean amount of this card",
+        ("card" | "account", "max") => "largest amount of this card",
+        ("card" | "account", "outlets") => "outlets visited with this card",
+        ("outlet" | "terminal" | "merchant" | "payee", "count") => "payments here",
+        ("outlet" | "terminal" | "merchant" | "payee", "mean") => "mean amount here",
+        ("outlet" | "terminal" | "merchant" | "payee", "cards") => "cards seen here",
         ("own" | "shared", "count") => "judged payments here",
         ("own" | "shared", "rate") => "share of frauds here",
         ("own" | "shared", "frauds") => "frauds here",
@@ -241,6 +249,8 @@ fn composed(column: &str) -> Option<String> {
     let over = match (over, unit) {
         ("1", "h") => "the last hour".to_owned(),
         ("1", "d") => "one day".to_owned(),
+        (minutes, "m") => format!("{minutes} minutes"),
+        (hours, "h") => format!("{hours} hours"),
         (days, "d") => format!("{days} days"),
         _ => return None,
     };
@@ -265,6 +275,8 @@ fn figure(measure: Measure, value: f64) -> String {
         Measure::Flag if value >= 0.5 => "yes".to_owned(),
         Measure::Flag => "no".to_owned(),
         Measure::Deviations => format!("{value:.2} standard deviations"),
+        Measure::Number => format!("{value:.2}"),
+        Measure::Kilometres => format!("{value:.1} km"),
     }
 }
 
@@ -277,29 +289,48 @@ mod tests {
 
     use super::*;
 
+    const SINGLE: &str = include_str!("../../../ops/config/schemas/single-payment.toml");
+
     #[test]
     fn every_group_of_the_model_has_a_code_and_a_column() {
-        let schema = FeatureSchema::standard();
-        let size = NetworkSize::default();
-        let flat = genesis(&layout(&schema, size), 1);
-        let scorer = Scorer::new(&schema, size, &flat, Calibration::default()).unwrap();
-        let row = FeatureVector(vec![0.5; schema.len()]);
-        let groups = scorer.contributions(&row.0).unwrap();
-        assert_eq!(groups.len(), KINDS.len());
-        for (group, _) in groups {
-            let kind = kind(&group).unwrap();
-            let column = weightiest(&scorer, &schema, kind, &row).unwrap();
-            assert_eq!(group_of(&schema.columns[column].role), group);
+        for schema in [
+            FeatureSchema::standard(),
+            FeatureSchema::parse(SINGLE).unwrap(),
+        ] {
+            let size = NetworkSize::default();
+            let flat = genesis(&layout(&schema, size), 1);
+            let scorer = Scorer::new(&schema, size, &flat, Calibration::default()).unwrap();
+            let row = FeatureVector(vec![0.5; schema.len()]);
+            for (group, _) in scorer.contributions(&row.0).unwrap() {
+                let kind = kind(&group);
+                assert!(kind.code.starts_with('R'), "{}", kind.code);
+                let column = weightiest(&scorer, &schema, &kind, &row).unwrap();
+                assert_eq!(group_of(&schema, &schema.columns()[column].role), group);
+            }
         }
+        assert_eq!(kind("debtor_age").code, "R50_DEBTOR_AGE");
+    }
+
+    #[test]
+    fn the_standard_groups_keep_their_codes() {
+        let schema = FeatureSchema::standard();
+        let listed = KINDS.map(|(group, ..)| group);
+        assert!(
+            schema
+                .groups()
+                .iter()
+                .all(|group| listed.contains(&group.as_str()))
+        );
+        assert_eq!(listed.len(), schema.groups().len() + 4);
     }
 
     #[test]
     fn every_column_of_the_standard_schema_has_words() {
-        for column in FeatureSchema::standard().columns {
+        for column in FeatureSchema::standard().columns() {
             let words = words(&column.name);
             let is_derived = matches!(column.role, Role::Derived { .. });
             assert!(
-                is_derived || words != column.name || words == "amount",
+                is_derived || words != column.name.replace('_', " ") || words == "amount",
                 "{}",
                 column.name
             );
@@ -313,6 +344,11 @@ mod tests {
             "smoothed share of frauds here within 21 days"
         );
         assert_eq!(words("category_digital_goods"), "category digital goods:");
+        assert_eq!(
+            words("payee_cards_45m"),
+            "cards seen here within 45 minutes"
+        );
+        assert_eq!(words("debtor_age"), "debtor age");
     }
 
     #[test]
@@ -330,5 +366,7 @@ mod tests {
         );
         assert_eq!(said(Measure::Share, 0.125), "12.50 %");
         assert_eq!(said(Measure::Flag, 1.0), "yes");
+        assert_eq!(said(Measure::Kilometres, 343.56), "343.6 km");
+        assert_eq!(said(Measure::Number, -12.0), "-12.00");
     }
 }

@@ -182,7 +182,7 @@ impl Worker {
     /// asked without it.
     fn shadow(&self, vector: &FeatureVector) -> Option<Shadow> {
         let local = self.local.as_deref()?;
-        let columns = &self.encoder.schema().columns;
+        let columns = self.encoder.schema().columns();
         let own = columns
             .iter()
             .zip(&vector.0)

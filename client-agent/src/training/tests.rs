@@ -1,17 +1,19 @@
 //! Orders on a small past: what comes out has the right length, is finite, and repeats; results
 //! are put to use; the baseline goes second.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crypto::{Digest, SigningKey};
+use features::FeatureSchema;
 use model::NetworkSize;
 use protocol::client::{Contribution, Installed, Order};
 use protocol::credential::{Credential, Role};
 use protocol::id::{Attempt, ClientId, Context, EpochId, RoundId, Seats};
 use protocol::message::{Due, Manifest, RoundOutcome, RoundResult};
 use protocol::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, ModelTerms, Part, Plan, Privacy, RiskTerms, ServerRule,
-    SignedPlan, Training, Width, Work,
+    CohortTerms, Deadlines, EvaluateTerms, ModelTerms, Part, Plan, Privacy, RiskTerms, SchemaText,
+    ServerRule, SignedPlan, Training, Width, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration, Time};
@@ -25,16 +27,21 @@ use crate::network;
 use crate::scoring::Slot;
 use crate::status::{BaselineStatus, Board};
 
+mod parity;
+
 fn model_terms() -> ModelTerms {
+    model_terms_of(&FeatureSchema::standard())
+}
+
+fn model_terms_of(schema: &FeatureSchema) -> ModelTerms {
     let size = NetworkSize {
         width: 8,
         frequencies: 2,
         head: 8,
     };
-    let schema = schema();
-    let layout = network::layout(&schema, size);
+    let layout = network::layout(schema, size);
     ModelTerms {
-        schema: Digest(schema.digest()),
+        schema: SchemaText(schema.canonical()),
         layout,
         genesis_seed: 1,
     }
@@ -290,7 +297,11 @@ fn moments_outlive_a_round() {
 #[test]
 fn a_bank_without_data_takes_part_with_zeros() {
     let board = Board::default();
-    let mut trainer = Trainer::new(History::new(Verdict::Unknown), Baseline::Local, board);
+    let mut trainer = Trainer::new(
+        History::new(FeatureSchema::standard(), Verdict::Unknown),
+        Baseline::Local,
+        board,
+    );
     for work in [pretrain(), finetune()] {
         let (delta, examples) = delta(trainer.contribute(&order(work)).unwrap());
         assert!(examples == 0 && !delta.is_empty() && delta.iter().all(|value| *value == 0.0));
@@ -351,7 +362,7 @@ fn a_plan_about_another_network_is_declined_in_a_sentence() {
     let (mut trainer, _) = trainer(Baseline::Off);
     let mut strange = order(finetune());
     if let Work::Finetune(training) = &mut strange.plan.work {
-        training.model.schema = Digest([0; 32]);
+        training.model.schema.0.clear();
     }
     let error = trainer.contribute(&strange).unwrap_err().to_string();
     assert!(error.contains("schema"), "{error}");

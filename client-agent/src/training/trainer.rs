@@ -56,8 +56,8 @@ impl Trainer {
         board.update(|status| status.history = history.summary());
         Self {
             held_out: HeldOut::new(history.cards()),
+            schema: history.schema().clone(),
             history,
-            schema: super::schema(),
             board,
             wanted,
             windows: Windows::default(),
@@ -259,7 +259,7 @@ impl Trainer {
             status.model = Some(ModelStatus {
                 version: bundle.version,
                 parameters: root.to_hex(),
-                schema: training.model.schema.to_hex(),
+                schema: training.model.schema.digest().to_hex(),
                 calibration_a: calibration.a,
                 calibration_b: calibration.b,
                 calibrated_on: judged.frauds.len() as u64,

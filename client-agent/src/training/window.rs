@@ -62,7 +62,7 @@ impl Windows {
 
 impl Window {
     fn encode(history: &History, risk: &SharedRisk, days: Range<u32>) -> Result<Self, ModelError> {
-        let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
+        let mut encoder = FeatureEncoder::new(history.schema().clone(), RiskSettings::default());
         if let Some(table) = risk.table() {
             encoder.install_risk(Arc::clone(table));
         }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::risk::{RiskCounts, RiskTerms};
+use crate::transaction::HOUR_MS;
 use crate::transaction::RawTransaction;
 
 const START: i64 = 1_522_540_800_000;
@@ -226,11 +227,9 @@ fn shared_risk_is_read_from_the_table_with_its_delay() {
 /// trend the count of the last week falls for good; with it, it returns within nine days.
 #[test]
 fn a_seasonal_drop_fades_within_nine_days() {
-    let mut plain_schema = FeatureSchema::standard();
-    plain_schema
-        .columns
-        .iter_mut()
-        .for_each(|column| column.detrend = false);
+    let plain_text = FeatureSchema::standard().canonical();
+    let plain_text = plain_text.replace("detrend = true", "detrend = false");
+    let plain_schema = FeatureSchema::parse(&plain_text).unwrap();
     let mut trended = encoder();
     let mut plain = FeatureEncoder::new(plain_schema, RiskSettings::default());
     let at = |name: &str| FeatureSchema::standard().position(name).unwrap();
@@ -277,7 +276,7 @@ fn a_payment_without_outlet_has_neutral_outlet_columns() {
         encoder.encode(&payment(id, START + id as i64 * HOUR_MS, 1, 1, 900));
     }
     let vector = encoder.encode(&payment(99, START + 3 * DAY_MS, 1, 0, 900));
-    for (column, value) in encoder.schema().columns.iter().zip(&vector.0) {
+    for (column, value) in encoder.schema().columns().iter().zip(&vector.0) {
         let is_outlets = ["visit", "outlet_", "own_", "shared_"]
             .iter()
             .any(|prefix| column.name.starts_with(prefix));
@@ -332,7 +331,7 @@ fn columns_follow_the_recipe_by_hand() {
     let vector = encoder.encode(&payment(2, START + 30 * HOUR_MS, 1, 1, 8_000));
     let natural = |name: &str| {
         let at = schema.position(name).unwrap();
-        let column = &schema.columns[at];
+        let column = &schema.columns()[at];
         vector.0[at] * column.scale + column.center
     };
     let near = |name: &str, expected: f64| {
@@ -354,7 +353,7 @@ fn columns_follow_the_recipe_by_hand() {
     near("hour_sin", (6.0 / 24.0 * std::f64::consts::TAU).sin());
     near("weekend", 0.0);
     near("category_grocery", 1.0);
-    let scale = f64::from(schema.columns[0].scale);
+    let scale = f64::from(schema.columns()[0].scale);
     near("amount_over_mean", (81.0_f64 / 21.0).ln() / scale);
     let (mean, sd) = (natural("history_log_mean"), natural("history_log_sd"));
     near(

@@ -9,6 +9,7 @@ use super::cell::Cell;
 use super::reader::{RowErrorKind, Source, read};
 use super::{FeedMap, TokenKey};
 use crate::pan;
+use crate::schema::{FeatureSchema, Need};
 use crate::transaction::{FieldErrorKind, Transaction};
 
 /// The report of [`check`]. Values of the feed appear only in `sample_rows`, tokenised.
@@ -42,8 +43,8 @@ pub struct CheckReport {
     pub frauds: u64,
     /// Columns that no rule reads.
     pub unmapped_columns: Vec<String>,
-    /// Groups of features that carry nothing, and which field they lack.
-    pub idle_features: Vec<String>,
+    /// What the feed has of everything that the schema needs.
+    pub provisions: Vec<Provision>,
     /// The first rows as they would be kept.
     pub sample_rows: Vec<Transaction>,
     /// The error that ended the reading early.
@@ -59,15 +60,66 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Reads up to `rows_max` rows and reports.
-pub fn check(map: &FeedMap, key: &TokenKey, source: Source, rows_max: u64) -> CheckReport {
+/// What a feed has of one thing that a schema needs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Provision {
+    /// The field, or several of which one suffices.
+    pub field: String,
+    /// What there is of it.
+    pub found: String,
+    /// What its values must be.
+    pub expected: String,
+    /// The features that carry nothing without it.
+    pub features: Vec<String>,
+    /// Whether the map has a rule for it and, where rows were read, some row a value.
+    pub is_provided: bool,
+}
+
+impl std::fmt::Display for Provision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let features = self.features.join(", ");
+        write!(
+            f,
+            "field {}: found {}, expected {} for {features}",
+            self.field, self.found, self.expected
+        )
+    }
+}
+
+/// Whether a map has rules for everything that a schema needs, before any row is read.
+#[must_use]
+pub fn provisions(map: &FeedMap, schema: &FeatureSchema) -> Vec<Provision> {
+    let needs = schema.needs();
+    needs.into_iter().map(|need| provision(map, need)).collect()
+}
+
+fn provision(map: &FeedMap, need: Need) -> Provision {
+    let is_provided = map
+        .fields()
+        .any(|field| need.fields.iter().any(|of| of == field));
+    Provision {
+        field: need.fields.join(" or "),
+        found: if is_provided { "a rule" } else { "no rule" }.to_owned(),
+        expected: need.expected.to_owned(),
+        features: need.features,
+        is_provided,
+    }
+}
+
+/// Reads up to `rows_max` rows and reports, against what a schema needs.
+pub fn check(
+    (map, schema): (&FeedMap, &FeatureSchema),
+    key: &TokenKey,
+    source: Source,
+    rows_max: u64,
+) -> CheckReport {
     let mut report = CheckReport {
         feed: map.name.clone(),
         ..CheckReport::default()
     };
     let mut tally = Tally::default();
-    let mut reader = read(map, key, source);
-    let judged = judged_columns(map);
+    let mut reader = read(map, key, source).against(schema);
+    let judged = judged_columns(map, schema);
     while report.rows < rows_max {
         let Some((cells, row)) = reader.next_cells() else {
             break;
@@ -101,7 +153,7 @@ pub fn check(map: &FeedMap, key: &TokenKey, source: Source, rows_max: u64) -> Ch
         report.rejected = reader.rejected();
         report.unmapped_columns = reader.unmapped_columns().to_vec();
     }
-    tally.finish(map, &mut report);
+    tally.finish((map, schema), &mut report);
     report
 }
 
@@ -141,7 +193,7 @@ impl Tally {
         }
     }
 
-    fn finish(&self, map: &FeedMap, report: &mut CheckReport) {
+    fn finish(&self, (map, schema): (&FeedMap, &FeatureSchema), report: &mut CheckReport) {
         let rows = self.accepted.max(1) as f64;
         for field in map.fields() {
             let present = self.present.get(field).copied().unwrap_or(0);
@@ -150,17 +202,21 @@ impl Tally {
                 .insert(field.to_owned(), present as f64 / rows);
         }
         report.out_of_order_share = self.late as f64 / rows;
-        let lacks = |fields: &[&str]| {
-            fields
-                .iter()
-                .all(|field| !self.present.contains_key(*field))
-        };
-        for (features, fields) in FEATURE_SOURCES {
-            if lacks(fields) {
-                report
-                    .idle_features
-                    .push(format!("{features}: no {}", fields.join(" or ")));
+        for need in schema.needs() {
+            let shares = need.fields.iter().map(|field| {
+                let present = self.present.get(field).copied().unwrap_or(0);
+                present as f64 / rows
+            });
+            let share = shares.fold(0.0, f64::max);
+            let mut provision = provision(map, need);
+            if provision.is_provided {
+                provision.is_provided = share > 0.0;
+                provision.found = match provision.is_provided {
+                    true => format!("a value in {:.1} % of rows", 100.0 * share),
+                    false => "a rule, but no value in any row".to_owned(),
+                };
             }
+            report.provisions.push(provision);
         }
     }
 }
@@ -178,11 +234,11 @@ fn present_fields(transaction: &Transaction) -> Vec<String> {
 }
 
 /// Columns in which a card number would be out of place: not those read as a time.
-fn judged_columns(map: &FeedMap) -> Vec<bool> {
+fn judged_columns(map: &FeedMap, schema: &FeatureSchema) -> Vec<bool> {
     let mut judged = vec![true; map.columns.len()];
     let label_time = map.label.iter().filter_map(|label| label.known_at.as_ref());
     for rule in map.rules.iter().chain(label_time) {
-        let is_time = rule.parse.is_some() || rule.field == "ts";
+        let is_time = rule.parse.is_some() || rule.field == "ts" || schema.is_time(&rule.field);
         for &column in rule.columns.iter().filter(|_| is_time) {
             if let Some(judged) = judged.get_mut(column) {
                 *judged = false;
@@ -204,11 +260,3 @@ const FAILURES_MAX: usize = 20;
 const SAMPLE_ROWS: usize = 5;
 /// Ids remembered in search of duplicates, 8 bytes each beside the tree's own.
 const IDS_MAX: usize = 2_000_000;
-const FEATURE_SOURCES: [(&str, &[&str]); 3] = [
-    (
-        "outlet windows and risk",
-        &["terminal_tok", "merchant_tok", "counterparty_tok"],
-    ),
-    ("merchant category", &["mcc"]),
-    ("card history by card", &["card_tok"]),
-];

@@ -11,6 +11,7 @@ use super::delimited::Delimited;
 use super::lines::Lines;
 use super::ndjson::Ndjson;
 use super::{FeedFormat, FeedMap, TokenKey};
+use crate::schema::FeatureSchema;
 use crate::transaction::{FieldError, Label, Transaction};
 
 /// Where a feed's bytes come from; the caller opened it.
@@ -143,6 +144,7 @@ pub fn read<'a>(map: &'a FeedMap, key: &'a TokenKey, source: Source) -> Reader<'
     Reader {
         map,
         key,
+        schema: None,
         feed,
         broken,
         rows: 0,
@@ -154,6 +156,7 @@ pub fn read<'a>(map: &'a FeedMap, key: &'a TokenKey, source: Source) -> Reader<'
 pub struct Reader<'a> {
     map: &'a FeedMap,
     key: &'a TokenKey,
+    schema: Option<&'a FeatureSchema>,
     feed: Option<Feed>,
     broken: Option<RowError>,
     rows: u64,
@@ -166,7 +169,14 @@ enum Feed {
     Columnar(Box<Columnar>),
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// The same reader, which refuses rows whose extras are not what a schema declares.
+    #[must_use]
+    pub fn against(mut self, schema: &'a FeatureSchema) -> Self {
+        self.schema = Some(schema);
+        self
+    }
+
     /// Rows read so far, refused ones included.
     #[must_use]
     pub fn rows(&self) -> u64 {
@@ -206,7 +216,12 @@ impl Reader<'_> {
         };
         let (cells, row) = match read {
             Ok((line, cells)) => {
-                let row = self.map.row(self.key, &cells).map(|row| (line, row));
+                let row = self.map.row(self.key, &cells).and_then(|row| {
+                    if let Some(schema) = self.schema {
+                        schema.check(&row.transaction)?;
+                    }
+                    Ok((line, row))
+                });
                 let row = row.map_err(|error| RowError {
                     line,
                     kind: error.into(),

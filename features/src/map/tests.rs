@@ -7,6 +7,7 @@ use std::io::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::schema::FeatureSchema;
 
 const MAP: &str = r#"
 [feed]
@@ -312,7 +313,10 @@ fn unknown_columns_are_listed_or_refused() {
     let text = format!("{header}{}", line("a").replace('\n', ",good\n"));
     let map = FeedMap::parse(MAP).unwrap();
     let source = || Source::Stream(Box::new(std::io::Cursor::new(text.clone().into_bytes())));
-    assert_eq!(check(&map, &key(), source(), 10).unmapped_columns, ["mood"]);
+    assert_eq!(
+        check((&map, &FeatureSchema::standard()), &key(), source(), 10).unmapped_columns,
+        ["mood"]
+    );
     let strict = MAP.replace("drop =", "unknown_fields = \"reject\"\ndrop =");
     let strict = FeedMap::parse(&strict).unwrap();
     assert!(
@@ -336,7 +340,7 @@ fn a_check_reports_what_a_feed_is_like() {
         line("d").replace("red", "4111111111111111"),
     );
     let source = Source::Stream(Box::new(std::io::Cursor::new(text.into_bytes())));
-    let report = check(&map, &key(), source, u64::MAX);
+    let report = check((&map, &FeatureSchema::standard()), &key(), source, u64::MAX);
     assert_eq!((report.rows, report.rejected, report.duplicates), (5, 2, 1));
     assert!((report.out_of_order_share - 1.0 / 3.0).abs() < 1e-9);
     assert!((report.coverage["mcc"] - 2.0 / 3.0).abs() < 1e-9);
@@ -355,11 +359,140 @@ fn a_check_reports_what_a_feed_is_like() {
     let (from, to) = report.time_range.unwrap();
     assert_eq!(to - from, 31 * 86_400_000);
     assert_eq!(report.sample_rows.len(), 3);
+    let found: Vec<(&str, &str)> = report
+        .provisions
+        .iter()
+        .map(|of| (of.field.as_str(), of.found.as_str()))
+        .collect();
+    let outlet = "terminal_tok or merchant_tok or counterparty_tok";
+    let expected = [
+        (outlet, "a value in 100.0 % of rows"),
+        ("mcc", "a value in 66.7 % of rows"),
+    ];
+    assert_eq!(found, expected);
     let json = serde_json::to_string(&report).unwrap();
     assert!(
         !json.contains("1111111") && !json.contains("DE89"),
         "{json}"
     );
+}
+
+const PAYMENTS: &str = r#"
+[feed]
+name = "payments"
+format = "csv"
+[fields]
+txn_id = "id"
+ts = { from = "at", parse = "epoch_ms" }
+rail = { const = "sct_inst" }
+amount_minor = { from = "amount", scale = 100 }
+currency = { const = "EUR" }
+account_tok = "debtor"
+[ext]
+debtor_opened_at = { from = "opened", parse = "%Y-%m-%d" }
+debtor_home_lat = "lat"
+debtor_home_lon = "lon"
+debtor_activity_24h = "activity"
+debtor_account_type = { from = "kind", map = { "P" = "personal", "*" = "misc" } }
+"#;
+
+const PAYMENTS_SCHEMA: &str = r#"
+language = 1
+groups = ["payment"]
+[fields]
+"ext.debtor_opened_at" = "time"
+"ext.creditor_opened_at" = "time"
+"ext.debtor_home_lat" = "latitude"
+"ext.debtor_home_lon" = "longitude"
+"ext.debtor_activity_24h" = "number"
+"ext.debtor_account_type" = ["personal", "business"]
+[[feature]]
+kind = "age"
+name = "age"
+group = "payment"
+from = "ext.debtor_opened_at"
+until = "ext.creditor_opened_at"
+unit = "days"
+missing = "flag"
+[[feature]]
+kind = "distance"
+name = "home"
+group = "payment"
+from = ["ext.debtor_home_lat", "ext.debtor_home_lon"]
+to = ["ext.debtor_home_lat", "ext.debtor_home_lon"]
+missing = "flag"
+[[feature]]
+kind = "number"
+name = "activity"
+group = "payment"
+field = "ext.debtor_activity_24h"
+transform = "log"
+missing = "flag"
+[[feature]]
+kind = "category"
+name = "type"
+group = "payment"
+field = "ext.debtor_account_type"
+missing = "flag"
+"#;
+
+// Everything in a CSV feed is text; the schema says what it must be. What the map does not provide
+// is said by the field, and so is a value of another kind.
+#[test]
+fn a_check_holds_map_and_rows_against_the_schema() {
+    let (map, schema) = (
+        FeedMap::parse(PAYMENTS).unwrap(),
+        FeatureSchema::parse(PAYMENTS_SCHEMA).unwrap(),
+    );
+    let text = "id,at,amount,debtor,opened,lat,lon,activity,kind\n\
+                1,1700000000000,5.00,a,2020-02-03,48.85,2.35,7,P\n\
+                2,1700000000000,5.00,a,,48.85,2.35,seven,P\n\
+                3,1700000000000,5.00,a,1650-01-01,48.85,2.35,7,X\n\
+                4,1700000000000,5.00,a,,98.85,2.35,7,P\n\
+                5,1700000000000,5.00,a,1950-06-01,-48.85,-179.5,1e3,X\n";
+    let source = || Source::Stream(Box::new(std::io::Cursor::new(text)));
+    let report = check((&map, &schema), &key(), source(), u64::MAX);
+    assert_eq!((report.rows, report.rejected), (5, 3));
+    let failures: Vec<&str> = report.failures.iter().map(|f| f.message.as_str()).collect();
+    assert_eq!(
+        failures,
+        [
+            "field ext.debtor_activity_24h: found seven, expected a number from -1e15 to 1e15",
+            "field ext.debtor_opened_at: found -##############, expected a time from 1900 to 2096, \
+             as RFC 3339 text or epoch milliseconds",
+            "field ext.debtor_home_lat: found 98.85, expected degrees from -90 to 90",
+        ]
+    );
+    let lacks: Vec<String> = report
+        .provisions
+        .iter()
+        .filter(|of| !of.is_provided)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        lacks,
+        [
+            "field ext.creditor_opened_at: found no rule, expected a time from 1900 to 2096, as \
+             RFC 3339 text or epoch milliseconds for age"
+        ]
+    );
+    assert_eq!(report.provisions.len(), 6);
+    assert_eq!(report.provisions, {
+        let mut before = provisions(&map, &schema);
+        before
+            .iter_mut()
+            .zip(&report.provisions)
+            .for_each(|(before, after)| {
+                before.found.clone_from(&after.found);
+            });
+        before
+    });
+    let row = read(&map, &key(), source()).next().unwrap().unwrap();
+    let mut kept = Vec::new();
+    schema.keep(&row.transaction, &mut kept);
+    // In the order of names: creditor's opening, type, activity, latitude, longitude, opening.
+    assert!(kept[0].is_nan(), "{kept:?}");
+    assert_eq!(kept[1..], [0.0, 7.0, 48.85, 2.35, 1_580_688_000_000.0]);
 }
 
 #[test]

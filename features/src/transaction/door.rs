@@ -280,7 +280,9 @@ fn ext_value(name: &str, value: &Value) -> Result<ExtValue, FieldError> {
     if let Some(number) = value.as_f64().filter(|number| number.is_finite()) {
         let whole = whole_of(value).is_some_and(pan::is_pan_number);
         let fraction = value.is_f64() && pan::is_pan_like(&format!("{}", number.trunc()));
-        return match whole || fraction {
+        // Extras hold times too: the schema's features make ages of them.
+        let is_time = number.fract() == 0.0 && pan::is_time_ms(number as i64);
+        return match !is_time && (whole || fraction) {
             true => Err(FieldError::pan(&field)),
             false => Ok(ExtValue::Number(number)),
         };
@@ -288,7 +290,8 @@ fn ext_value(name: &str, value: &Value) -> Result<ExtValue, FieldError> {
     let Value::String(text) = value else {
         return Err(mistyped(&field, value, "a number or a text"));
     };
-    if pan::is_pan_like(text) {
+    let is_time = text.parse().is_ok_and(pan::is_time_ms);
+    if !is_time && pan::is_pan_like(text) {
         return Err(FieldError::pan(&field));
     }
     if text.len() > TOKEN_MAX || name.len() > 64 || text.chars().any(char::is_control) {
@@ -368,7 +371,8 @@ fn real_of(value: &Value) -> Option<f64> {
 }
 
 const TOKEN_MAX: usize = 128;
-const EXT_MAX: usize = 32;
+/// Extras of one payment.
+pub(crate) const EXT_MAX: usize = 32;
 const AGE_MAX: i64 = i32::MAX as i64;
 /// Amounts end below 16 digits. Those of 13 and more that happen to pass Luhn are refused like
 /// any other number that does: a misplaced card number costs more than a resubmitted payment.

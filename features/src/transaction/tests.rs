@@ -35,6 +35,22 @@ fn a_plain_payment_passes() {
     assert!((t.amount_major() - 1_840.0).abs() < 1e-9);
 }
 
+// 1772000000003 passes the Luhn check, and is a Thursday in 2026.
+#[test]
+fn times_among_the_extras_are_no_card_numbers() {
+    assert!(crate::pan::is_pan_number(1_772_000_000_003));
+    for time in [
+        json!(1_772_000_000_003_i64),
+        json!(1_772_000_000_003.0),
+        json!("1772000000003"),
+    ] {
+        let t = Transaction::try_from(raw(json!({"ext": {"opened_at": time}}))).unwrap();
+        assert_eq!(t.ext.len(), 1);
+    }
+    let fraction = json!({"ext": {"opened_at": 1_772_000_000_003.5}});
+    assert_eq!(refusal(fraction).kind, FieldErrorKind::PanDetected);
+}
+
 #[test]
 fn refusals_name_field_found_and_expected() {
     let error = refusal(json!({"amount_minor": "12.5"}));

@@ -59,6 +59,9 @@ impl Steps {
 
     /// Enters an event at its time.
     pub(crate) fn insert(&mut self, ts: i64, member: u64, amount: f64) {
+        if self.kept == 0 {
+            return;
+        }
         let step = ts.div_euclid(self.width_ms);
         let at = self.buckets.partition_point(|bucket| bucket.step < step);
         if self

@@ -5,6 +5,14 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::transaction::HOUR_MS;
+
+fn lengths() -> Vec<Length> {
+    let texts = ["1h", "1d", "7d", "30d"];
+    texts.map(|text| Length::parse(text).unwrap()).to_vec()
+}
+
+const LONGEST_MS: i64 = 30 * DAY_MS;
 
 /// Totals from a full history, by definition.
 fn brute_force(history: &[(i64, u64, f64)], ts: i64, window: i64) -> Totals {
@@ -53,12 +61,12 @@ proptest! {
     fn trail_equals_a_recomputation(stream in streams()) {
         let mut trail = Trail::default();
         for (entered, &(ts, outlet, amount)) in stream.iter().enumerate() {
-            let windows = trail.totals(ts);
-            for (window, found) in WINDOWS_MS.into_iter().zip(windows) {
+            let windows = trail.totals(ts, &lengths());
+            for (length, found) in lengths().into_iter().zip(windows) {
                 // Quarters of a unit sum without rounding, so that equality is exact.
-                prop_assert_eq!(found, brute_force(&stream[..entered], ts, window));
+                prop_assert_eq!(found, brute_force(&stream[..entered], ts, length.ms));
             }
-            trail.insert(ts, outlet, amount);
+            trail.insert(ts, outlet, amount, LONGEST_MS);
         }
     }
 
@@ -83,16 +91,16 @@ proptest! {
 fn a_full_trail_forgets_its_oldest_events() {
     let mut trail = Trail::default();
     for second in 0..1_000 {
-        trail.insert(second * 1_000, 7, 1.0);
+        trail.insert(second * 1_000, 7, 1.0, LONGEST_MS);
     }
-    let windows = trail.totals(1_000_000);
+    let windows = trail.totals(1_000_000, &lengths());
     assert!(
-        windows
+        windows[..4]
             .iter()
             .all(|totals| totals.count == 256.0 && totals.distinct == 1.0)
     );
     // An event older than everything kept has no place in a full trail.
-    trail.insert(-5, 7, 1.0);
+    trail.insert(-5, 7, 1.0, LONGEST_MS);
     assert_eq!(trail.events.len(), TRAIL_MAX);
 }
 
@@ -108,13 +116,17 @@ fn leaps_of_time_do_no_harm() {
         3_600_000,
         7_200_000,
     ] {
-        let _ = (trail.totals(ts), steps.totals(ts, 24), trail.latest(ts));
-        trail.insert(ts, 1, 1.0);
+        let _ = (
+            trail.totals(ts, &lengths()),
+            steps.totals(ts, 24),
+            trail.latest(ts),
+        );
+        trail.insert(ts, 1, 1.0, LONGEST_MS);
         steps.insert(ts, 1, 1.0);
     }
     // The wild times did not push out the events around the present.
     assert_eq!(steps.totals(7_200_001, 24).count, 4.0);
-    assert_eq!(trail.totals(7_200_001)[1].count, 3.0);
+    assert_eq!(trail.totals(7_200_001, &lengths())[1].count, 3.0);
 }
 
 #[test]

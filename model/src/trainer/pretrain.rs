@@ -6,7 +6,7 @@ use super::{Learner, PretrainReport, PretrainTerms, check_step, recent_mean, ter
 use crate::adam::cosine;
 use crate::chance::{Batches, Chance};
 use crate::collapse::{Collapse, collapse};
-use crate::contrast::{version_count, versions};
+use crate::contrast::{plain_count, version_count, versions};
 use crate::error::ModelError;
 use crate::examples::Examples;
 use crate::forward::{Network, gradient, table};
@@ -116,7 +116,8 @@ fn contrast_loss(
     let groups = learner.roles.groups.len() as i64;
     let energies = network.energies(&z)?;
     let energies = energies.f_view([version_count(&learner.roles) as i64, -1, groups])?;
-    Ok((loss::contrast(&energies)?, z))
+    let plain = plain_count(&learner.roles);
+    Ok((loss::contrast(&energies, plain)?, z))
 }
 
 impl HeldOut {

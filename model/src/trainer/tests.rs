@@ -1,7 +1,5 @@
 //! What training must achieve on a made-up population, and that it repeats byte for byte.
 
-use features::{FieldGroup, Role};
-
 use super::*;
 use crate::calibration::Calibration;
 use crate::chance::Chance;
@@ -117,12 +115,7 @@ fn pretraining_lowers_the_held_out_loss_and_separates_shifted_amounts() {
     let unseen = synthetic::population(300, 1, 99);
     let mut chance = Chance::new(4, 0);
     let schema = synthetic::schema();
-    let is_amount = |role: &Role| *role == Role::Event(FieldGroup::Amount);
-    let amount = schema
-        .columns
-        .iter()
-        .position(|column| is_amount(&column.role))
-        .unwrap();
+    let amount = schema.position("amount").unwrap();
     let (mut surprises, mut shifted) = (Vec::new(), Vec::new());
     for index in 0..unseen.len() {
         let mut row = unseen.row(index).to_vec();
@@ -134,6 +127,35 @@ fn pretraining_lowers_the_held_out_loss_and_separates_shifted_amounts() {
     }
     let found = auc(&surprises, &shifted).unwrap();
     assert!(found > 0.8, "AUC {found}");
+}
+
+// Chance is ln 4 per group: the true row among three perturbed ones, no swapped context.
+#[test]
+fn single_payments_are_learnt_against_the_population() {
+    crate::threads(1);
+    let (schema, size) = (synthetic::single(), NetworkSize::default());
+    let flat = genesis(&layout(&schema, size), 3);
+    let mut learner = Learner::new(&schema, size, &flat).unwrap();
+    let examples = synthetic::singles(2_000, 1);
+    let report = learner
+        .pretrain(&examples, &pretrain_terms(200), &mut ())
+        .unwrap();
+    let chance = schema.groups().len() as f32 * 4.0_f32.ln();
+    assert!(
+        report.held_out < 0.9 * chance,
+        "{report:?}, chance {chance}"
+    );
+    learner
+        .finetune_annealed(&examples, &finetune_terms(300), &mut ())
+        .unwrap();
+    let unseen = synthetic::singles(2_000, 2);
+    let flat = learner.parameters();
+    let scorer = Scorer::new(&schema, size, &flat, Calibration::default()).unwrap();
+    let scores = scorer.score(&unseen.values).unwrap();
+    let scores: Vec<f32> = scores.iter().map(|score| score.logit).collect();
+    let labels: Vec<bool> = unseen.label.iter().map(|&label| label > 0.5).collect();
+    let found = average_precision(&scores, &labels).unwrap();
+    assert!(found > 0.85, "AP {found}");
 }
 
 #[test]

@@ -271,7 +271,7 @@ fn consent_toml(model: &ModelFile, banks: usize) -> String {
         "kinds = [\"pretrain\", \"finetune\", \"risk\", \"evaluate\"]\nmembers_min = {banks}\n\
          honest_min = 3\nrounds_per_day = 1000\njoins_per_epoch_max = {banks}\n\
          schemas = [{:?}]\nlayouts = [{:?}]\n",
-        model.schema, model.layout_digest
+        model.schema_digest, model.layout_digest
     )
 }
 

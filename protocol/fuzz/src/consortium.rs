@@ -14,7 +14,7 @@ use protocol::message::{OperatorMessage, ToCoordinator};
 use protocol::operator::Command;
 use protocol::plan::{
     Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
+    RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
 };
 use protocol::signed::Signed;
 use protocol::terms;
@@ -131,7 +131,7 @@ pub(super) fn policy() -> Policy {
         members_min: 3,
         honest_min: 3,
         colluders_min: Some(0),
-        schemas: [model().schema].into(),
+        schemas: [model().schema.digest()].into(),
         layouts: [model().layout.digest()].into(),
         // A plan of any length comes to an end: `federation` counts what is said until then.
         rounds_per_day: 20,
@@ -262,7 +262,7 @@ fn model() -> ModelTerms {
         init,
     };
     ModelTerms {
-        schema: Digest([3; 32]),
+        schema: SchemaText("language = 1".to_owned()),
         layout: Layout(vec![
             tensor("encoder", 4, Part::Encoder, Init::Uniform(0.5)),
             tensor("energy", 2, Part::Energy, Init::Normal(0.1)),

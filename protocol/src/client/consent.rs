@@ -54,8 +54,9 @@ impl Policy {
         let Some(model) = plan.work.model() else {
             return Ok(());
         };
-        if !self.schemas.contains(&model.schema) {
-            return Err(Refusal::SchemaNotApproved(model.schema));
+        let schema = model.schema.digest();
+        if !self.schemas.contains(&schema) {
+            return Err(Refusal::SchemaNotApproved(schema));
         }
         let layout = model.layout.digest();
         if !self.layouts.contains(&layout) {

@@ -15,7 +15,7 @@ use crate::graph::{self, Graph};
 use crate::id::{Context, RoundId, Seat, Seats};
 use crate::limits::PROTOCOL_VERSION;
 use crate::message::{Manifest, RoundOffer};
-use crate::plan::Plan;
+use crate::plan::{Plan, SchemaText};
 use crate::terms::{self, Terms};
 use crate::time::Time;
 
@@ -132,6 +132,15 @@ pub(crate) fn consider(
         .check_day(bank.memory.joined_today(now, manifest.round))?;
     bank.memory.check_base(plan, manifest.base)?;
     Ok(Answer::Sit(Box::new(sitting)))
+}
+
+/// The plan's feature schema, where that is what was objected to: its host says what differs.
+pub(crate) fn foreign_schema<'a>(
+    objection: &Objection,
+    offer: &'a RoundOffer,
+) -> Option<&'a SchemaText> {
+    let model = offer.plan.plan.unverified().work.model()?;
+    matches!(objection, Objection::Ours(Refusal::SchemaNotApproved(_))).then_some(&model.schema)
 }
 
 /// The plan must be an operator's of this consortium, in force, sound, and the manifest's.

@@ -223,6 +223,9 @@ impl Phase {
                 self
             }
             Err(objection) => {
+                if let Some(schema) = offer::foreign_schema(&objection, offer) {
+                    out.report(ClientEvent::ForeignSchema(schema.clone()));
+                }
                 bank.object(objection, (Some((round, attempt)), manifest.epoch), out);
                 self
             }

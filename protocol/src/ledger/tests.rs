@@ -100,8 +100,8 @@ fn history_has_these_bits_everywhere() {
     assert_eq!(ledger.head().to_hex(), HEAD);
 }
 
-const MODEL: &str = "c26f292bca17fad382e25c7549a32932d904659dff7cb4ebdb7148679d38011c";
-const HEAD: &str = "fb4056982abb6d31bb9176bdcc1b84726caaf35558fae547be9b76bf14ad96ba";
+const MODEL: &str = "2ca4940a65d421eecc187e87c58def897947e376acf769426225fc136174304e";
+const HEAD: &str = "7f8ff12d306e1b32339a6d3d5faedd6417507a3e3627a05ba9045d6318ce26bf";
 
 #[test]
 fn results_in_another_order_are_refused_and_change_nothing() {

@@ -57,7 +57,7 @@ impl ModelTerms {
     }
 
     fn write(&self, to: &mut Canonical) {
-        to.digest(&self.schema);
+        to.digest(&self.schema.digest());
         self.layout.write(to);
         to.u64(self.genesis_seed);
     }

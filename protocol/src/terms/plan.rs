@@ -7,7 +7,7 @@ use std::fmt::Debug;
 use super::{for_cohort, room, words};
 use crate::limits::{
     BINS_MAX, DIMENSIONS_MAX, MEMBERS_MAX, MEMBERS_MIN, NAME_BYTES_MAX, PHASE_MS_MAX, ROUNDS_MAX,
-    STEPS_MAX, TENSORS_MAX, VALUE_BITS_MAX, VALUE_BITS_MIN, WORDS_MAX,
+    SCHEMA_BYTES_MAX, STEPS_MAX, TENSORS_MAX, VALUE_BITS_MAX, VALUE_BITS_MIN, WORDS_MAX,
 };
 use crate::plan::{
     CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, RiskTerms,
@@ -117,6 +117,8 @@ fn parts(parts: &[Part], layout: &Layout) -> Result<(), String> {
 }
 
 fn model(terms: &ModelTerms) -> Result<(), String> {
+    let schema = within("model.schema", terms.schema.0.len(), 1, SCHEMA_BYTES_MAX);
+    schema.map_err(|found| format!("{found} bytes"))?;
     let tensors = &terms.layout.0;
     within("model.layout.tensors", tensors.len(), 1, TENSORS_MAX)?;
     let mut names = BTreeSet::new();

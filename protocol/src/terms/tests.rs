@@ -289,7 +289,7 @@ fn training_of(plan: &mut Plan) -> &mut crate::plan::Training {
 #[test]
 fn plan_out_of_range_is_refused_by_field() {
     type Spoil = (fn(&mut Plan), &'static str);
-    let spoils: [Spoil; 27] = [
+    let spoils: [Spoil; 28] = [
         (|it| it.name = String::new(), "name is 0"),
         (|it| it.name = "a\nb".into(), "name holds"),
         (|it| it.name = "a".repeat(129), "name is 129"),
@@ -330,6 +330,10 @@ fn plan_out_of_range_is_refused_by_field() {
         (|it| training_of(it).to_day = 100, "from_day is 100"),
         (|it| training_of(it).parts.clear(), "training.parts is []"),
         (|it| training_of(it).parts.reverse(), "ascending"),
+        (
+            |it| training_of(it).model.schema.0.clear(),
+            "model.schema is 0, expected 1 to 32768 bytes",
+        ),
         (
             |it| training_of(it).model.layout.0.clear(),
             "model.layout.tensors is 0",
@@ -407,7 +411,7 @@ fn every_field_of_a_plan_changes_its_identity() {
         |it| it.nonce += 1,
         |it| it.expires.0 += 1,
         |it| it.width = Width::Packed,
-        |it| training_of(it).model.schema.0[0] ^= 1,
+        |it| training_of(it).model.schema.0.push('#'),
         |it| training_of(it).model.genesis_seed += 1,
         |it| training_of(it).model.layout.0[0].shape.reverse(),
         |it| training_of(it).parts.push(Part::Energy),

@@ -61,6 +61,9 @@ pub(super) struct Banks {
     /// Key of the mapping file's tokens; a fixed one, for made-up data, without it
     #[arg(long, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
+    /// The consortium's feature schema; the standard one without it
+    #[arg(long, value_name = "FILE")]
+    pub(super) schema: Option<PathBuf>,
     /// How many banks
     #[arg(long, value_parser = clap::value_parser!(u16).range(3..=200))]
     pub(super) banks: u16,

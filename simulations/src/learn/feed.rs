@@ -7,7 +7,7 @@ use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::path::Path;
 
-use features::{ExtValue, FeedMap, Label, RawTransaction, Row, Source, TokenKey, Transaction};
+use features::{FeatureSchema, FeedMap, Label, RawTransaction, Row, Source, TokenKey, Transaction};
 use indicatif::ProgressBar;
 
 use super::Failed;
@@ -19,6 +19,7 @@ pub(super) struct Feed {
     /// Payers by number, in the order of first appearance.
     pub(super) customers: Vec<Customer>,
     tokens: Vec<String>,
+    schema: FeatureSchema,
 }
 
 /// One payment; tokens stand by their numbers.
@@ -40,7 +41,19 @@ pub(super) struct Payment {
     currency: u32,
     mcc: Option<u16>,
     local_hour: Option<u8>,
-    ext: BTreeMap<String, ExtValue>,
+    /// What else the schema reads of it.
+    kept: Box<[f64]>,
+    /// Everybody in it, where the schema tells them apart.
+    parties: Option<Box<Parties>>,
+}
+
+/// Tokens of a payment by the fields that hold them.
+struct Parties {
+    account: u32,
+    card: Option<u32>,
+    terminal: Option<u32>,
+    merchant: Option<u32>,
+    payee: Option<u32>,
 }
 
 /// What a bank believes of a payment.
@@ -97,19 +110,20 @@ impl Payment {
 }
 
 impl Feed {
-    /// Reads the file at `path` by its map.
+    /// Reads the file at `path` by its map: what the schema asks for is kept of it.
     pub(super) fn read(
         path: &Path,
-        map: &FeedMap,
-        key: &TokenKey,
+        (map, key): (&FeedMap, &TokenKey),
         carried: Carried<'_>,
+        schema: &FeatureSchema,
     ) -> Result<Self, Failed> {
         let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let bar = ProgressBar::new_spinner();
-        let mut reading = Reading::default();
+        let mut reading = Reading::new(schema);
         for row in features::read(map, key, Source::File(file)) {
             match row {
-                Ok(row) => reading.push(&row, carried)?,
+                Ok(row) if schema.check(&row.transaction).is_ok() => reading.push(&row, carried)?,
+                Ok(_) => {}
                 Err(error) if error.is_fatal() => {
                     return Err(format!("{}: {error}", path.display()).into());
                 }
@@ -169,16 +183,28 @@ impl<'a> Replay<'a> {
         let transaction = &mut self.transaction;
         transaction.txn_id = at.to_string();
         transaction.ts = payment.ts;
-        feed.token(payment.card)
-            .clone_into(&mut transaction.account_tok);
-        transaction.terminal_tok = payment.outlet.map(|outlet| feed.token(outlet).to_owned());
+        let token = |number: Option<u32>| number.map(|number| feed.token(number).to_owned());
+        let account = match &payment.parties {
+            Some(parties) => {
+                transaction.card_tok = token(parties.card);
+                transaction.terminal_tok = token(parties.terminal);
+                transaction.merchant_tok = token(parties.merchant);
+                transaction.counterparty_tok = token(parties.payee);
+                parties.account
+            }
+            None => {
+                transaction.terminal_tok = token(payment.outlet);
+                payment.card
+            }
+        };
+        feed.token(account).clone_into(&mut transaction.account_tok);
         transaction.amount_minor = payment.amount_minor;
         transaction.amount_ref_minor = payment.amount_ref_minor;
         feed.token(payment.currency)
             .clone_into(&mut transaction.currency);
         transaction.mcc = payment.mcc;
         transaction.local_hour = payment.local_hour;
-        transaction.ext.clone_from(&payment.ext);
+        feed.schema.restore(&payment.kept, transaction);
         transaction
     }
 
@@ -196,8 +222,8 @@ impl<'a> Replay<'a> {
     }
 }
 
-#[derive(Default)]
-struct Reading {
+struct Reading<'a> {
+    schema: &'a FeatureSchema,
     payments: Vec<Payment>,
     customers: Vec<Customer>,
     tokens: Vec<String>,
@@ -205,7 +231,18 @@ struct Reading {
     payers: BTreeMap<(String, String), u32>,
 }
 
-impl Reading {
+impl<'a> Reading<'a> {
+    fn new(schema: &'a FeatureSchema) -> Self {
+        Self {
+            schema,
+            payments: Vec::new(),
+            customers: Vec::new(),
+            tokens: Vec::new(),
+            numbers: BTreeMap::new(),
+            payers: BTreeMap::new(),
+        }
+    }
+
     fn push(&mut self, row: &Row, carried: Carried<'_>) -> Result<(), Failed> {
         let transaction = &row.transaction;
         let column = match carried.column {
@@ -235,10 +272,36 @@ impl Reading {
             currency: self.number(&transaction.currency),
             mcc: transaction.mcc,
             local_hour: transaction.local_hour,
-            ext: transaction.ext.clone(),
+            kept: {
+                let mut kept = Vec::with_capacity(self.schema.kept_len());
+                self.schema.keep(transaction, &mut kept);
+                kept.into()
+            },
+            parties: self.parties(transaction),
         };
         self.payments.push(payment);
         Ok(())
+    }
+
+    fn parties(&mut self, transaction: &Transaction) -> Option<Box<Parties>> {
+        self.schema.reads_parties().then(|| {
+            let mut optional = |token: &Option<String>| Some(self.number(token.as_deref()?));
+            let [card, terminal, merchant, payee] = [
+                &transaction.card_tok,
+                &transaction.terminal_tok,
+                &transaction.merchant_tok,
+                &transaction.counterparty_tok,
+            ]
+            .map(&mut optional);
+            let account = self.number(&transaction.account_tok);
+            Box::new(Parties {
+                account,
+                card,
+                terminal,
+                merchant,
+                payee,
+            })
+        })
     }
 
     fn customer(&mut self, account: &str, column: String) -> u32 {
@@ -270,6 +333,7 @@ impl Reading {
             payments,
             customers: self.customers,
             tokens: self.tokens,
+            schema: self.schema.clone(),
         }
     }
 }

@@ -3,11 +3,12 @@
 //! too; who trains with them is `training.rs` and `federation.rs`.
 
 use clap::ValueEnum;
-use crypto::Digest;
 use features::FeatureSchema;
 use model::schedule::{DROPOUT, Place, WEIGHT_DECAY};
 use model::{FinetuneTerms, NetworkSize, PretrainTerms};
-use protocol::plan::{Adaptive, Init, Layout, ModelTerms, Part, ServerRule, TensorSpec, Training};
+use protocol::plan::{
+    Adaptive, Init, Layout, ModelTerms, Part, SchemaText, ServerRule, TensorSpec, Training,
+};
 use serde::{Deserialize, Serialize};
 
 /// How much is trained, alone or together.
@@ -193,7 +194,7 @@ pub(super) fn finetune_terms(training: &Training, place: Place, seed: u64) -> Fi
 pub(super) fn model_terms(schema: &FeatureSchema, genesis_seed: u64) -> ModelTerms {
     let layout = model::layout(schema, NetworkSize::default());
     ModelTerms {
-        schema: Digest(schema.digest()),
+        schema: SchemaText(schema.canonical()),
         layout: Layout(layout.into_iter().map(spec).collect()),
         genesis_seed,
     }

@@ -1,6 +1,7 @@
 //! The settings that are compared, and their names.
 
 use clap::ValueEnum;
+use features::{FeatureSchema, Role};
 use serde::{Deserialize, Serialize};
 
 /// Who learns from what.
@@ -67,6 +68,22 @@ impl Setting {
         }
     }
 
+    /// Whether a schema has what it is about.
+    pub(super) fn is_of(self, schema: &FeatureSchema) -> bool {
+        match self {
+            Self::LocalSharedRisk => !schema
+                .indices(|role| matches!(role, Role::SharedRisk))
+                .is_empty(),
+            Self::Ratio => schema.position(RATIO).is_some(),
+            Self::Local
+            | Self::Federated
+            | Self::Pooled
+            | Self::NewBank
+            | Self::NewBankMember
+            | Self::Unsupervised => true,
+        }
+    }
+
     /// Whether it depends on labels in training.
     pub(super) fn is_labelled(self) -> bool {
         match self {
@@ -80,3 +97,6 @@ impl Setting {
         }
     }
 }
+
+/// The column of the plain rule: the amount over the card's median, as a logarithm.
+pub(super) const RATIO: &str = "amount_over_median";

@@ -10,6 +10,7 @@ use model::{Calibration, NetworkSize, Scorer};
 use super::Failed;
 use super::book::Judged;
 use super::measures::median;
+use super::setting::RATIO;
 
 /// Days that an energy is held against.
 pub(super) const TRAILING_DAYS: i32 = 7;
@@ -49,8 +50,8 @@ pub(super) fn scores(
 /// The plain rule: the amount over the card's median, as a logarithm.
 pub(super) fn ratios(schema: &FeatureSchema, rows: &Judged) -> Result<Vec<f32>, Failed> {
     let column = schema
-        .position("amount_over_median")
-        .ok_or("the schema has no column amount_over_median")?;
+        .position(RATIO)
+        .ok_or_else(|| format!("the schema has no column {RATIO}"))?;
     let rows = rows.values.chunks_exact(schema.len());
     Ok(rows.map(|row| row[column]).collect())
 }

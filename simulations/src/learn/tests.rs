@@ -101,6 +101,8 @@ amount_minor = "cents"
 currency = { const = "EUR" }
 account_tok = "who"
 merchant_tok = "where"
+[ext]
+size = "cents"
 [labels]
 fraud = { from = "fraud", true = ["1"] }
 known_at = { from = "known", parse = "epoch_s" }
@@ -118,7 +120,7 @@ fn object(args: &Args) -> Value {
 
 fn feed(args: &Args) -> Feed {
     let map = FeedMap::parse(MAP).unwrap();
-    read(args, &map).unwrap()
+    read(args, &map, &FeatureSchema::standard()).unwrap()
 }
 
 #[test]
@@ -336,7 +338,7 @@ fn a_region_is_made_of_neighbours() {
 /// The training rows of all banks together, and the outcome of the federation, of a feed.
 fn training_and_outcome(args: &Args, feed: Feed) -> (model::Examples, measures::Outcome) {
     let weeks = calendar::weeks(&feed, args.spans(), None, 1).unwrap();
-    let ground = ground(args, feed, &weeks).unwrap();
+    let ground = ground(args, feed, FeatureSchema::standard(), &weeks).unwrap();
     let deal = Deal {
         split: Split::Iid,
         banks: 4,
@@ -411,7 +413,7 @@ fn a_new_bank_has_no_labels_anywhere() {
     let risky = |newcomers| {
         let feed = feed(&args);
         let weeks = calendar::weeks(&feed, args.spans(), None, 1).unwrap();
-        let ground = ground(&args, feed, &weeks).unwrap();
+        let ground = ground(&args, feed, FeatureSchema::standard(), &weeks).unwrap();
         let deal = Deal {
             split: Split::Typology,
             banks: 4,
@@ -430,12 +432,39 @@ fn a_new_bank_has_no_labels_anywhere() {
     assert_eq!(risky(1), 0);
 }
 
+/// A schema that reads an extra and tells parties apart.
+const OTHER: &str = r#"
+language = 1
+groups = ["amount", "size"]
+[fields]
+"ext.size" = "number"
+[[feature]]
+kind = "amount"
+group = "amount"
+[[feature]]
+kind = "number"
+name = "size"
+group = "size"
+field = "ext.size"
+transform = "log"
+missing = "flag"
+[[feature]]
+kind = "windows"
+of = "merchant"
+lengths = ["1d"]
+"#;
+
 #[test]
-fn a_payment_is_encoded_as_its_transaction_is() {
+fn a_payment_is_encoded_as_its_transaction_is_by_every_schema() {
+    encoded_alike(FeatureSchema::standard());
+    encoded_alike(FeatureSchema::parse(OTHER).unwrap());
+}
+
+fn encoded_alike(schema: FeatureSchema) {
     let dir = tempfile::tempdir().unwrap();
     let args = arguments(dir.path(), &[]);
-    let feed = feed(&args);
-    let schema = FeatureSchema::standard();
+    let map = FeedMap::parse(MAP).unwrap();
+    let feed = read(&args, &map, &schema).unwrap();
     let days = FIRST_DAY as i32..FIRST_DAY as i32 + 60;
     let encoding = Encoding {
         table: None,
@@ -445,7 +474,6 @@ fn a_payment_is_encoded_as_its_transaction_is() {
     };
     let book = book::Book::encode(&feed, &schema, &encoding, |_| true).unwrap();
     let rows = book.rows(&feed, &days, |_| f32::NAN);
-    let map = FeedMap::parse(MAP).unwrap();
     let source = features::Source::File(File::open(&args.banks.data).unwrap());
     let key = token_key(None).unwrap();
     let read = features::read(&map, &key, source);
@@ -454,6 +482,8 @@ fn a_payment_is_encoded_as_its_transaction_is() {
     let settings = features::RiskSettings::default();
     let mut encoder = features::FeatureEncoder::new(schema, settings);
     assert_eq!(rows.len(), read.len());
+    let first = encoder.schema().position("amount").unwrap();
+    assert!((0..rows.len()).any(|at| rows.row(at)[first] != rows.row(0)[first]));
     for (at, row) in read.iter().enumerate() {
         let vector = encoder.encode(&row.transaction);
         encoder.add_label(&row.transaction, row.label.as_ref().unwrap());

@@ -12,7 +12,7 @@ use protocol::credential::{Authority, Credential, Identity, Role};
 use protocol::id::{ClientId, PlanId};
 use protocol::plan::{
     Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Kind, Layout, ModelTerms, Part, Plan,
-    Privacy, RiskTerms, ServerRule, SignedPlan, TensorSpec, Training, Work,
+    Privacy, RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration, Time};
@@ -64,7 +64,7 @@ impl Cast {
                 members_min: 4,
                 honest_min: 3,
                 colluders_min: Some(1),
-                schemas: BTreeSet::from([model.schema]),
+                schemas: BTreeSet::from([model.schema.digest()]),
                 layouts: BTreeSet::from([model.layout.digest()]),
                 rounds_per_day: 1_000,
                 joins_per_epoch_max: 8,
@@ -225,7 +225,7 @@ fn model() -> ModelTerms {
         tensor("head", &[9], Part::Head),
     ]);
     ModelTerms {
-        schema: Digest([3; 32]),
+        schema: SchemaText("language = 1".to_owned()),
         layout,
         genesis_seed: 7,
     }

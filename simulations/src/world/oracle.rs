@@ -408,6 +408,7 @@ impl Oracle {
             | ClientEvent::Welcomed
             | ClientEvent::EpochAgreed(..)
             | ClientEvent::Joined(..)
+            | ClientEvent::ForeignSchema(_)
             | ClientEvent::Declined(_)
             | ClientEvent::UpdateSent(..)
             | ClientEvent::Acked(_)

@@ -107,8 +107,15 @@ fn schema_and_layout_must_be_on_our_lists() {
     is_refused(
         &mut rig,
         1,
-        Refusal::SchemaNotApproved(fixture::model().schema),
+        Refusal::SchemaNotApproved(fixture::model().schema.digest()),
     );
+    let schema = fixture::model().schema;
+    let refusal = Refusal::SchemaNotApproved(schema.digest());
+    let said = [
+        ClientEvent::ForeignSchema(schema),
+        ClientEvent::Declined(refusal),
+    ];
+    assert_eq!(offered(&mut rig, 2).events, said);
     let mut rig = with(|policy| policy.layouts.clear());
     is_refused(
         &mut rig,

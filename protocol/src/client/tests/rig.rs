@@ -84,7 +84,7 @@ pub(super) fn policy() -> Policy {
         members_min: 5,
         honest_min: 3,
         colluders_min: None,
-        schemas: [fixture::model().schema].into(),
+        schemas: [fixture::model().schema.digest()].into(),
         layouts: [fixture::model().layout.digest()].into(),
         rounds_per_day: 10,
         joins_per_epoch_max: 2,

@@ -124,7 +124,7 @@ fn policy() -> Policy {
         members_min: 3,
         honest_min: 3,
         colluders_min: None,
-        schemas: [fixture::model().schema].into(),
+        schemas: [fixture::model().schema.digest()].into(),
         layouts: [fixture::model().layout.digest()].into(),
         rounds_per_day: 100,
         joins_per_epoch_max: 100,
