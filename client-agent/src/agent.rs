@@ -3,14 +3,16 @@
 //! agent dial out: a bank is of use to its customers before it is of use to the federation.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use crypto::Digest;
 use features::FeatureEncoder;
 use host::address::{self, AddressError};
 use host::clock::Clock;
 use host::disk::{DiskError, RecordLog, Store};
 use host::drive::{Body, Input, drive};
 use host::entropy::{self, EntropyError};
-use host::identity::{Identity, IdentityError};
+use host::identity::{Identity, IdentityError, keep};
 use host::quic::{Dialer, LinkError};
 use host::shutdown::Shutdown;
 use host::telemetry::{Telemetry, serve};
@@ -18,6 +20,7 @@ use protocol::client::{Client, Outcome, RecoverError, Task};
 use protocol::credential;
 use protocol::event::ClientEvent;
 use protocol::message::ToCoordinator;
+use protocol::plan::Kind;
 use protocol::record::ClientRecord;
 use protocol::wire;
 use tokio::sync::mpsc;
@@ -40,6 +43,9 @@ const INPUTS_MAX: usize = 256;
 /// [`AgentError`] where it cannot start, or its disk cannot be written.
 pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError> {
     let identity = Identity::load(&config.identity)?;
+    if config.consent.kinds.contains(&Kind::Risk) {
+        keep::probe(&config.identity)?;
+    }
     let store = Store::open(&config.store)?;
     let (telemetry, board, uplink) = (Telemetry::default(), Board::default(), Uplink::default());
     board.update(|status| identity.name().clone_into(&mut status.bank));
@@ -153,12 +159,18 @@ async fn take_part(
         key: identity.signing_key(),
         authority: identity.authority,
     };
-    let (consent, seed) = (config.consent.clone(), entropy::seed()?);
-    let mut party = log.recover(|records| Client::recover(own, consent, records, seed))??;
+    let session = identity.authority.session();
+    let kept = keep::load(&config.identity, &session)?;
+    let (consent, seed, key) = (config.consent.clone(), entropy::seed()?, kept.clone());
+    let mut party = log.recover(|records| Client::recover(own, consent, records, key, seed))??;
     meters.recovered(party.ledger().length(), &party.ledger().head());
 
     let (inputs, mut received) = mpsc::channel(INPUTS_MAX);
     let worker = start_worker(trainer, scoring.clone(), inputs.clone())?;
+    if let Some(key) = kept {
+        // A worker that is gone says so at its first order.
+        let _ = worker.keep(key);
+    }
     let keeper = Keeper {
         dialer: Dialer::new(identity)?,
         address: config.coordinator.clone(),
@@ -170,6 +182,7 @@ async fn take_part(
     let link = tokio::spawn(keeper.keep(shutdown.clone()));
     let mut body = Agent {
         log,
+        identity: (config.identity.clone(), session),
         uplink,
         worker,
         inputs,
@@ -191,7 +204,7 @@ async fn take_part(
     tokio::task::spawn_blocking(move || drop(body))
         .await
         .map_err(AgentError::Task)?;
-    ended.map_err(AgentError::Disk)
+    ended
 }
 
 fn start_worker(
@@ -218,6 +231,8 @@ fn start_worker(
 /// The client's body.
 struct Agent {
     log: RecordLog<ClientRecord>,
+    /// Where the bank's keys are kept, and of which consortium.
+    identity: (PathBuf, Digest),
     uplink: Uplink,
     worker: Worker,
     inputs: mpsc::Sender<Input<Client>>,
@@ -225,14 +240,14 @@ struct Agent {
 }
 
 impl Body<Client> for Agent {
-    type Error = DiskError;
+    type Error = AgentError;
 
-    fn persist(&mut self, record: ClientRecord) -> Result<(), DiskError> {
-        self.log.append(&record)
+    fn persist(&mut self, record: ClientRecord) -> Result<(), AgentError> {
+        Ok(self.log.append(&record)?)
     }
 
-    fn settle(&mut self) -> Result<(), DiskError> {
-        self.log.settle()
+    fn settle(&mut self) -> Result<(), AgentError> {
+        Ok(self.log.settle()?)
     }
 
     fn send(&mut self, (): (), message: ToCoordinator) {
@@ -242,7 +257,7 @@ impl Body<Client> for Agent {
         }
     }
 
-    fn perform(&mut self, task: Task) {
+    fn perform(&mut self, task: Task) -> Result<(), AgentError> {
         match task {
             Task::Contribute(order) => {
                 let context = order.context;
@@ -262,7 +277,15 @@ impl Body<Client> for Agent {
                     tracing::error!("the learning worker has stopped");
                 }
             }
+            Task::Keep(key) => {
+                let (folder, session) = &self.identity;
+                keep::store(folder, session, &key)?;
+                if !self.worker.keep(key) {
+                    tracing::error!("the learning worker has stopped");
+                }
+            }
         }
+        Ok(())
     }
 
     fn report(&mut self, event: ClientEvent) {

@@ -13,6 +13,7 @@ use crate::history::HistoryError;
 pub mod enrol;
 pub mod layout;
 pub mod map;
+pub mod schema;
 mod serve;
 
 /// The commands of `phalanx-agent`.
@@ -41,6 +42,9 @@ pub enum Command {
     /// Print the network's tensors and the digests that plans and consent files name.
     #[command(after_help = "Example:\n  phalanx-agent layout --out layout.json")]
     Layout(layout::Arguments),
+    /// Work on the consortium's feature schema.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
 }
 
 /// Commands about mapping files.
@@ -52,6 +56,17 @@ pub enum MapCommand {
         after_help = "Example:\n  phalanx-agent map check maps/cards.toml cards.csv --sample 10000"
     )]
     Check(map::Arguments),
+}
+
+/// Commands about feature schemas.
+#[derive(Debug, Subcommand)]
+pub enum SchemaCommand {
+    /// Make the means and spreads that a round of moments measured the schema's centres and scales.
+    #[command(
+        after_help = "Example:\n  phalanx round show 1 --json > round.json\n  \
+        phalanx-agent schema fit --moments round.json --out schema.toml"
+    )]
+    Fit(schema::Arguments),
 }
 
 /// Commands about membership.
@@ -81,6 +96,7 @@ impl Command {
             Self::Enrol(EnrolCommand::Request(arguments)) => enrol::request(&arguments)?,
             Self::Enrol(EnrolCommand::Install(arguments)) => enrol::install(&arguments)?,
             Self::Layout(arguments) => layout::layout(&arguments)?,
+            Self::Schema(SchemaCommand::Fit(arguments)) => schema::fit(&arguments)?,
         };
         print(&said.text);
         said.verdict

@@ -1,10 +1,13 @@
 //! The federation's risk counts, on both sides of the secure sum: what this bank counts for one
 //! plan, and the table that all results add up to. The counting and the table are `features`';
-//! here a plan's terms become theirs, and a result finds its way in.
+//! here a plan's terms and the banks' bucket key become theirs, and a result finds its way in, or
+//! waits for the key that it was counted under.
 
 use std::sync::Arc;
 
-use features::{RiskCounts, RiskError, RiskTable, RiskTerms};
+use crypto::Digest;
+use features::{RiskCounts, RiskError, RiskKey, RiskTable, RiskTerms};
+use protocol::bucket::BucketKey;
 use protocol::plan;
 use serde::Serialize;
 
@@ -13,10 +16,20 @@ use crate::history::{History, Verdict};
 /// The federation's table as far as results have come.
 #[derive(Clone, Debug, Default)]
 pub struct SharedRisk {
+    key: Option<BucketKey>,
+    waiting: Vec<Waiting>,
     table: Option<Arc<RiskTable>>,
     /// Grows with every result taken up: what was encoded with an older table is stale.
     version: u64,
     dropped: u64,
+}
+
+/// A result that came before the key it was counted under, as it does to a newcomer.
+#[derive(Clone, Debug)]
+struct Waiting {
+    terms: plan::RiskTerms,
+    under: Digest,
+    payload: Vec<i32>,
 }
 
 /// What the status says of the table.
@@ -29,8 +42,28 @@ pub struct RiskSummary {
 }
 
 impl SharedRisk {
-    /// Takes up a result's payload, and gives the table with it. A result with another salt or
-    /// size begins a table of its own: the operator has started anew.
+    /// Reads results under this key from here on, and takes up those that waited for it. Gives
+    /// the table if there were any.
+    pub fn keep(&mut self, key: BucketKey) -> Option<Arc<RiskTable>> {
+        self.key = Some(key);
+        let mut table = None;
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Waiting {
+                terms,
+                under,
+                payload,
+            } = &waiting;
+            match self.absorb(terms, *under, payload) {
+                Ok(absorbed) => table = absorbed.or(table),
+                Err(error) => tracing::warn!(%error, "risk counts are of no use here"),
+            }
+        }
+        table
+    }
+
+    /// Takes up a result's payload, and gives the table with it; none where the key that it was
+    /// counted under has not come: then it waits. A result with another salt or size begins a
+    /// table of its own: the operator has started anew.
     ///
     /// # Errors
     /// [`RiskError`] where the payload is no sum of counts under these terms, or counts a day
@@ -38,11 +71,20 @@ impl SharedRisk {
     pub fn absorb(
         &mut self,
         terms: &plan::RiskTerms,
+        under: Digest,
         payload: &[i32],
-    ) -> Result<Arc<RiskTable>, RiskError> {
-        let terms = terms_of(terms)?;
+    ) -> Result<Option<Arc<RiskTable>>, RiskError> {
+        let Some(key) = self.key.as_ref().filter(|key| key.commitment() == under) else {
+            self.waiting.push(Waiting {
+                terms: terms.clone(),
+                under,
+                payload: payload.to_vec(),
+            });
+            return Ok(None);
+        };
+        let terms = terms_of(terms, key)?;
         let sum = payload.iter().copied().map(i64::from).collect::<Vec<_>>();
-        let fresh = || Arc::new(RiskTable::new(terms.buckets, terms.salt));
+        let fresh = || Arc::new(RiskTable::new(terms.buckets, terms.key.clone()));
         let mut table = self.table.clone().unwrap_or_else(fresh);
         let absorbed = match Arc::make_mut(&mut table).absorb(&terms, &sum) {
             Err(RiskError::OtherTable) => {
@@ -60,7 +102,7 @@ impl SharedRisk {
             .iter()
             .filter(|banks| few.contains(banks))
             .count() as u64;
-        Ok(table)
+        Ok(Some(table))
     }
 
     /// The table, if there was a result.
@@ -90,8 +132,12 @@ impl SharedRisk {
 ///
 /// # Errors
 /// Where the plan's days are beyond any calendar.
-pub fn count(history: &History, terms: &plan::RiskTerms) -> Result<Vec<u32>, RiskError> {
-    let mut counts = RiskCounts::new(terms_of(terms)?);
+pub fn count(
+    history: &History,
+    terms: &plan::RiskTerms,
+    key: &BucketKey,
+) -> Result<Vec<u32>, RiskError> {
+    let mut counts = RiskCounts::new(terms_of(terms, key)?);
     history.replay(|payment, transaction| {
         let known_at = match payment.verdict {
             Verdict::Fraud { known_at } => Some(known_at),
@@ -102,8 +148,8 @@ pub fn count(history: &History, terms: &plan::RiskTerms) -> Result<Vec<u32>, Ris
     Ok(counts.into_words())
 }
 
-/// A plan's terms in the words of `features`.
-fn terms_of(terms: &plan::RiskTerms) -> Result<RiskTerms, RiskError> {
+/// A plan's terms in the words of `features`, with merchants hashed under the banks' key.
+fn terms_of(terms: &plan::RiskTerms, key: &BucketKey) -> Result<RiskTerms, RiskError> {
     let from_day = i32::try_from(terms.from_day);
     let too_far = |_| RiskError::TooFar {
         from_day: i32::MAX,
@@ -111,7 +157,7 @@ fn terms_of(terms: &plan::RiskTerms) -> Result<RiskTerms, RiskError> {
     };
     Ok(RiskTerms {
         buckets: terms.buckets,
-        salt: terms.salt.0,
+        key: RiskKey::new(*key.table_key(&terms.salt).expose()),
         from_day: from_day.map_err(too_far)?,
         days: terms.days,
         label_delay_days: terms.label_delay_days,
@@ -121,8 +167,6 @@ fn terms_of(terms: &plan::RiskTerms) -> Result<RiskTerms, RiskError> {
 
 #[cfg(test)]
 mod tests {
-    use crypto::Digest;
-
     use super::*;
     use crate::history::tests::sample;
 
@@ -137,13 +181,39 @@ mod tests {
         }
     }
 
+    fn key(byte: u8) -> BucketKey {
+        BucketKey::new(&Digest([0; 32]), [byte; 32])
+    }
+
+    fn holding(key: &BucketKey) -> SharedRisk {
+        let mut shared = SharedRisk::default();
+        assert!(shared.keep(key.clone()).is_none());
+        shared
+    }
+
+    // The same payments under another key, or another salt, lie in other buckets.
+    #[test]
+    fn buckets_are_the_keys_and_the_salts() {
+        let history = sample(20, 20);
+        let plan = terms(3);
+        let salted = plan::RiskTerms {
+            salt: Digest([8; 32]),
+            ..plan.clone()
+        };
+        let words = count(&history, &plan, &key(1)).unwrap();
+        assert_ne!(count(&history, &plan, &key(2)).unwrap(), words);
+        assert_ne!(count(&history, &salted, &key(1)).unwrap(), words);
+        let again = count(&history, &plan, &key(1)).unwrap();
+        assert_eq!(again, words);
+    }
+
     // Counted a second time from the payments themselves, bucket by bucket.
     #[test]
     fn counts_are_exact() {
         let history = sample(20, 20);
         let plan = terms(3);
-        let words = count(&history, &plan).unwrap();
-        let terms = terms_of(&plan).unwrap();
+        let words = count(&history, &plan, &key(1)).unwrap();
+        let terms = terms_of(&plan, &key(1)).unwrap();
         assert_eq!(words.len() as u64, terms.words());
         let mut expected = vec![0_u32; words.len()];
         history.replay(|payment, transaction| {
@@ -165,7 +235,7 @@ mod tests {
             ..plan
         };
         assert!(
-            count(&history, &later)
+            count(&history, &later, &key(1))
                 .unwrap()
                 .iter()
                 .all(|&word| word == 0)
@@ -174,32 +244,33 @@ mod tests {
 
     #[test]
     fn results_add_up_and_a_day_counts_once() {
-        let mut shared = SharedRisk::default();
+        let (key, under) = (key(1), key(1).commitment());
+        let mut shared = holding(&key);
         let mut payload = vec![0_i32; 3 * 64];
         (payload[0], payload[1], payload[128]) = (5, 1, 2);
         (payload[2], payload[129]) = (3, 1);
-        shared.absorb(&terms(1), &payload).unwrap();
+        shared.absorb(&terms(1), under, &payload).unwrap();
         let summary = RiskSummary {
             newest_day: Some(17_002),
             buckets_dropped: 1,
         };
         assert_eq!((shared.version(), shared.summary()), (1, summary));
         assert!(matches!(
-            shared.absorb(&terms(1), &payload),
+            shared.absorb(&terms(1), under, &payload),
             Err(RiskError::Overlap(_))
         ));
         let next = plan::RiskTerms {
             from_day: 17_003,
             ..terms(1)
         };
-        shared.absorb(&next, &payload).unwrap();
+        shared.absorb(&next, under, &payload).unwrap();
         assert_eq!(shared.summary().newest_day, Some(17_003));
         let other = plan::RiskTerms {
             salt: Digest([8; 32]),
             from_day: 16_000,
             ..terms(1)
         };
-        shared.absorb(&other, &payload).unwrap();
+        shared.absorb(&other, under, &payload).unwrap();
         assert_eq!(
             (shared.version(), shared.summary().newest_day),
             (3, Some(16_000))
@@ -208,8 +279,31 @@ mod tests {
 
     #[test]
     fn a_sum_of_another_length_changes_nothing() {
-        let mut shared = SharedRisk::default();
-        assert!(shared.absorb(&terms(1), &[0; 5]).is_err());
+        let mut shared = holding(&key(1));
+        let under = key(1).commitment();
+        assert!(shared.absorb(&terms(1), under, &[0; 5]).is_err());
         assert_eq!((shared.version(), shared.table().is_none()), (0, true));
+    }
+
+    /// A newcomer replays the ledger before it has the key; a key that gave way reads nothing.
+    #[test]
+    fn results_wait_for_the_key_they_were_counted_under() {
+        let under = key(2).commitment();
+        let mut shared = holding(&key(1));
+        for from_day in [17_002, 17_003] {
+            let terms = plan::RiskTerms {
+                from_day,
+                ..terms(1)
+            };
+            let absorbed = shared.absorb(&terms, under, &[3; 3 * 64]).unwrap();
+            assert!(absorbed.is_none() && shared.table().is_none());
+        }
+        assert!(shared.keep(key(3)).is_none());
+        assert_eq!(shared.version(), 0);
+        let table = shared.keep(key(2)).unwrap();
+        assert_eq!(shared.summary().newest_day, Some(17_003));
+        assert_eq!(table.window("anything", 17_003, 2), Some((6, 6)));
+        assert_eq!(shared.version(), 2);
+        assert!(shared.keep(key(2)).is_none(), "taken up once");
     }
 }

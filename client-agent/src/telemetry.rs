@@ -132,7 +132,8 @@ impl Meters {
             | Event::EpochAgreed(..)
             | Event::ForeignSchema(_)
             | Event::Acked(_)
-            | Event::Revealed(_) => {}
+            | Event::Revealed(_)
+            | Event::BucketKeyKept(_) => {}
         }
     }
 
@@ -149,6 +150,9 @@ impl Meters {
                 for difference in network::differences(schema, &self.schema) {
                     tracing::warn!(difference, "the plan's feature schema is not this agent's");
                 }
+            }
+            Event::BucketKeyKept(commitment) => {
+                tracing::info!(%commitment, "bucket key of the banks kept");
             }
             Event::Declined(refusal) => tracing::warn!(%refusal, "declined"),
             Event::UpdateSent(round, bytes) => {

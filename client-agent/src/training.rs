@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
+use protocol::bucket::BucketKey;
 use protocol::client::{Installed, Order, Outcome};
 
 mod baseline;
@@ -30,6 +31,7 @@ pub struct Worker {
 enum Job {
     Contribute(Box<Order>),
     Install(Box<Installed>),
+    Keep(BucketKey),
 }
 
 impl Worker {
@@ -67,6 +69,12 @@ impl Worker {
     #[must_use]
     pub fn install(&self, installed: Installed) -> bool {
         self.send(Job::Install(Box::new(installed)))
+    }
+
+    /// Reads risk counts under this key, in its turn. `false` where the worker is gone.
+    #[must_use]
+    pub fn keep(&self, key: BucketKey) -> bool {
+        self.send(Job::Keep(key))
     }
 
     fn send(&self, job: Job) -> bool {
@@ -112,6 +120,7 @@ fn run(
                 .install(&installed)
                 .into_iter()
                 .for_each(&mut *deliver),
+            Some(Job::Keep(key)) => trainer.keep(key).into_iter().for_each(&mut *deliver),
             Some(Job::Contribute(order)) if !is_superseded(&waiting) => {
                 let contribution = trainer
                     .contribute(&order)

@@ -200,7 +200,8 @@ impl Meters {
             | Event::PlanAdopted(..)
             | Event::PlanEnded(..)
             | Event::EpochAgreed(..)
-            | Event::EpochAbandoned(_) => {}
+            | Event::EpochAbandoned(_)
+            | Event::BucketKeyAwaited(_) => {}
         }
     }
 }
@@ -242,6 +243,12 @@ fn line(event: &Event) {
         }
         Event::Halted(burnt) => tracing::warn!(burnt, "halted: too many burnt rounds"),
         Event::Declined(id, refusal) => tracing::warn!(client = %id.0, %refusal, "bank declined"),
+        Event::BucketKeyAwaited(banks) => {
+            tracing::info!(
+                banks,
+                "risk round waits until so many banks have the bucket key"
+            );
+        }
         Event::Misbehaved(id, sin) => tracing::warn!(client = %id.0, %sin, "misbehaviour"),
         Event::UpdateReceived(round, seat, bytes) => {
             tracing::debug!(round = round.0, seat = seat.0, bytes, "update received");
@@ -259,7 +266,8 @@ fn line(event: &Event) {
             | Reason::Sparse
             | Reason::SparseHonest
             | Reason::Halted
-            | Reason::Credential => tracing::warn!(why = %waiting, "a plan waits"),
+            | Reason::Credential
+            | Reason::BucketKey => tracing::warn!(why = %waiting, "a plan waits"),
         },
     }
 }

@@ -174,6 +174,19 @@ impl FeatureEncoder {
         vector
     }
 
+    /// The vector of [`Self::encode`], but not a number where a value is missing: for who counts
+    /// values.
+    pub fn encode_with_gaps(&mut self, transaction: &Transaction) -> FeatureVector {
+        let natural = self.natural(transaction);
+        let mut vector = self.encode(transaction);
+        for (value, natural) in vector.0.iter_mut().zip(natural) {
+            if natural.is_nan() {
+                *value = f32::NAN;
+            }
+        }
+        vector
+    }
+
     /// The vector that [`Self::encode`] would give; remembers nothing.
     #[must_use]
     pub fn preview(&self, transaction: &Transaction) -> FeatureVector {

@@ -28,9 +28,9 @@ pub use map::{
     RowErrorKind, Source, TokenKey, TokenKeyError, check, provisions, read,
 };
 pub use pan::{is_pan_like, is_pan_number, is_sensitive_name, is_time_ms, redact};
-pub use risk::{PRESENCE_DAYS, RiskCounts, RiskError, RiskSettings, RiskTable, RiskTerms};
+pub use risk::{PRESENCE_DAYS, RiskCounts, RiskError, RiskKey, RiskSettings, RiskTable, RiskTerms};
 pub use schema::{
-    Column, Difference, FeatureSchema, FieldGroup, Role, SCHEMA_BYTES_MAX, SchemaError,
+    Column, Difference, FeatureSchema, FieldGroup, Fit, Role, SCHEMA_BYTES_MAX, SchemaError,
 };
 pub use transaction::{
     AuthMethod, AuthResult, CANONICAL, Channel, CounterpartyKind, Direction, EntryMode, ExtValue,

@@ -2,8 +2,11 @@
 //! what all banks read from the sums ([`RiskTable`], `risk/table.rs`). A day is read only when
 //! its labels have had the agreed delay to arrive, in live scoring and in a replay alike.
 
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use crate::transaction::{DAY_MS, Transaction};
 
@@ -28,14 +31,46 @@ impl Default for RiskSettings {
     }
 }
 
+/// What outlets are hashed under: a secret of the banks, so that a bucket names nobody to whoever
+/// has only the sums. It is not written anywhere, and not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RiskKey([u8; 32]);
+
+impl RiskKey {
+    /// The key of these bytes, which must be uniform.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bucket of an outlet, out of so many: the first eight bytes of HMAC-SHA-256, little
+    /// endian, modulo the buckets.
+    pub(crate) fn bucket(&self, buckets: u32, outlet: &str) -> u32 {
+        let keyed = Hmac::<Sha256>::new_from_slice(&self.0);
+        let mut keyed = keyed.expect("HMAC takes a key of any length");
+        keyed.update(outlet.as_bytes());
+        let code: [u8; 32] = keyed.finalize().into_bytes().into();
+        let mut head = [0; 8];
+        head.copy_from_slice(&code[..8]);
+        let place = u64::from_le_bytes(head) % u64::from(buckets.max(1));
+        u32::try_from(place).expect("a remainder by a u32 is a u32")
+    }
+}
+
+impl fmt::Debug for RiskKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RiskKey")
+    }
+}
+
 /// The terms of one secure sum of risk counts; every bank of the cohort counts by them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RiskTerms {
     /// Outlets are hashed into this many buckets. Under a keyed hash, outlets that share a bucket
     /// are told apart no more: at 1.6 buckets an outlet nearly every second one, at 8 one in eight.
     pub buckets: u32,
-    /// Salt of the hash, drawn once for the federation.
-    pub salt: [u8; 32],
+    /// Key of the hash, the same for all banks and days.
+    pub key: RiskKey,
     /// First day counted, days since 1970-01-01 UTC.
     pub from_day: i32,
     /// Days counted.
@@ -53,11 +88,10 @@ impl RiskTerms {
         u64::from(self.buckets) * (2 * u64::from(self.days) + 1)
     }
 
-    /// The bucket of an outlet: the first eight bytes of SHA-256(salt, outlet), little endian,
-    /// modulo the buckets.
+    /// The bucket of an outlet.
     #[must_use]
     pub fn bucket(&self, outlet: &str) -> u32 {
-        bucket(&self.salt, self.buckets, outlet)
+        self.key.bucket(self.buckets, outlet)
     }
 
     /// The day by whose start the frauds of `day` must be known to be counted. Each day has its
@@ -158,18 +192,6 @@ impl RiskReading {
             3.0 * (frauds + 0.01) / (payments + 1.0),
         ]
     }
-}
-
-pub(crate) fn bucket(salt: &[u8; 32], buckets: u32, outlet: &str) -> u32 {
-    let digest: [u8; 32] = Sha256::new()
-        .chain_update(salt)
-        .chain_update(outlet.as_bytes())
-        .finalize()
-        .into();
-    let mut head = [0; 8];
-    head.copy_from_slice(&digest[..8]);
-    let place = u64::from_le_bytes(head) % u64::from(buckets.max(1));
-    u32::try_from(place).expect("a remainder by a u32 is a u32")
 }
 
 /// Days up to the end of a range in which a payment makes a bank present in a bucket.

@@ -14,10 +14,13 @@ use crate::transaction::{FieldError, Transaction};
 mod columns;
 mod feature;
 mod field;
+mod fit;
 mod keys;
 mod language;
 mod needs;
 mod render;
+
+pub use fit::Fit;
 
 pub(crate) use columns::{Part, Past, Reading, Windows};
 pub(crate) use feature::{Entity, FieldAt, Figure, Length, Transform, Unit, signed_exp};

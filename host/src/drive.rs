@@ -39,8 +39,12 @@ pub trait Body<P: Party> {
     /// Says a message to a peer; may drop it where the peer is gone or slow.
     fn send(&mut self, to: P::Peer, message: P::Outgoing);
 
-    /// Begins a task; its outcome comes back as an [`Input::Outcome`].
-    fn perform(&mut self, task: P::Task);
+    /// Begins a task; its outcome comes back as an [`Input::Outcome`]. What the task says must be
+    /// durable is so when this returns.
+    ///
+    /// # Errors
+    /// Where it cannot be; the process must leave.
+    fn perform(&mut self, task: P::Task) -> Result<(), Self::Error>;
 
     /// Writes the log line and counts the metric of an event.
     fn report(&mut self, event: P::Event);
@@ -100,7 +104,7 @@ fn carry_out<P: Party, B: Body<P>>(party: &mut P, body: &mut B) -> Result<(), B:
                 unsettled = true;
             }
             Output::Send { to, message } => body.send(to, message),
-            Output::Perform(task) => body.perform(task),
+            Output::Perform(task) => body.perform(task)?,
             Output::Report(event) => body.report(event),
         }
     }

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::entropy;
 
+pub mod keep;
+
 /// The coordinator's name in TLS: its certificate alone carries it.
 pub const SERVER_NAME: &str = "coordinator.phalanx";
 
@@ -438,7 +440,7 @@ pub enum IdentityError {
         /// Why.
         error: serde_json::Error,
     },
-    /// A key or counter file does not hold what it should.
+    /// A key or counter file does not hold what it should, or is another consortium's.
     #[error("{} does not hold the key or number it should", path.display())]
     NotHex {
         /// The file.

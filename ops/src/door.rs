@@ -99,7 +99,9 @@ impl Operator {
                 | ToClient::Acks(_)
                 | ToClient::Result(_)
                 | ToClient::Abandoned(_)
-                | ToClient::Audited(_) => {}
+                | ToClient::Audited(_)
+                | ToClient::Handover(_)
+                | ToClient::SealedKey(_) => {}
             }
         }
         Err(DoorError::Closed(link.close_reason()))

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use host::config::{ConfigError, Span, load};
 use protocol::plan::{
-    Adaptive, CohortTerms, Deadlines, EvaluateTerms, ModelTerms, Part, Plan, Privacy, RiskTerms,
-    ServerRule, Training, Width, Work,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Evaluated, ModelTerms, Part, Plan, Privacy,
+    RiskTerms, ServerRule, Training, Width, Work,
 };
 use protocol::time::{Duration, Time};
 use serde::Deserialize;
@@ -149,7 +149,8 @@ pub(crate) struct RawRisk {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawEvaluate {
     pub(crate) genesis_seed: u64,
-    pub(crate) bins: u32,
+    /// Bins of the scores' histograms; left out, columns are measured instead.
+    pub(crate) bins: Option<u32>,
     pub(crate) from_day: u32,
     pub(crate) to_day: u32,
     pub(crate) label_delay_days: u16,
@@ -190,11 +191,8 @@ impl RawPlan {
     }
 
     fn work(&self, model: Option<&ModelFile>) -> Result<Work, PlanError> {
-        let model = |seed| {
-            model
-                .map(|file| file.terms(seed))
-                .ok_or(PlanError::NoLayout)
-        };
+        let file = || model.ok_or(PlanError::NoLayout);
+        let model = |seed| Ok::<_, PlanError>(file()?.terms(seed));
         let said = (&self.pretrain, &self.finetune, &self.risk, &self.evaluate);
         match said {
             (Some(raw), None, None, None) => {
@@ -207,7 +205,10 @@ impl RawPlan {
             }
             (None, None, Some(raw), None) => Ok(Work::Risk(raw.resolve())),
             (None, None, None, Some(raw)) => {
-                Ok(Work::Evaluate(raw.resolve(model(raw.genesis_seed)?)))
+                let columns = file()?.columns;
+                Ok(Work::Evaluate(
+                    raw.resolve(model(raw.genesis_seed)?, columns),
+                ))
             }
             _ => Err(PlanError::Kind),
         }
@@ -279,10 +280,13 @@ impl RawRisk {
 }
 
 impl RawEvaluate {
-    fn resolve(&self, model: ModelTerms) -> EvaluateTerms {
+    fn resolve(&self, model: ModelTerms, columns: u32) -> EvaluateTerms {
         EvaluateTerms {
             model,
-            bins: self.bins,
+            of: match self.bins {
+                Some(bins) => Evaluated::Scores { bins },
+                None => Evaluated::Moments { columns },
+            },
             from_day: self.from_day,
             to_day: self.to_day,
             label_delay_days: self.label_delay_days,

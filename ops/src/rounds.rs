@@ -276,6 +276,20 @@ fn detail_text(detail: &RoundDetail) -> String {
             m.frauds + m.genuine
         );
     }
+    if let Some(moments) = &detail.moments {
+        text += "\n\ncolumn       values        mean   deviation";
+        for (at, moment) in moments.iter().enumerate() {
+            text += &match moment {
+                Some(m) => format!(
+                    "\n{at:>6} {:>12} {:>11.4} {:>11.4}",
+                    m.count, m.mean, m.deviation
+                ),
+                None => format!("\n{at:>6} {:>12}", "none"),
+            };
+        }
+        text +=
+            "\nin units of the schema as it stands; phalanx-agent schema fit writes them into it";
+    }
     text
 }
 
@@ -288,6 +302,7 @@ fn detail_json(detail: &RoundDetail) -> Value {
     object["count"] = json!(detail.count);
     object["update_norm"] = json!(detail.update_norm);
     object["measures"] = json!(detail.measures);
+    object["moments"] = json!(detail.moments);
     object
 }
 

@@ -69,6 +69,9 @@ pub enum Misbehaviour {
     /// Acknowledgements that do not certify our survivor set.
     #[error("acknowledgements do not certify the survivor set: {0}")]
     Acks(&'static str),
+    /// A bucket key that does not open, or is another than its sender says.
+    #[error("bucket key of seat {0:?} is not the one it says")]
+    BucketKey(Seat),
     /// A request to open the other secret of a seat.
     #[error("both secrets of seat {0:?} asked for")]
     BothSecrets(Seat),
@@ -141,4 +144,7 @@ pub enum Refusal {
     /// The coordinator published a sum that is not the survivors'.
     #[error("sum of round {0:?} was found false by this institution's audit")]
     FalseSum(RoundId),
+    /// Risk counts are to be made under a bucket key that is not ours.
+    #[error("risk counts under a bucket key that is not held here")]
+    BucketKey,
 }

@@ -6,12 +6,12 @@
 //! Whatever the coordinator sends, the answer is the same each time it is heard, so that a lost
 //! message costs a heartbeat. What a check refuses changes nothing: the phase stays as it was.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crypto::{Digest, Seed};
+use crypto::Seed;
 
 use crate::blame::{Misbehaviour, Refusal};
+use crate::bucket::BucketKey;
 use crate::credential::{CredentialError, Identity, Role};
 use crate::event::ClientEvent;
 use crate::id::{Context, RoundId};
@@ -19,7 +19,7 @@ use crate::ledger::{Applied, Ledger, LedgerError};
 use crate::limits::HEARTBEAT_MS;
 use crate::message::{RoundResult, ToClient, ToCoordinator, Welcome};
 use crate::party::{Outbox, Output, Party};
-use crate::plan::{Kind, Plan, Work};
+use crate::plan::Plan;
 use crate::record::ClientRecord;
 use crate::time::{Duration, Time};
 
@@ -27,7 +27,9 @@ mod audit;
 mod bank;
 pub mod consent;
 mod dealing;
+mod handover;
 mod holdings;
+mod installs;
 mod keyring;
 mod memory;
 mod offer;
@@ -39,6 +41,7 @@ mod tests;
 
 use audit::Audit;
 use bank::{Bank, blame};
+use installs::{Installs, installed};
 use memory::Memory;
 use phase::Phase;
 
@@ -70,6 +73,9 @@ pub enum Task {
     Contribute(Box<Order>),
     /// A result was checked and recorded: put it to use. Not answered.
     Install(Installed),
+    /// Keep the banks' bucket key for good, in place of any before it, durably before the next
+    /// output; it comes back with [`Client::recover`]. Not answered.
+    Keep(BucketKey),
 }
 
 /// What one attempt needs from this bank.
@@ -87,6 +93,8 @@ pub struct Order {
     pub parameters: Arc<Vec<f32>>,
     /// Seed of the local work's chance, this attempt's alone: a new attempt trains anew.
     pub seed: u64,
+    /// What merchants are hashed under, for risk counts.
+    pub bucket_key: Option<BucketKey>,
 }
 
 /// What came of an [`Order`].
@@ -178,7 +186,7 @@ impl Client {
     /// Takes up where the records end; a fresh start is recovery from nothing. Installs the
     /// newest model of each lineage and kind, and all risk counts, so that the host can build
     /// again what it keeps in memory. The keys of an epoch are not recorded: a client that
-    /// restarts has dropped out of a running attempt.
+    /// restarts has dropped out of a running attempt. `kept` is what the host kept last.
     ///
     /// # Errors
     /// [`RecoverError`]: an identity that is not one, or records that do not fit together.
@@ -186,6 +194,7 @@ impl Client {
         identity: Identity,
         policy: consent::Policy,
         records: impl IntoIterator<Item = ClientRecord>,
+        kept: Option<BucketKey>,
         seed: Seed,
     ) -> Result<Self, RecoverError> {
         // Expiry is for those to judge whom the credential is shown to: they have the time.
@@ -212,9 +221,14 @@ impl Client {
         }
         let mut bank = Bank::new(identity, policy, memory, ledger, seed);
         bank.applied = last;
+        if let Some(key) = kept {
+            bank.hold(key);
+        }
         let mut outbox = Outbox::default();
         for install in installs.in_order() {
-            outbox.perform(Task::Install(install));
+            if bank.can_use(&install.result) {
+                outbox.perform(Task::Install(install));
+            }
         }
         Ok(Self {
             bank,
@@ -260,6 +274,8 @@ impl Client {
                 ToClient::Survivors(survivors) => phase.on_survivors(&survivors, bank, out),
                 ToClient::Acks(acks) => phase.on_acks(&acks, bank, out),
                 ToClient::Abandoned(abandoned) => phase.on_abandoned(abandoned, bank, out),
+                ToClient::Handover(said) => phase.on_handover(&said, bank, out),
+                ToClient::SealedKey(said) => phase.on_sealed_key(&said, bank, out),
                 ToClient::Welcome(_)
                 | ToClient::Result(_)
                 | ToClient::Refused(_)
@@ -275,6 +291,8 @@ impl Client {
             | ToClient::Acks(_)
             | ToClient::Result(_)
             | ToClient::Audited(_)
+            | ToClient::Handover(_)
+            | ToClient::SealedKey(_)
             | ToClient::Abandoned(_) => {}
         }
     }
@@ -346,8 +364,10 @@ impl Client {
         let round = outcome.round;
         self.bank
             .persist(ClientRecord::Applied(Arc::clone(&result)), &mut self.outbox);
-        self.outbox
-            .perform(Task::Install(installed(Arc::clone(&result), applied)));
+        if self.bank.can_use(&result) {
+            self.outbox
+                .perform(Task::Install(installed(Arc::clone(&result), applied)));
+        }
         let (length, head) = (self.bank.ledger.length(), self.bank.ledger.head());
         self.outbox
             .report(ClientEvent::Applied(round, length, head));
@@ -418,47 +438,5 @@ impl Party for Client {
 
     fn poll_output(&mut self) -> Option<Output<Self>> {
         self.outbox.pop()
-    }
-}
-
-fn installed(result: Arc<RoundResult>, applied: Applied) -> Installed {
-    let Applied {
-        parameters,
-        step,
-        banks,
-    } = applied;
-    Installed {
-        result,
-        parameters,
-        banks,
-        step,
-    }
-}
-
-/// What a restarted host needs again.
-#[derive(Default)]
-struct Installs {
-    models: BTreeMap<(Digest, Kind), (u64, Installed)>,
-    risks: Vec<(u64, Installed)>,
-}
-
-impl Installs {
-    fn keep(&mut self, sequence: u64, install: Installed) {
-        match &install.result.plan.plan.unverified().work {
-            Work::Pretrain(terms) | Work::Finetune(terms) => {
-                let kind = install.result.plan.plan.unverified().work.kind();
-                self.models
-                    .insert((terms.model.lineage(), kind), (sequence, install));
-            }
-            Work::Risk(_) => self.risks.push((sequence, install)),
-            Work::Evaluate(_) => {}
-        }
-    }
-
-    fn in_order(self) -> Vec<Installed> {
-        let mut all = self.risks;
-        all.extend(self.models.into_values());
-        all.sort_by_key(|(sequence, _)| *sequence);
-        all.into_iter().map(|(_, install)| install).collect()
     }
 }

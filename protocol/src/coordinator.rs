@@ -20,6 +20,7 @@ mod audits;
 mod catch_up;
 mod desk;
 mod epoch;
+mod handover;
 mod history;
 mod operator;
 mod phase;

@@ -59,6 +59,8 @@ pub enum CoordinatorEvent {
     /// What keeps a waiting plan from its next round is another matter than before; none: nothing
     /// does.
     Waiting(Option<Waiting>),
+    /// A risk round waits until so many members hold the banks' bucket key.
+    BucketKeyAwaited(u16),
 }
 
 /// What a client reports.
@@ -105,4 +107,6 @@ pub enum ClientEvent {
         /// The survivors' sum.
         expected: i32,
     },
+    /// The banks' bucket key came, or was drawn here: its commitment.
+    BucketKeyKept(Digest),
 }

@@ -3,6 +3,7 @@
 use crypto::{Digest, SigningKey};
 use proptest::prelude::ProptestConfig;
 
+use crate::bucket::BucketKey;
 use crate::credential::{Credential, Role};
 use crate::id::{Attempt, ClientId, EpochId, RoundId, Seat, Seats};
 use crate::ledger::Ledger;
@@ -10,8 +11,8 @@ use crate::limits::PROTOCOL_VERSION;
 use crate::masking::seats_digest;
 use crate::message::{Due, Manifest, RoundOutcome, RoundResult};
 use crate::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
+    CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Kind, Layout, ModelTerms, Part, Plan,
+    Privacy, RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
 };
 use crate::signed::{Signable, Signed};
 use crate::terms;
@@ -108,7 +109,7 @@ pub(crate) fn risk() -> Work {
 pub(crate) fn evaluate() -> Work {
     Work::Evaluate(EvaluateTerms {
         model: model(),
-        bins: 16,
+        of: Evaluated::Scores { bins: 16 },
         from_day: 130,
         to_day: 137,
         label_delay_days: 7,
@@ -169,7 +170,18 @@ pub(crate) fn manifest(ledger: &Ledger, plan: &Plan, members: u16) -> Manifest {
             collection: Time(20),
             end: Time(30),
         },
+        bucket_key: under(plan, &session()),
     }
+}
+
+/// The bucket key of every consortium in tests whose banks need not agree on one first.
+pub(crate) fn bucket_key(session: &Digest) -> BucketKey {
+    BucketKey::new(session, [0xb0; 32])
+}
+
+/// What a manifest of this plan says of it.
+pub(crate) fn under(plan: &Plan, session: &Digest) -> Option<Digest> {
+    (plan.work.kind() == Kind::Risk).then(|| bucket_key(session).commitment())
 }
 
 /// The result of the plan's next round, in which these members' vectors are summed.

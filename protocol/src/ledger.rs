@@ -11,8 +11,8 @@ use crate::genesis;
 use crate::graph::Graph;
 use crate::id::{PlanId, RoundId};
 use crate::masking::seats_digest;
-use crate::message::RoundResult;
-use crate::plan::{ModelTerms, Plan, Training, Work};
+use crate::message::{Manifest, RoundResult};
+use crate::plan::{Evaluated, Kind, ModelTerms, Plan, Training, Work};
 use crate::terms;
 use crate::vector::{self, SumError};
 
@@ -32,6 +32,7 @@ pub struct Ledger {
     models: BTreeMap<Digest, Model>,
     steps: BTreeMap<PlanId, u32>,
     optimizers: BTreeMap<PlanId, Optimizer>,
+    bucket_key: Option<Digest>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +64,7 @@ impl Ledger {
             models: BTreeMap::new(),
             steps: BTreeMap::new(),
             optimizers: BTreeMap::new(),
+            bucket_key: None,
         }
     }
 
@@ -90,6 +92,13 @@ impl Ledger {
         self.steps.get(plan).copied().unwrap_or(0)
     }
 
+    /// Commitment of the bucket key that the risk counts stand under, from the first of them on:
+    /// days counted under another would be lost, and may not be counted again.
+    #[must_use]
+    pub fn bucket_key(&self) -> Option<Digest> {
+        self.bucket_key
+    }
+
     /// A model as it stands: its parameters, flat, and their root.
     #[must_use]
     pub fn model(&self, terms: &ModelTerms) -> (Arc<Vec<f32>>, Digest) {
@@ -99,13 +108,18 @@ impl Ledger {
     }
 
     /// What a round of this plan would be relative to: the kind with the model's root, or with
-    /// the days counted. A bank reveals once for each.
+    /// the days counted, or the schema whose columns are measured. A bank reveals once for each.
     #[must_use]
     pub fn base(&self, plan: &Plan) -> Digest {
         match &plan.work {
             Work::Pretrain(training) => self.model_base("csa1/base/pretrain", &training.model),
             Work::Finetune(training) => self.model_base("csa1/base/finetune", &training.model),
-            Work::Evaluate(terms) => self.model_base("csa1/base/evaluate", &terms.model),
+            Work::Evaluate(terms) => match terms.of {
+                Evaluated::Scores { .. } => self.model_base("csa1/base/evaluate", &terms.model),
+                Evaluated::Moments { .. } => {
+                    crypto::tagged("csa1/base/moments", &[&terms.model.schema.digest().0])
+                }
+            },
             Work::Risk(terms) => {
                 let (from, days) = (terms.from_day.to_be_bytes(), terms.days.to_be_bytes());
                 crypto::tagged("csa1/base/risk", &[&from, &days])
@@ -140,6 +154,8 @@ impl Ledger {
         self.length = outcome.sequence;
         self.head = crypto::tagged("csa1/head", &[&self.head.0, &outcome.canonical()]);
         self.round = Some(outcome.round);
+        let under = result.manifest.unverified().bucket_key;
+        self.bucket_key = self.bucket_key.or(under);
         Ok(Applied {
             parameters,
             step,
@@ -176,7 +192,18 @@ impl Ledger {
                 expected: step,
             });
         }
+        self.check_bucket_key(manifest, plan)?;
         same("base", manifest.base, self.base(plan))
+    }
+
+    fn check_bucket_key(&self, manifest: &Manifest, plan: &Plan) -> Result<(), LedgerError> {
+        match (plan.work.kind(), manifest.bucket_key) {
+            (Kind::Risk, None) => Err(LedgerError::Manifest("risk counts under no bucket key")),
+            (Kind::Risk, Some(found)) => {
+                same("bucket key", found, self.bucket_key.unwrap_or(found))
+            }
+            (Kind::Pretrain | Kind::Finetune | Kind::Evaluate, _) => Ok(()),
+        }
     }
 
     fn train(

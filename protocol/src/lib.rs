@@ -17,6 +17,7 @@
 //! `client::phase`, `masking` and `vector`, then `ledger`. PROTOCOL.md is the specification.
 
 pub mod blame;
+pub mod bucket;
 pub mod client;
 pub mod coordinator;
 pub mod credential;
@@ -31,6 +32,7 @@ pub mod ledger;
 pub mod limits;
 pub mod masking;
 pub mod message;
+pub mod moments;
 mod opened;
 pub mod operator;
 pub mod party;

@@ -75,6 +75,9 @@ pub const PHASE_MS_MAX: u64 = 30 * 86_400_000;
 /// Bins of an evaluation histogram.
 pub const BINS_MAX: u32 = 65_536;
 
+/// Columns of a feature schema.
+pub const COLUMNS_MAX: u32 = 1_024;
+
 /// Milliseconds between a client's heartbeats while it waits for something.
 pub const HEARTBEAT_MS: u64 = 2_000;
 

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use crypto::{Digest, PublicBundle, Scalar};
+use crypto::{Digest, Scalar};
 use serde::{Deserialize, Serialize};
 
 use crate::blame::Refusal;
@@ -18,12 +18,16 @@ use crate::plan::SignedPlan;
 use crate::signed::Signed;
 use crate::time::Time;
 
+mod agreement;
 mod audit;
 mod canonical;
 mod debug;
+mod handover;
 pub(crate) mod shared;
 
+pub use agreement::{Bundles, Encapsulation, Incoming, KeyBundle, Roster};
 pub use audit::{AbsentKeys, AuditPart, AuditRequest, Audited, Opening, Piece, Stretch};
+pub use handover::{Handover, Holding, KeyComplaint, SealedKey};
 
 /// What a client or the operator says to the coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +55,10 @@ pub enum ToCoordinator {
     Operator(Box<OperatorMessage>),
     /// Part of a result's audit is asked for. Answered by `Audited`.
     Audit(AuditRequest),
+    /// The bucket key, sealed for each of those that lack it.
+    SealedKeys(Vec<Signed<SealedKey>>),
+    /// A bucket key handed over to me is wrong.
+    KeyComplaint(Box<Signed<KeyComplaint>>),
 }
 
 /// What the coordinator says to a client or to the operator.
@@ -82,6 +90,10 @@ pub enum ToClient {
     Operator(Box<Reply>),
     /// Part of a result's audit.
     Audited(Box<Audited>),
+    /// Others lack the bucket key. Answered by `SealedKeys`.
+    Handover(Handover),
+    /// The bucket key, from another member. Answered by `CheckIn`, or `KeyComplaint`.
+    SealedKey(Box<Signed<SealedKey>>),
 }
 
 /// Where a client stands.
@@ -95,6 +107,8 @@ pub struct CheckIn {
     pub ledger: u64,
     /// The ledger's head.
     pub head: Digest,
+    /// Whether it holds the banks' bucket key.
+    pub bucket_key: Holding,
 }
 
 /// The coordinator's answer to a check-in.
@@ -106,63 +120,6 @@ pub struct Welcome {
     pub ledger: u64,
     /// The ledger's head.
     pub head: Digest,
-}
-
-/// E0: the members of an epoch, in seat order (ascending by identity), signed by the coordinator.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Roster {
-    /// The epoch.
-    pub epoch: EpochId,
-    /// The members' credentials, each signed by the authority, ascending by `id`.
-    pub members: Vec<Signed<Credential>>,
-}
-
-/// E1: one member's keys for an epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KeyBundle {
-    /// The epoch.
-    pub epoch: EpochId,
-    /// The roster the signer accepts: these signatures are the roster's governance.
-    pub roster: Digest,
-    /// The signer's seat.
-    pub seat: Seat,
-    /// X25519 and ML-KEM-768 public keys.
-    pub keys: PublicBundle,
-    /// Fresh, so that no two bundles are equal.
-    pub nonce: [u8; 32],
-}
-
-/// E2: everybody's keys, in seat order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Bundles {
-    /// The epoch.
-    pub epoch: EpochId,
-    /// One bundle per seat.
-    pub bundles: Vec<Signed<KeyBundle>>,
-}
-
-/// One ML-KEM ciphertext from a lower seat to a higher one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Encapsulation {
-    /// The epoch.
-    pub epoch: EpochId,
-    /// The roster's root.
-    pub roster: Digest,
-    /// Who encapsulated.
-    pub from: Seat,
-    /// For whom.
-    pub to: Seat,
-    /// 1,088 bytes.
-    pub ciphertext: Vec<u8>,
-}
-
-/// E3: the encapsulations addressed to one client, ascending by sender.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Incoming {
-    /// The epoch.
-    pub epoch: EpochId,
-    /// One from every lower seat.
-    pub encapsulations: Vec<Signed<Encapsulation>>,
 }
 
 /// The terms of one attempt at one round; its digest is the round's [`Context`].
@@ -208,6 +165,8 @@ pub struct Manifest {
     pub graph_seed: Digest,
     /// When escrows, updates, acknowledgements and reveals are due.
     pub due: Due,
+    /// Commitment of the bucket key that risk counts are made under; none for other kinds.
+    pub bucket_key: Option<Digest>,
 }
 
 /// The moments a round's phases end.

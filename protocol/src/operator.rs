@@ -108,6 +108,8 @@ pub enum Reason {
     Halted,
     /// The coordinator's own credential has ended.
     Credential,
+    /// None of them holds the bucket key that the consortium's risk counts stand under.
+    BucketKey,
 }
 
 impl Waiting {
@@ -134,6 +136,7 @@ impl Reason {
             Self::SparseHonest => "sparse_honest",
             Self::Halted => "halted",
             Self::Credential => "credential",
+            Self::BucketKey => "bucket_key",
         }
     }
 }
@@ -154,6 +157,7 @@ impl fmt::Display for Waiting {
             Reason::Complaints => "are not left out after complaints",
             Reason::Honest => "are ready for the colluders assumed and honest_min",
             Reason::Sparse => "are ready for three times the colluders assumed",
+            Reason::BucketKey => "hold the bucket key that the risk counts stand under",
             Reason::SparseHonest => {
                 let graph = "a sparse mask graph";
                 return write!(
@@ -261,6 +265,8 @@ pub struct RoundDetail {
     pub count: Option<u32>,
     /// L2 norm of the mean update, for training rounds.
     pub update_norm: Option<f64>,
-    /// Consortium measures, for evaluation rounds.
+    /// Consortium measures, for evaluation rounds of scores.
     pub measures: Option<crate::histogram::Measures>,
+    /// Mean and spread of each column, for evaluation rounds of moments.
+    pub moments: Option<Vec<Option<crate::moments::Moment>>>,
 }

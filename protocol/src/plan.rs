@@ -202,7 +202,7 @@ pub struct Adaptive {
 pub struct RiskTerms {
     /// Size of the hashed table, at least 1.6 times the merchants (learning.md §2).
     pub buckets: u32,
-    /// Salt of the hash from merchant to bucket.
+    /// Salt of the hash from merchant to bucket, whose key is the banks' own (`bucket.rs`).
     pub salt: Digest,
     /// First day counted, days since the Unix epoch.
     pub from_day: u32,
@@ -215,19 +215,35 @@ pub struct RiskTerms {
     pub banks_min: u16,
 }
 
-/// Terms of an evaluation round. Vector: genuine per bin, then frauds per bin: `2 * bins` words.
+/// Terms of an evaluation round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvaluateTerms {
-    /// The model that is judged.
+    /// The model that is judged, or whose columns are measured.
     pub model: ModelTerms,
-    /// Bins over the logit, see [`crate::histogram`].
-    pub bins: u32,
+    /// What is summed.
+    pub of: Evaluated,
     /// First day judged.
     pub from_day: u32,
     /// First day not judged.
     pub to_day: u32,
     /// Days after `to_day` by which a label must have been known.
     pub label_delay_days: u16,
+}
+
+/// What an evaluation round sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Evaluated {
+    /// Scores, in so many bins over the logit ([`crate::histogram`]). Vector: genuine per bin, then
+    /// frauds per bin: `2 * bins` words.
+    Scores {
+        /// Bins.
+        bins: u32,
+    },
+    /// Mean and spread of the schema's columns ([`crate::moments`]), so many of them.
+    Moments {
+        /// Columns.
+        columns: u32,
+    },
 }
 
 /// Who must be there for a round.

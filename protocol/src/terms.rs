@@ -9,7 +9,8 @@ use crate::limits::{
     PROTOCOL_VERSION, SPARSE_HONEST_MAX, WORDS_MAX,
 };
 use crate::message::Manifest;
-use crate::plan::{CohortTerms, Layout, Part, Plan, Width, Work};
+use crate::moments::COLUMN_WORDS;
+use crate::plan::{CohortTerms, Evaluated, Kind, Layout, Part, Plan, Width, Work};
 
 mod plan;
 #[cfg(test)]
@@ -240,6 +241,9 @@ pub fn check(manifest: &Manifest, plan: &Plan) -> Result<(), &'static str> {
     if due.escrow > due.collection || due.collection > due.end {
         return Err("due moments are out of order");
     }
+    if manifest.bucket_key.is_some() && plan.work.kind() != Kind::Risk {
+        return Err("bucket_key is for risk counts alone");
+    }
     Ok(())
 }
 
@@ -256,7 +260,10 @@ pub fn words(plan: &Plan) -> Result<u64, &'static str> {
             let cells = u64::from(terms.days) * u64::from(terms.buckets) * 2;
             Some(cells + u64::from(terms.buckets))
         }
-        Work::Evaluate(terms) => Some(2 * u64::from(terms.bins)),
+        Work::Evaluate(terms) => Some(match terms.of {
+            Evaluated::Scores { bins } => 2 * u64::from(bins),
+            Evaluated::Moments { columns } => u64::from(columns) * u64::from(COLUMN_WORDS),
+        }),
     };
     payload
         .and_then(|words| words.checked_add(HEADER_WORDS as u64))

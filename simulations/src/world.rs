@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::bucket::BucketKey;
 use protocol::client::{Client, Heard, Outcome, Task};
 use protocol::coordinator::{Coordinator, FromPeer, Read};
 use protocol::id::ClientId;
@@ -103,6 +104,8 @@ pub struct World {
     /// What the coordinator may ask its disk for: masked vectors and results.
     readable: Vec<CoordinatorRecord>,
     banks: Vec<Host<Client>>,
+    /// What each bank's host keeps of the banks' bucket key: it survives every death.
+    kept: Vec<Option<BucketKey>>,
     /// The serial number of each bank's live connection.
     links: Vec<Option<u64>>,
     is_calm: bool,
@@ -142,6 +145,7 @@ impl World {
             coordinator: Host::default(),
             readable: Vec::new(),
             banks: (0..banks).map(|_| Host::default()).collect(),
+            kept: vec![None; banks],
             links: vec![None; banks],
             is_calm: false,
             scenario,
@@ -303,6 +307,7 @@ impl World {
                 Output::Persist(record) => {
                     let record = self.decided(record);
                     self.oracle.coordinator_persists(&record)?;
+                    self.oracle.coordinator_has(&wire::encode(&record))?;
                     for record in self.written(record) {
                         self.keep_readable(&record);
                         self.coordinator.disk.append(&record);
@@ -312,7 +317,7 @@ impl World {
                     self.oracle.coordinator_sends(&message)?;
                     if let Some(bank) = self.cast.bank(to) {
                         let message = self.said_down(bank, message);
-                        self.send_down(bank, &message);
+                        self.send_down(bank, &message)?;
                     }
                 }
                 Output::Perform(reading) => {
@@ -364,7 +369,7 @@ impl World {
                 Output::Send { to: (), message } => {
                     for message in self.said_up(bank, message) {
                         self.oracle.bank_sends(bank, &message)?;
-                        self.send_up(bank, &message);
+                        self.send_up(bank, &message)?;
                     }
                 }
                 Output::Perform(Task::Contribute(order)) => {
@@ -394,6 +399,10 @@ impl World {
                     );
                 }
                 Output::Perform(Task::Install(_)) => {}
+                Output::Perform(Task::Keep(key)) => {
+                    self.oracle.bank_keeps(&key);
+                    self.kept[bank] = Some(key);
+                }
                 Output::Report(event) => {
                     let event = self.reported(event);
                     self.tell(&(bank, &event));

@@ -11,7 +11,7 @@ use crypto::Digest;
 use host::clock::Clock;
 use host::disk::{DiskError, RecordLog, Store};
 use host::drive::{Body, Input, drive};
-use host::identity::Identity;
+use host::identity::{Identity, keep};
 use host::quic::{Dialer, Received, Sender};
 use host::shutdown::Shutdown;
 use protocol::client::consent::Policy;
@@ -91,9 +91,13 @@ impl Bank {
             key: identity.signing_key(),
             authority: identity.authority,
         };
-        let seed = host::entropy::seed().expect("entropy");
+        let (seed, session) = (
+            host::entropy::seed().expect("entropy"),
+            identity.authority.session(),
+        );
+        let kept = keep::load(folder, &session).expect("a sound key");
         let mut client = log
-            .recover(|records| Client::recover(who, policy, records, seed))
+            .recover(|records| Client::recover(who, policy, records, kept, seed))
             .expect("a sound log")
             .expect("recovery");
         let shared = Arc::new(Mutex::new(Shared::default()));
@@ -104,6 +108,8 @@ impl Bank {
             sender: Arc::clone(&sender),
             shared: Arc::clone(&shared),
             inputs: inputs.clone(),
+            folder: folder.to_owned(),
+            session,
             number,
         };
         let carried = tokio::spawn(async move {
@@ -224,6 +230,8 @@ struct Hands {
     sender: Arc<Mutex<Option<Sender>>>,
     shared: Arc<Mutex<Shared>>,
     inputs: mpsc::Sender<Input<Client>>,
+    folder: PathBuf,
+    session: Digest,
     number: u32,
 }
 
@@ -261,7 +269,7 @@ impl Body<Client> for Hands {
         }
     }
 
-    fn perform(&mut self, task: Task) {
+    fn perform(&mut self, task: Task) -> Result<(), DiskError> {
         match task {
             Task::Contribute(order) => {
                 let words = protocol::terms::words(&order.plan).expect("a valid plan");
@@ -277,7 +285,11 @@ impl Body<Client> for Hands {
                 tokio::spawn(async move { inputs.send(Input::Outcome(outcome)).await });
             }
             Task::Install(installed) => self.install(&installed),
+            Task::Keep(key) => {
+                keep::store(&self.folder, &self.session, &key).expect("a writable folder");
+            }
         }
+        Ok(())
     }
 
     fn report(&mut self, event: ClientEvent) {
@@ -310,6 +322,8 @@ fn said(message: &ToCoordinator) -> Option<Said> {
         | ToCoordinator::Encapsulations(_)
         | ToCoordinator::Declined(_)
         | ToCoordinator::Complaint(_)
+        | ToCoordinator::SealedKeys(_)
+        | ToCoordinator::KeyComplaint(_)
         | ToCoordinator::Operator(_) => None,
     }
 }

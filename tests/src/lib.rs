@@ -22,8 +22,8 @@ use protocol::credential::Role;
 use protocol::message::{OperatorMessage, ToClient, ToCoordinator};
 use protocol::operator::{Command, Reply, RoundSummary, Status};
 use protocol::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, SchemaText, SignedPlan, TensorSpec, Width, Work,
+    CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Layout, ModelTerms, Part, Plan,
+    Privacy, RiskTerms, SchemaText, SignedPlan, TensorSpec, Width, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration as Span, Time};
@@ -190,7 +190,7 @@ pub fn evaluate_plan(schema: SchemaText, members_min: u16) -> Plan {
     };
     let work = Work::Evaluate(EvaluateTerms {
         model,
-        bins: 16,
+        of: Evaluated::Scores { bins: 16 },
         from_day: 100,
         to_day: 107,
         label_delay_days: 7,

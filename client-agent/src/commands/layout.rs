@@ -41,6 +41,7 @@ struct LayoutFile {
     schema: String,
     schema_digest: String,
     layout_digest: String,
+    columns: usize,
     size: NetworkSize,
     tensors: Vec<Tensor>,
 }
@@ -75,6 +76,7 @@ pub(super) fn layout(arguments: &Arguments) -> Result<Said, CommandError> {
         schema: schema.canonical(),
         schema_digest: Digest(schema.digest()).to_hex(),
         layout_digest: layout.digest().to_hex(),
+        columns: schema.len(),
         size,
         tensors: layout.0.into_iter().map(tensor).collect(),
     };

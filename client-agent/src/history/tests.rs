@@ -218,7 +218,7 @@ lengths = ["1d"]
 [[feature]]
 kind = "windows"
 of = "merchant"
-lengths = ["30m", "5d"]
+lengths = ["12h", "5d"]
 detrend = true
 [[feature]]
 kind = "windows"

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use features::{RiskSettings, RiskTerms};
+use features::{RiskKey, RiskSettings, RiskTerms};
 use host::disk::Store;
 use model::{genesis, layout};
 use serde_json::{Value, json};
@@ -203,13 +203,13 @@ fn the_banks_own_model_is_asked_without_the_federations_risk() {
     scoring.install(bundle(Slot::Local, 2)).unwrap();
     let terms = RiskTerms {
         buckets: 1,
-        salt: [0; 32],
+        key: RiskKey::new([0; 32]),
         from_day: i32::try_from(START_MS / (24 * HOUR_MS)).unwrap() - 15,
         days: 7,
         label_delay_days: 7,
         banks_min: 1,
     };
-    let mut table = RiskTable::new(1, [0; 32]);
+    let mut table = RiskTable::new(1, RiskKey::new([0; 32]));
     let sum: Vec<i64> = [10, 4].repeat(7).into_iter().chain([3]).collect();
     table.absorb(&terms, &sum).unwrap();
     scoring.install_risk(Arc::new(table)).unwrap();

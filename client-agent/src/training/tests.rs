@@ -5,15 +5,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crypto::{Digest, SigningKey};
-use features::FeatureSchema;
+use features::{FeatureEncoder, FeatureSchema, RiskSettings};
 use model::NetworkSize;
+use protocol::bucket::BucketKey;
 use protocol::client::{Contribution, Installed, Order};
 use protocol::credential::{Credential, Role};
 use protocol::id::{Attempt, ClientId, Context, EpochId, RoundId, Seats};
 use protocol::message::{Due, Manifest, RoundOutcome, RoundResult};
 use protocol::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, ModelTerms, Part, Plan, Privacy, RiskTerms, SchemaText,
-    ServerRule, SignedPlan, Training, Width, Work,
+    CohortTerms, Deadlines, EvaluateTerms, Evaluated, Kind, ModelTerms, Part, Plan, Privacy,
+    RiskTerms, SchemaText, ServerRule, SignedPlan, Training, Width, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration, Time};
@@ -112,7 +113,12 @@ fn order(work: Work) -> Order {
         step: 0,
         parameters: Arc::new(parameters),
         seed: 9,
+        bucket_key: None,
     }
+}
+
+fn bucket_key() -> BucketKey {
+    BucketKey::new(&Digest([0; 32]), [1; 32])
 }
 
 fn manifest(plan: &Plan, step: u32, payload: usize) -> Manifest {
@@ -142,6 +148,7 @@ fn manifest(plan: &Plan, step: u32, payload: usize) -> Manifest {
             collection: Time(0),
             end: Time(0),
         },
+        bucket_key: (plan.work.kind() == Kind::Risk).then(|| bucket_key().commitment()),
     }
 }
 
@@ -321,7 +328,7 @@ fn evaluate() -> Work {
     let (from_day, to_day, label_delay_days) = (17_010, 17_017, 7);
     Work::Evaluate(EvaluateTerms {
         model: model_terms(),
-        bins: 64,
+        of: Evaluated::Scores { bins: 64 },
         from_day,
         to_day,
         label_delay_days,
@@ -354,6 +361,63 @@ fn an_evaluation_counts_every_labelled_payment_once() {
     assert_eq!(
         (evaluation.banks, evaluation.measures.frauds),
         (3, u64::from(frauds))
+    );
+}
+
+fn moments(columns: u32) -> Work {
+    let Work::Evaluate(terms) = evaluate() else {
+        panic!("it evaluates")
+    };
+    Work::Evaluate(EvaluateTerms {
+        of: Evaluated::Moments { columns },
+        ..terms
+    })
+}
+
+#[test]
+fn moments_count_what_is_there_and_nothing_else() {
+    let (mut trainer, board) = trainer(Baseline::Off);
+    let columns = FeatureSchema::standard().len();
+    let all = moments(u32::try_from(columns).unwrap());
+    let Contribution::Counts(counts) = trainer.contribute(&order(all.clone())).unwrap() else {
+        panic!("counts were ordered")
+    };
+    let (mut encoder, mut rows) = (
+        FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default()),
+        Vec::new(),
+    );
+    let history = sample(25, 20);
+    history.replay(|payment, transaction| {
+        let vector = encoder.encode(transaction);
+        if (17_010..17_017).contains(&payment.day()) {
+            rows.push((vector.0, transaction.terminal_tok.is_some()));
+        }
+    });
+    let sum: Vec<i32> = counts.iter().map(|count| count.cast_signed()).collect();
+    let found = protocol::moments::moments(&sum);
+    let near = |found: f64, expected: f32| (found - f64::from(expected)).abs() < 1e-3;
+    let amount = found[0].unwrap();
+    let mean = rows.iter().map(|(row, _)| row[0]).sum::<f32>() / rows.len() as f32;
+    let square = rows
+        .iter()
+        .map(|(row, _)| (row[0] - mean).powi(2))
+        .sum::<f32>();
+    assert_eq!(amount.count, rows.len() as u64);
+    assert!(near(amount.mean, mean), "{} {mean}", amount.mean);
+    let deviation = (square / rows.len() as f32).sqrt();
+    assert!(near(amount.deviation, deviation), "{deviation}");
+    // A payment without an outlet has no visits, which is not the same as an average number.
+    let visits = FeatureSchema::standard().position("visits").unwrap();
+    let there = rows.iter().filter(|(_, has_outlet)| *has_outlet).count();
+    assert!(there < rows.len());
+    assert_eq!(found[visits].unwrap().count, there as u64);
+    assert!(trainer.install(&result(all, 0, &sum)).is_none());
+    assert!(board.read().evaluation.is_empty());
+
+    let error = trainer.contribute(&order(moments(7))).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("plan measures 7 columns, expected the schema's {columns}")
     );
 }
 
@@ -405,6 +469,10 @@ fn a_risk_result_becomes_the_table_that_training_reads() {
     let (mut without, _) = trainer(Baseline::Off);
     let (plain, _) = delta(without.contribute(&order(finetune())).unwrap());
     let (mut with_table, board) = trainer(Baseline::Off);
+    // What came before the key waits for it.
+    assert!(with_table.install(&released_day(16_999)).is_none());
+    let product = with_table.keep(bucket_key());
+    assert!(matches!(product, Some(Product::Risk(_))));
     for from_day in 17_000..17_010 {
         let product = with_table.install(&released_day(from_day));
         assert!(matches!(product, Some(Product::Risk(_))));
@@ -446,6 +514,7 @@ fn the_baseline_is_trained_for_as_many_rounds_and_lands_in_its_slot() {
 fn the_baseline_knows_nothing_of_the_federations_risk() {
     let parameters = |released: bool| {
         let (mut trainer, _) = trainer(Baseline::Local);
+        trainer.keep(bucket_key());
         if released {
             (17_000..17_010).for_each(|day| drop(trainer.install(&released_day(day))));
         }

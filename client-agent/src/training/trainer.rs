@@ -10,14 +10,16 @@ use crypto::Digest;
 use features::{FeatureSchema, RiskError, RiskTable};
 use model::schedule::Place;
 use model::{Bar, Calibration, Learner, ModelError, NetworkSize, Scorer};
+use protocol::bucket::BucketKey;
 use protocol::client::{Contribution, Installed, Order};
-use protocol::plan::{EvaluateTerms, Plan, RiskTerms, Training, Work};
-use protocol::{genesis, histogram, vector};
+use protocol::moments::Tally;
+use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, Training, Work};
+use protocol::{genesis, histogram, moments, vector};
 
 use super::baseline::{Advance, Baseline, Stage};
 use super::calibration::{self, HeldOut, logits};
 use super::schedule;
-use super::window::{Shown, Windows};
+use super::window::{self, Shown, Windows};
 use crate::config;
 use crate::history::History;
 use crate::network::{self, NetworkError};
@@ -77,7 +79,14 @@ impl Trainer {
         match &order.plan.work {
             Work::Pretrain(training) => self.pretrain(order, training),
             Work::Finetune(training) => self.finetune(order, training),
-            Work::Risk(terms) => Ok(Contribution::Counts(risk::count(&self.history, terms)?)),
+            Work::Risk(terms) => {
+                let key = order
+                    .bucket_key
+                    .as_ref()
+                    .ok_or(TrainingError::NoBucketKey)?;
+                let counts = risk::count(&self.history, terms, key)?;
+                Ok(Contribution::Counts(counts))
+            }
             Work::Evaluate(terms) => self.evaluate(order, terms),
         }
     }
@@ -93,9 +102,11 @@ impl Trainer {
                 Ok(None)
             }
             Work::Finetune(training) => self.install_model(plan, training, installed).map(Some),
-            Work::Risk(terms) => self.install_risk(terms, installed).map(Some),
+            Work::Risk(terms) => self.install_risk(terms, installed),
             Work::Evaluate(terms) => {
-                self.judge(terms, installed);
+                if let Evaluated::Scores { .. } = terms.of {
+                    self.judge(terms, installed);
+                }
                 Ok(None)
             }
         };
@@ -103,6 +114,15 @@ impl Trainer {
             tracing::warn!(%error, plan = plan.name, "result is of no use here");
             None
         })
+    }
+
+    /// Reads the federation's risk counts under this key from here on; gives the table where
+    /// results waited for it.
+    pub fn keep(&mut self, key: BucketKey) -> Option<Product> {
+        let table = self.risk.keep(key)?;
+        self.board
+            .update(|status| status.risk = self.risk.summary());
+        Some(Product::Risk(table))
     }
 
     /// Whether the bank's own model is in the making.
@@ -211,6 +231,10 @@ impl Trainer {
         terms: &EvaluateTerms,
     ) -> Result<Contribution, TrainingError> {
         let size = network::size_of(&terms.model, &self.schema)?;
+        let bins = match terms.of {
+            Evaluated::Scores { bins } => bins,
+            Evaluated::Moments { columns } => return self.measure(terms, columns),
+        };
         let root = genesis::model_root(&order.parameters);
         let live = self.live.filter(|(live, _)| *live == root);
         let calibration = live.map_or_else(Calibration::default, |(_, calibration)| calibration);
@@ -226,7 +250,26 @@ impl Trainer {
             .filter(|(_, label)| !label.is_nan());
         let scores =
             judged.map(|(logit, label)| (calibration.a * logit + calibration.b, *label > 0.5));
-        Ok(Contribution::Counts(histogram::counts(scores, terms.bins)))
+        Ok(Contribution::Counts(histogram::counts(scores, bins)))
+    }
+
+    /// Totals of every column over the terms' days; a missing value is not counted.
+    fn measure(&self, terms: &EvaluateTerms, columns: u32) -> Result<Contribution, TrainingError> {
+        let expected = self.schema.len();
+        if columns as usize != expected {
+            return Err(TrainingError::Columns {
+                found: columns,
+                expected,
+            });
+        }
+        let days = terms.from_day..terms.to_day;
+        let mut tallies = vec![Tally::default(); expected];
+        window::with_gaps(&self.history, &self.risk, &days, |values| {
+            for (tally, value) in tallies.iter_mut().zip(values) {
+                tally.add(*value);
+            }
+        });
+        Ok(Contribution::Counts(moments::counts(&tallies)))
     }
 
     fn install_model(
@@ -324,13 +367,15 @@ impl Trainer {
         &mut self,
         terms: &RiskTerms,
         installed: &Installed,
-    ) -> Result<Product, TrainingError> {
-        let table = self
-            .risk
-            .absorb(terms, vector::payload(&installed.result.sum))?;
+    ) -> Result<Option<Product>, TrainingError> {
+        let result = &installed.result;
+        let under = result.manifest.unverified().bucket_key;
+        let under = under.ok_or(TrainingError::NoBucketKey)?;
+        let payload = vector::payload(&result.sum);
+        let table = self.risk.absorb(terms, under, payload)?;
         self.board
             .update(|status| status.risk = self.risk.summary());
-        Ok(Product::Risk(table))
+        Ok(table.map(Product::Risk))
     }
 
     fn judge(&self, terms: &EvaluateTerms, installed: &Installed) {
@@ -412,6 +457,17 @@ pub enum TrainingError {
     /// The risk counts or their sum cannot be.
     #[error("risk: {0}")]
     Risk(#[from] RiskError),
+    /// Moments of another number of columns.
+    #[error("plan measures {found} columns, expected the schema's {expected}")]
+    Columns {
+        /// The plan's.
+        found: u32,
+        /// Of this agent's schema.
+        expected: usize,
+    },
+    /// Risk counts without the key that merchants are hashed under.
+    #[error("found no bucket key, expected one for risk counts")]
+    NoBucketKey,
     /// A result of a training round without a model.
     #[error("result holds no model, expected one after a training round")]
     NoParameters,

@@ -60,12 +60,41 @@ impl Windows {
     }
 }
 
+/// Gives the vectors of these days one after the other, not a number where a value is missing.
+pub(super) fn with_gaps(
+    history: &History,
+    risk: &SharedRisk,
+    days: &Range<u32>,
+    mut each: impl FnMut(&[f32]),
+) {
+    let mut encoder = encoder(history, risk);
+    history.replay(|payment, transaction| {
+        let day = i64::from(payment.day());
+        if day >= i64::from(days.end) {
+            return;
+        }
+        if day >= i64::from(days.start) {
+            each(&encoder.encode_with_gaps(transaction).0);
+        } else {
+            encoder.encode(transaction);
+        }
+        if let Some(label) = History::label_of(&payment, transaction) {
+            encoder.add_label(transaction, &label);
+        }
+    });
+}
+
+fn encoder(history: &History, risk: &SharedRisk) -> FeatureEncoder {
+    let mut encoder = FeatureEncoder::new(history.schema().clone(), RiskSettings::default());
+    if let Some(table) = risk.table() {
+        encoder.install_risk(Arc::clone(table));
+    }
+    encoder
+}
+
 impl Window {
     fn encode(history: &History, risk: &SharedRisk, days: Range<u32>) -> Result<Self, ModelError> {
-        let mut encoder = FeatureEncoder::new(history.schema().clone(), RiskSettings::default());
-        if let Some(table) = risk.table() {
-            encoder.install_risk(Arc::clone(table));
-        }
+        let mut encoder = encoder(history, risk);
         let (mut examples, mut verdicts) = (Examples::new(encoder.schema().len()), Vec::new());
         let mut pushed = Ok(());
         history.replay(|payment, transaction| {
@@ -210,7 +239,9 @@ mod tests {
         assert_eq!(windows.0[0].days, 17_004..17_006);
         windows.encoded(&history, &risk, 17_002..17_004).unwrap();
         assert_eq!(windows.0[0].days, 17_002..17_004);
+        let key = protocol::bucket::BucketKey::new(&crypto::Digest([0; 32]), [1; 32]);
         let mut changed = SharedRisk::default();
+        changed.keep(key.clone());
         let terms = protocol::plan::RiskTerms {
             buckets: 8,
             salt: crypto::Digest([0; 32]),
@@ -219,7 +250,8 @@ mod tests {
             label_delay_days: 0,
             banks_min: 1,
         };
-        changed.absorb(&terms, &[1; 24]).unwrap();
+        let under = key.commitment();
+        changed.absorb(&terms, under, &[1; 24]).unwrap();
         windows.encoded(&history, &changed, 17_002..17_004).unwrap();
         assert_eq!(windows.0.len(), 1);
     }

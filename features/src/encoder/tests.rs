@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::risk::{RiskCounts, RiskTerms};
+use crate::risk::{RiskCounts, RiskKey, RiskTerms};
 use crate::transaction::HOUR_MS;
 use crate::transaction::RawTransaction;
 
@@ -201,7 +201,7 @@ fn own_risk_appears_after_the_delay_and_not_before() {
 fn shared_risk_is_read_from_the_table_with_its_delay() {
     let terms = RiskTerms {
         buckets: 64,
-        salt: [1; 32],
+        key: RiskKey::new([1; 32]),
         from_day: DAY,
         days: 1,
         label_delay_days: 7,
@@ -211,7 +211,7 @@ fn shared_risk_is_read_from_the_table_with_its_delay() {
     counts.add(&payment(0, START, 1, 1, 500), Some(START));
     counts.add(&payment(1, START, 1, 1, 500), None);
     let words: Vec<i64> = counts.into_words().into_iter().map(i64::from).collect();
-    let mut table = RiskTable::new(64, [1; 32]);
+    let mut table = RiskTable::new(64, RiskKey::new([1; 32]));
     table.absorb(&terms, &words).unwrap();
     let mut encoder = encoder();
     encoder.install_risk(Arc::new(table));

@@ -3,16 +3,14 @@
 
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
+use super::{RISK_DAYS, RiskKey, RiskReading, RiskTerms};
 
-use super::{RISK_DAYS, RiskReading, RiskTerms, bucket};
-
-/// All released days of the federation, at most `DAYS_MAX` of them; the oldest go first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
+/// All released days of the federation, at most `DAYS_MAX` of them; the oldest go first. It has
+/// no stored form: the key would be in it, and the results of the ledger make it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RiskTable {
     buckets: u32,
-    salt: [u8; 32],
+    key: RiskKey,
     /// First day of the table, days since 1970-01-01 UTC.
     first_day: i32,
     /// For each day from `first_day` the day it was counted as of; `None` where the day was not
@@ -26,7 +24,7 @@ pub struct RiskTable {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RiskError {
     /// The terms are of another table.
-    #[error("found other buckets or another salt, expected those of the table")]
+    #[error("found other buckets or another key, expected those of the table")]
     OtherTable,
     /// The sum has another length.
     #[error("found {found} words, expected {expected}")]
@@ -57,18 +55,15 @@ pub enum RiskError {
         /// Days a table may span.
         max: usize,
     },
-    /// A stored table that contradicts itself.
-    #[error("found a stored table whose lengths differ, expected one cell a bucket and day")]
-    Damaged,
 }
 
 impl RiskTable {
-    /// An empty table of `buckets` under `salt`.
+    /// An empty table of `buckets` under `key`.
     #[must_use]
-    pub fn new(buckets: u32, salt: [u8; 32]) -> Self {
+    pub fn new(buckets: u32, key: RiskKey) -> Self {
         Self {
             buckets,
-            salt,
+            key,
             first_day: 0,
             as_of: Vec::new(),
             cells: Vec::new(),
@@ -115,7 +110,7 @@ impl RiskTable {
     pub fn window(&self, outlet: &str, last_day: i32, days: u16) -> Option<(u64, u64)> {
         let first = last_day.saturating_sub(i32::from(days).saturating_sub(1));
         let released = self.released(first..=last_day, i32::MAX);
-        let cells = self.row(bucket(&self.salt, self.buckets, outlet));
+        let cells = self.row(self.key.bucket(self.buckets, outlet));
         let mut totals = None;
         for at in released {
             let (payments, frauds) = totals.get_or_insert((0, 0));
@@ -147,7 +142,7 @@ impl RiskTable {
         if self.as_of.is_empty() {
             return reading;
         }
-        let cells = self.row(bucket(&self.salt, self.buckets, outlet));
+        let cells = self.row(self.key.bucket(self.buckets, outlet));
         let first = last_day.saturating_sub(RISK_DAYS[3] - 1);
         for at in self.released(first..=last_day, today) {
             let (payments, frauds) = cells.get(at).copied().unwrap_or_default();
@@ -178,7 +173,7 @@ impl RiskTable {
     }
 
     fn judge(&self, terms: &RiskTerms, sum: &[i64]) -> Result<(), RiskError> {
-        if terms.buckets != self.buckets || terms.salt != self.salt {
+        if terms.buckets != self.buckets || terms.key != self.key {
             return Err(RiskError::OtherTable);
         }
         if sum.len() as u64 != terms.words() {
@@ -260,63 +255,6 @@ impl RiskTable {
         self.cells = kept.collect();
         self.as_of.drain(..excess);
         self.first_day += i32::try_from(excess).expect("a few hundred days");
-    }
-}
-
-/// The stored form, checked when it is read back.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    buckets: u32,
-    salt: [u8; 32],
-    first_day: i32,
-    as_of: Vec<Option<i32>>,
-    cells: Vec<(u32, u32)>,
-}
-
-impl From<RiskTable> for Stored {
-    fn from(table: RiskTable) -> Self {
-        let RiskTable {
-            buckets,
-            salt,
-            first_day,
-            as_of,
-            cells,
-        } = table;
-        Self {
-            buckets,
-            salt,
-            first_day,
-            as_of,
-            cells,
-        }
-    }
-}
-
-impl TryFrom<Stored> for RiskTable {
-    type Error = RiskError;
-
-    fn try_from(stored: Stored) -> Result<Self, RiskError> {
-        let Stored {
-            buckets,
-            salt,
-            first_day,
-            as_of,
-            cells,
-        } = stored;
-        let fits = as_of.len().checked_mul(buckets as usize) == Some(cells.len())
-            && as_of.len() <= DAYS_MAX
-            && cells.iter().all(|(payments, frauds)| frauds <= payments)
-            && first_day.checked_add(DAYS_MAX as i32).is_some();
-        if !fits {
-            return Err(RiskError::Damaged);
-        }
-        Ok(Self {
-            buckets,
-            salt,
-            first_day,
-            as_of,
-            cells,
-        })
     }
 }
 

@@ -59,7 +59,7 @@ impl Plans {
         let mut plan = self.plan("evaluate", 1);
         plan.evaluate = Some(RawEvaluate {
             genesis_seed: self.arguments.seed,
-            bins: 2_048,
+            bins: Some(2_048),
             from_day: self.stage.train_from,
             to_day: self.stage.train_to,
             label_delay_days: self.stage.delay,

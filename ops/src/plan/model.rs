@@ -18,6 +18,8 @@ pub(crate) struct ModelFile {
     pub(crate) schema_digest: String,
     /// The layout's digest, in hex: what consent files name.
     pub(crate) layout_digest: String,
+    /// Columns of the schema.
+    pub(super) columns: u32,
     tensors: Vec<RawTensor>,
 }
 
@@ -103,7 +105,8 @@ impl ModelFile {
 pub(super) mod tests {
     use super::*;
 
-    const FILE: &str = r#"{"schema":"language = 1","schema_digest":"","layout_digest":"","tensors":[
+    const FILE: &str = r#"{"schema":"language = 1","schema_digest":"","layout_digest":"",
+        "columns":3,"tensors":[
         {"name":"a","shape":[2,3],"part":"encoder","init":{"uniform":0.5}},
         {"name":"e","shape":[3],"part":"energy","init":"zeros"},
         {"name":"h","shape":[3],"part":"head","init":{"constant":-4.0}}]}"#;

@@ -13,8 +13,9 @@ use protocol::limits::HEADER_WORDS;
 use protocol::message::{OperatorMessage, ToCoordinator};
 use protocol::operator::Command;
 use protocol::plan::{
-    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Layout, ModelTerms, Part,
+    Plan, Privacy, RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Width,
+    Work,
 };
 use protocol::signed::Signed;
 use protocol::terms;
@@ -215,7 +216,7 @@ fn work(number: u8) -> Work {
         1 => Work::Finetune(training()),
         2 => Work::Evaluate(EvaluateTerms {
             model: model(),
-            bins: 8,
+            of: Evaluated::Scores { bins: 8 },
             from_day: 130,
             to_day: 137,
             label_delay_days: 7,

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use protocol::bucket::BucketKey;
 use protocol::client::Installed;
 use protocol::id::{Attempt, Context, RoundId};
 use protocol::limits::FRAME_BYTES_MAX;
-use protocol::message::{RoundOffer, RoundResult, ToClient, ToCoordinator};
+use protocol::message::{Holding, RoundOffer, RoundResult, ToClient, ToCoordinator};
 use protocol::record::{ClientRecord, CoordinatorRecord};
 use protocol::wire;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub(super) fn assert_travels<T: Serialize + DeserializeOwned>(value: &T) {
 #[derive(Default)]
 pub(super) struct Journal {
     pub(super) records: Vec<ClientRecord>,
+    /// The banks' bucket key, where its host keeps it.
+    pub(super) kept: Option<BucketKey>,
     offers: BTreeMap<Context, (RoundId, Attempt)>,
     acks: BTreeMap<RoundId, Vec<u8>>,
     masked: BTreeMap<Context, Vec<u8>>,
@@ -42,6 +45,7 @@ impl Journal {
 
     /// Asserts that a bank's message follows from its records.
     pub(super) fn assert_may_say(&mut self, message: &ToCoordinator) {
+        self.assert_hides_key(message);
         match message {
             ToCoordinator::KeyBundle(bundle) => {
                 let said = bundle.unverified();
@@ -78,11 +82,17 @@ impl Journal {
                     |record: &&ClientRecord| matches!(record, ClientRecord::Applied(_));
                 let applied = self.records.iter().filter(is_applied).count();
                 assert_eq!(said.ledger, applied as u64, "results that are not recorded");
+                if let Holding::Held(said) = said.bucket_key {
+                    let kept = self.kept.as_ref().map(BucketKey::commitment);
+                    assert_eq!(kept, Some(said), "a key that is not kept");
+                }
             }
             ToCoordinator::Encapsulations(_)
             | ToCoordinator::Declined(_)
             | ToCoordinator::Complaint(_)
-            | ToCoordinator::Audit(_) => {}
+            | ToCoordinator::Audit(_)
+            | ToCoordinator::SealedKeys(_)
+            | ToCoordinator::KeyComplaint(_) => {}
             ToCoordinator::Operator(_) => panic!("a bank is no operator"),
         }
     }
@@ -93,6 +103,16 @@ impl Journal {
         self.assert_has("installed result", |record| {
             matches!(record, ClientRecord::Applied(result) if wire::encode(&**result) == installed)
         });
+    }
+
+    fn assert_hides_key(&self, message: &ToCoordinator) {
+        let Some(kept) = &self.kept else {
+            return;
+        };
+        let bytes = wire::encode(message);
+        let mut windows = bytes.windows(kept.expose().len());
+        let is_shown = windows.any(|window| window == kept.expose());
+        assert!(!is_shown, "the banks' key in the clear");
     }
 
     fn assert_joined(&self, context: Context) {
@@ -148,7 +168,9 @@ pub(super) fn is_recorded(log: &[CoordinatorRecord], message: &ToClient) -> bool
         ToClient::Welcome(_)
         | ToClient::Refused(_)
         | ToClient::Operator(_)
-        | ToClient::Audited(_) => true,
+        | ToClient::Audited(_)
+        | ToClient::Handover(_)
+        | ToClient::SealedKey(_) => true,
     }
 }
 

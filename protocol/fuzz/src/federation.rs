@@ -315,6 +315,7 @@ impl Federation {
                     at.client.handle_outcome(self.now, outcome);
                 }
                 Output::Perform(Task::Install(install)) => at.journal.assert_may_install(&install),
+                Output::Perform(Task::Keep(key)) => at.journal.kept = Some(key),
                 Output::Report(_) => {}
             }
         }
@@ -325,7 +326,8 @@ impl Bank {
     fn new(bank: usize, life: u64, journal: Journal) -> Self {
         let (identity, policy) = (consortium::bank_identity(bank), consortium::policy());
         let seed = consortium::seed(bank, life);
-        let client = Client::recover(identity, policy, journal.records.clone(), seed)
+        let (records, kept) = (journal.records.clone(), journal.kept.clone());
+        let client = Client::recover(identity, policy, records, kept, seed)
             .expect("a client recovers from its own records");
         Self {
             client,

@@ -114,8 +114,14 @@ pub(super) fn down(message: &ToClient, script: &mut Script<'_>) -> Option<ToClie
             }
             ToClient::Audited(said)
         }
+        ToClient::SealedKey(said) => {
+            let bank = usize::from(said.unverified().from.0);
+            let key = consortium::bank_key(bank % 5);
+            ToClient::SealedKey(Box::new(again(said, &key, script)?))
+        }
         ToClient::Survivors(_)
         | ToClient::Abandoned(_)
+        | ToClient::Handover(_)
         | ToClient::Refused(_)
         | ToClient::Operator(_) => edited(message, script)?,
     })
@@ -158,6 +164,16 @@ pub(super) fn up(
         }
         ToCoordinator::Ack(said) => ToCoordinator::Ack(again(said, &key, script)?),
         ToCoordinator::Reveal(said) => ToCoordinator::Reveal(Box::new(again(said, &key, script)?)),
+        ToCoordinator::SealedKeys(said) => {
+            let mut said = said.clone();
+            let place = script.below(said.len());
+            let one = said.get_mut(place)?;
+            *one = again(one, &key, script)?;
+            ToCoordinator::SealedKeys(said)
+        }
+        ToCoordinator::KeyComplaint(said) => {
+            ToCoordinator::KeyComplaint(Box::new(again(said, &key, script)?))
+        }
         ToCoordinator::CheckIn(_)
         | ToCoordinator::Declined(_)
         | ToCoordinator::Operator(_)

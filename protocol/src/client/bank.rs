@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crypto::{Digest, Seed, VerifyKey};
 
 use crate::blame::{Misbehaviour, Refusal};
+use crate::bucket::BucketKey;
 use crate::client::consent::Policy;
 use crate::client::keyring::{Keyring, Seating};
 use crate::client::memory::Memory;
@@ -15,8 +16,9 @@ use crate::credential::Identity;
 use crate::event::ClientEvent;
 use crate::id::{Attempt, ClientId, Context, EpochId, RoundId};
 use crate::ledger::Ledger;
-use crate::message::{Ack, CheckIn, Declined, RoundOutcome, ToCoordinator};
+use crate::message::{Ack, CheckIn, Declined, Holding, RoundOutcome, RoundResult, ToCoordinator};
 use crate::party::Outbox;
+use crate::plan::Kind;
 use crate::record::ClientRecord;
 use crate::signed::Seen;
 use crate::time::Time;
@@ -50,6 +52,7 @@ pub(crate) struct Bank {
     contexts: VecDeque<Context>,
     declined: Option<Declined>,
     answered: Option<Context>,
+    bucket_key: Option<BucketKey>,
 }
 
 impl Bank {
@@ -77,12 +80,51 @@ impl Bank {
             contexts: VecDeque::new(),
             declined: None,
             answered: None,
+            bucket_key: None,
         }
     }
 
     /// This bank's identity.
     pub(crate) fn id(&self) -> ClientId {
         self.identity.credential.unverified().id
+    }
+
+    /// The consortium.
+    pub(crate) fn session(&self) -> Digest {
+        self.identity.authority.session()
+    }
+
+    /// Whether this institution counts merchants with the others, and so needs the bucket key.
+    pub(crate) fn takes_part_in_risk(&self) -> bool {
+        self.policy.kinds.contains(&Kind::Risk)
+    }
+
+    /// Whether a result is of use here: risk counts cannot be read without the bucket key.
+    pub(crate) fn can_use(&self, result: &RoundResult) -> bool {
+        let kind = result.plan.plan.unverified().work.kind();
+        kind != Kind::Risk || self.takes_part_in_risk()
+    }
+
+    /// The bucket key, if anything may be counted under it: once results stand under one, under
+    /// that one alone.
+    pub(crate) fn bucket_key(&self) -> Option<&BucketKey> {
+        let ledgers = self.ledger.bucket_key();
+        self.bucket_key.as_ref().filter(|key| {
+            self.takes_part_in_risk() && ledgers.is_none_or(|under| under == key.commitment())
+        })
+    }
+
+    /// Holds this bucket key from here on; the host keeps it.
+    pub(crate) fn hold(&mut self, key: BucketKey) {
+        self.bucket_key = Some(key);
+    }
+
+    fn holding(&self) -> Holding {
+        match self.bucket_key() {
+            Some(key) => Holding::Held(key.commitment()),
+            None if self.takes_part_in_risk() => Holding::Lacking,
+            None => Holding::Unwanted,
+        }
     }
 
     /// Chance for one use. The seed moves on one way: who takes this machine tonight cannot draw
@@ -113,6 +155,7 @@ impl Bank {
             epoch,
             ledger: self.ledger.length(),
             head: self.ledger.head(),
+            bucket_key: self.holding(),
         };
         out.send((), ToCoordinator::CheckIn(Box::new(check_in)));
     }

@@ -45,10 +45,18 @@ impl Seating {
 pub(crate) struct Keyring {
     pub(crate) seating: Arc<Seating>,
     pub(crate) seat: Seat,
-    chains: BTreeMap<Seat, Chain>,
+    pairs: BTreeMap<Seat, Pair>,
     round: RoundId,
     /// What was said while agreeing, for a coordinator that asks again.
     pub(crate) said: Said,
+}
+
+/// What is shared with one other member.
+pub(crate) struct Pair {
+    /// The chain of the rounds' keys.
+    pub(crate) chain: Chain,
+    /// What seals the bucket key, for as long as the epoch lasts.
+    pub(crate) handover: Key,
 }
 
 /// A member's two uplinks of a key agreement.
@@ -64,13 +72,13 @@ impl Keyring {
     pub(crate) fn new(
         seating: Arc<Seating>,
         seat: Seat,
-        chains: BTreeMap<Seat, Chain>,
+        pairs: BTreeMap<Seat, Pair>,
         said: Said,
     ) -> Self {
         Self {
             seating,
             seat,
-            chains,
+            pairs,
             round: RoundId(0),
             said,
         }
@@ -87,8 +95,8 @@ impl Keyring {
     /// # Errors
     /// Where [`Self::reaches`] says no. The chains are in step, so that then none has moved.
     pub(crate) fn advance(&mut self, round: RoundId) -> Result<(), ChainError> {
-        for chain in self.chains.values_mut() {
-            chain.at(round.0)?;
+        for pair in self.pairs.values_mut() {
+            pair.chain.at(round.0)?;
         }
         self.round = round;
         Ok(())
@@ -103,12 +111,17 @@ impl Keyring {
         }
     }
 
+    /// What seals the bucket key between us and `peer`; none for ourselves and strangers.
+    pub(crate) fn handover_key(&self, peer: Seat) -> Option<&Key> {
+        Some(&self.pairs.get(&peer)?.handover)
+    }
+
     /// The chain key shared with `peer` for the round the chains stand at; none for ourselves.
     pub(crate) fn chain_key(&mut self, peer: Seat) -> Option<&Key> {
         let round = self.round.0;
-        let chain = self.chains.get_mut(&peer)?;
+        let pair = self.pairs.get_mut(&peer)?;
         Some(
-            chain
+            pair.chain
                 .at(round)
                 .expect("every chain stands at the keyring's round"),
         )

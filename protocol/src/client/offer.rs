@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crypto::VerifyKey;
 
 use crate::blame::{Misbehaviour, Refusal};
+use crate::bucket::BucketKey;
 use crate::client::Objection;
 use crate::client::bank::Bank;
 use crate::client::keyring::{Keyring, Seating};
@@ -15,7 +16,7 @@ use crate::graph::{self, Graph};
 use crate::id::{Context, RoundId, Seat, Seats};
 use crate::limits::PROTOCOL_VERSION;
 use crate::message::{Manifest, RoundOffer};
-use crate::plan::{Plan, SchemaText};
+use crate::plan::{Kind, Plan, SchemaText};
 use crate::terms::{self, Terms};
 use crate::time::Time;
 
@@ -131,6 +132,7 @@ pub(crate) fn consider(
     bank.policy
         .check_day(bank.memory.joined_today(now, manifest.round))?;
     bank.memory.check_base(plan, manifest.base)?;
+    check_bucket_key(manifest, plan, bank)?;
     Ok(Answer::Sit(Box::new(sitting)))
 }
 
@@ -181,7 +183,21 @@ fn check_base(manifest: &Manifest, plan: &Plan, bank: &Bank) -> Result<(), Misbe
     if manifest.step != bank.ledger.step(&manifest.plan) {
         return Err(Misbehaviour::Manifest("step is not the plan's next one"));
     }
+    let (found, expected) = (manifest.bucket_key, bank.ledger.bucket_key());
+    if found.is_some() && expected.is_some() && found != expected {
+        return Err(Misbehaviour::Manifest("bucket_key is not the ledger's"));
+    }
     Ok(())
+}
+
+/// Risk counts are made under the manifest's bucket key or not at all: what is hashed under two
+/// keys adds up to nothing. The key is compared by name here, before anything is said.
+fn check_bucket_key(manifest: &Manifest, plan: &Plan, bank: &Bank) -> Result<(), Refusal> {
+    let held = bank.bucket_key().map(BucketKey::commitment);
+    match plan.work.kind() {
+        Kind::Risk if held.is_none() || held != manifest.bucket_key => Err(Refusal::BucketKey),
+        Kind::Risk | Kind::Pretrain | Kind::Finetune | Kind::Evaluate => Ok(()),
+    }
 }
 
 /// Our place in the cohort, and the graph that nobody may choose alone.

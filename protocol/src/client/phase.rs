@@ -15,14 +15,15 @@
 
 use crate::blame::{Misbehaviour, Refusal};
 use crate::client::bank::{Bank, blame};
+use crate::client::handover;
 use crate::client::keyring::Keyring;
 use crate::client::offer::{self, Answer, Sitting};
 use crate::client::{Client, Contribution, Outcome};
 use crate::event::ClientEvent;
 use crate::id::{Context, RoundId};
 use crate::message::{
-    Abandoned, AckBundle, Bundles, Cause, Declined, EscrowBundle, Incoming, Roster, RoundOffer,
-    Survivors, ToCoordinator,
+    Abandoned, AckBundle, Bundles, Cause, Declined, EscrowBundle, Handover, Incoming, Roster,
+    RoundOffer, SealedKey, Survivors, ToCoordinator,
 };
 use crate::party::Outbox;
 use crate::record::ClientRecord;
@@ -326,6 +327,38 @@ impl Phase {
             blame(Misbehaviour::Context(what), out);
         }
         sitting.context == context
+    }
+
+    /// Others lack the bucket key. In any other phase the coordinator asks again.
+    pub(crate) fn on_handover(
+        self,
+        said: &Handover,
+        bank: &mut Bank,
+        out: &mut Outbox<Client>,
+    ) -> Self {
+        if let Self::Rest(Rest {
+            keyring: Some(keyring),
+        }) = &self
+        {
+            handover::on_handover(said, keyring, bank, out);
+        }
+        self
+    }
+
+    /// The bucket key comes. In any other phase the coordinator says it again.
+    pub(crate) fn on_sealed_key(
+        self,
+        said: &Signed<SealedKey>,
+        bank: &mut Bank,
+        out: &mut Outbox<Client>,
+    ) -> Self {
+        if let Self::Rest(Rest {
+            keyring: Some(keyring),
+        }) = &self
+        {
+            handover::on_sealed_key(said, keyring, bank, out);
+        }
+        self
     }
 
     /// The local work ended. One contribution goes into one attempt only: another's is dropped.

@@ -7,6 +7,7 @@ mod attempted;
 mod certificates;
 mod cohorts;
 mod consent;
+mod handover;
 mod properties;
 mod residues;
 mod results;

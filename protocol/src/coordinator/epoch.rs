@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crypto::{Digest, VerifyKey};
 
+use crate::coordinator::handover::Handover;
 use crate::id::{ClientId, EpochId, RoundId, Seat};
 use crate::limits::COMPLAINTS_MAX;
 use crate::message::Roster;
@@ -66,18 +67,19 @@ pub(crate) struct Epoch {
     pub(crate) root: Digest,
     pub(crate) members: Members,
     pub(crate) complaints: Complaints,
+    pub(crate) handover: Handover,
     nonces: Vec<[u8; 32]>,
 }
 
 impl Epoch {
     /// `nonces` are those of the members' key bundles, in seat order.
     pub(crate) fn new(id: EpochId, root: Digest, members: Members, nonces: Vec<[u8; 32]>) -> Self {
-        let complaints = Complaints::default();
         Self {
             id,
             root,
             members,
-            complaints,
+            complaints: Complaints::default(),
+            handover: Handover::default(),
             nonces,
         }
     }

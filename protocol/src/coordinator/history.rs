@@ -9,10 +9,11 @@ use crate::coordinator::round::Round;
 use crate::id::{RoundId, Seat, Seats};
 use crate::limits::ROUNDS_LISTED_MAX;
 use crate::message::{Abandoned, Cause, RoundResult};
+use crate::moments::Moment;
 use crate::operator::{RoundDetail, RoundEnd, RoundSummary};
-use crate::plan::Work;
+use crate::plan::{Evaluated, Work};
 use crate::time::Time;
-use crate::{histogram, vector};
+use crate::{histogram, moments, vector};
 
 /// What became of every round.
 #[derive(Default)]
@@ -35,6 +36,7 @@ struct Committed {
     count: u32,
     update_norm: Option<f64>,
     measures: Option<histogram::Measures>,
+    moments: Option<Vec<Option<Moment>>>,
 }
 
 impl History {
@@ -102,6 +104,7 @@ impl History {
                 count: vector::banks(&result.sum),
                 update_norm: update_norm(&plan.work, &result.sum),
                 measures: measures(&plan.work, &result.sum),
+                moments: moments(&plan.work, &result.sum),
             });
         });
     }
@@ -153,6 +156,7 @@ impl History {
             count: committed.map(|committed| committed.count),
             update_norm: committed.and_then(|committed| committed.update_norm),
             measures: committed.and_then(|committed| committed.measures.clone()),
+            moments: committed.and_then(|committed| committed.moments.clone()),
         })
     }
 
@@ -183,8 +187,23 @@ fn update_norm(work: &Work, sum: &[i32]) -> Option<f64> {
 
 /// What the summed histograms of an evaluation say.
 fn measures(work: &Work, sum: &[i32]) -> Option<histogram::Measures> {
+    match evaluated(work)? {
+        Evaluated::Scores { .. } => Some(histogram::Measures::new(vector::payload(sum))),
+        Evaluated::Moments { .. } => None,
+    }
+}
+
+/// What summed totals of columns say.
+fn moments(work: &Work, sum: &[i32]) -> Option<Vec<Option<Moment>>> {
+    match evaluated(work)? {
+        Evaluated::Scores { .. } => None,
+        Evaluated::Moments { .. } => Some(moments::moments(vector::payload(sum))),
+    }
+}
+
+fn evaluated(work: &Work) -> Option<Evaluated> {
     match work {
-        Work::Evaluate(_) => Some(histogram::Measures::new(vector::payload(sum))),
+        Work::Evaluate(terms) => Some(terms.of),
         Work::Pretrain(_) | Work::Finetune(_) | Work::Risk(_) => None,
     }
 }

@@ -24,6 +24,7 @@ use crate::blame::Misbehaviour;
 use crate::coordinator::audits::Kept;
 use crate::coordinator::desk::Desk;
 use crate::coordinator::epoch::{Member, Members};
+use crate::coordinator::handover;
 use crate::coordinator::recover::RecoverError;
 use crate::coordinator::round::Round;
 use crate::message::{Declined, ToCoordinator};
@@ -199,6 +200,10 @@ impl Phase {
             }
             (Self::Acknowledgement(phase), ToCoordinator::Ack(ack)) => phase.on_ack(from, ack),
             (Self::Reveal(phase), ToCoordinator::Reveal(reveal)) => phase.on_reveal(from, *reveal),
+            (_, ToCoordinator::SealedKeys(list)) => handover::on_sealed_keys(from, list, desk),
+            (_, ToCoordinator::KeyComplaint(complaint)) => {
+                handover::on_complaint(from, *complaint, desk)
+            }
             (_, _) => Ok(None),
         }
     }

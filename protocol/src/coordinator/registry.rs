@@ -9,7 +9,7 @@ use crate::blame::{Misbehaviour, Refusal};
 use crate::credential::Credential;
 use crate::id::{ClientId, EpochId};
 use crate::limits::{ASIDE_DOUBLINGS_MAX, ASIDE_MS, MEMBERS_MAX, NAME_BYTES_MAX, RESEND_MS};
-use crate::message::CheckIn;
+use crate::message::{CheckIn, Holding};
 use crate::operator::ClientStatus;
 use crate::signed::{Signed, Verified};
 use crate::time::{Duration, Time};
@@ -47,6 +47,7 @@ struct Standing {
     epoch: Option<(EpochId, Digest)>,
     ledger: u64,
     head: Digest,
+    bucket_key: Holding,
 }
 
 /// What a check-in changed.
@@ -130,6 +131,7 @@ impl Registry {
             epoch: said.epoch,
             ledger: said.ledger,
             head: said.head,
+            bucket_key: said.bucket_key,
         });
         let arrival = match client.presence {
             Presence::Gone(_) => Arrival::Arrived,
@@ -197,6 +199,11 @@ impl Registry {
     pub(crate) fn is_at(&self, id: ClientId, ledger: u64, head: Digest) -> bool {
         self.standing(id)
             .is_some_and(|standing| standing.ledger == ledger && standing.head == head)
+    }
+
+    /// What a client last said of the banks' bucket key.
+    pub(crate) fn bucket_key(&self, id: ClientId) -> Option<Holding> {
+        Some(self.standing(id)?.bucket_key)
     }
 
     /// Whether a client is here, but no longer has the keys of this epoch: it restarted, and has

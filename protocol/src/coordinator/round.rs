@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::coordinator::desk::Desk;
 use crate::coordinator::epoch::Members;
+use crate::coordinator::handover;
 use crate::graph::Graph;
 use crate::id::{Context, PlanId, Seat, Seats};
 use crate::limits::PROTOCOL_VERSION;
@@ -75,6 +76,10 @@ impl Round {
             degree: terms.degree,
             graph_seed: epoch.graph_seed(round),
             due: due(&plan.deadlines, desk.now),
+            bucket_key: match plan.work.kind() {
+                Kind::Risk => handover::wanted(desk),
+                Kind::Pretrain | Kind::Finetune | Kind::Evaluate => None,
+            },
         })
     }
 

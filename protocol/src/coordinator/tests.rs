@@ -12,6 +12,7 @@ mod doors;
 mod epochs;
 mod failures;
 mod flips;
+mod handover;
 mod rig;
 mod rounds;
 mod waiting;

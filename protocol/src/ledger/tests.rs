@@ -101,7 +101,7 @@ fn history_has_these_bits_everywhere() {
 }
 
 const MODEL: &str = "2ca4940a65d421eecc187e87c58def897947e376acf769426225fc136174304e";
-const HEAD: &str = "7f8ff12d306e1b32339a6d3d5faedd6417507a3e3627a05ba9045d6318ce26bf";
+const HEAD: &str = "88292b641a5670308dbfa563c6eade17e978cb0f04c289c625df06aaa1865839";
 
 #[test]
 fn results_in_another_order_are_refused_and_change_nothing() {
@@ -167,7 +167,7 @@ fn outcome(result: &mut RoundResult, spoil: fn(&mut crate::message::RoundOutcome
     result.outcome = fixture::signed(body);
 }
 
-fn manifest(result: &mut RoundResult, spoil: fn(&mut crate::message::Manifest)) {
+fn manifest(result: &mut RoundResult, spoil: fn(&mut Manifest)) {
     let mut body = result.manifest.unverified().clone();
     spoil(&mut body);
     let context = body.context();
@@ -178,11 +178,34 @@ fn manifest(result: &mut RoundResult, spoil: fn(&mut crate::message::Manifest)) 
     result.outcome = fixture::signed(body);
 }
 
+/// Days counted under two keys are two tables, and neither may be counted again: the first result
+/// says under which key the consortium counts.
+#[test]
+fn risk_counts_stand_under_one_bucket_key() {
+    let mut ledger = Ledger::new(fixture::session());
+    let first = fixture::plan(fixture::risk(), 1);
+    let mut unnamed = counted(&ledger, &first);
+    manifest(&mut unnamed, |it| it.bucket_key = None);
+    let found = ledger.apply(&unnamed).unwrap_err().to_string();
+    assert!(found.contains("under no bucket key"), "{found}");
+    assert_eq!(ledger.bucket_key(), None);
+    ledger.apply(&counted(&ledger, &first)).unwrap();
+    let under = fixture::bucket_key(&fixture::session()).commitment();
+    assert_eq!(ledger.bucket_key(), Some(under));
+    let second = Plan { nonce: 2, ..first };
+    let mut other = counted(&ledger, &second);
+    manifest(&mut other, |it| it.bucket_key = Some(Digest([1; 32])));
+    let found = ledger.apply(&other).unwrap_err().to_string();
+    assert!(found.contains("bucket key is"), "{found}");
+    ledger.apply(&counted(&ledger, &second)).unwrap();
+    assert_eq!(ledger.bucket_key(), Some(under));
+}
+
 /// Attack A20 and its relatives: a result that was changed is refused for what was changed, even
 /// where the coordinator signed the change.
 #[test]
 fn tampered_result_is_refused_by_name() {
-    let spoils: [Spoil; 17] = [
+    let spoils: [Spoil; 18] = [
         (|it| outcome(it, |it| it.sequence = 9), "result number 9"),
         (
             |it| outcome(it, |it| it.previous.0[0] ^= 1),
@@ -201,6 +224,10 @@ fn tampered_result_is_refused_by_name() {
         (|it| manifest(it, |it| it.step += 1), "step 1 of its plan"),
         (|it| manifest(it, |it| it.threshold -= 1), "threshold"),
         (|it| manifest(it, |it| it.round = RoundId(0)), "round"),
+        (
+            |it| manifest(it, |it| it.bucket_key = Some(Digest([1; 32]))),
+            "bucket_key is for risk counts alone",
+        ),
         (
             |it| {
                 let mut plan = it.plan.plan.unverified().clone();
@@ -359,4 +386,28 @@ fn model_that_would_not_be_finite_is_refused() {
         Err(LedgerError::NotFinite { index: 0 })
     );
     assert_eq!(ledger.head(), before);
+}
+
+/// A schema's columns are measured once, whatever is trained meanwhile.
+#[test]
+fn moments_have_one_base_for_a_schema() {
+    let mut ledger = Ledger::new(fixture::session());
+    let Work::Evaluate(mut terms) = fixture::evaluate() else {
+        panic!("the fixture evaluates");
+    };
+    terms.of = Evaluated::Moments { columns: 4 };
+    let mut later = terms.clone();
+    later.to_day += 1;
+    later.model.genesis_seed += 1;
+    let mut other = terms.clone();
+    other.model.schema.0.push('#');
+    let [moments, later, other] =
+        [terms, later, other].map(|terms| fixture::plan(Work::Evaluate(terms), 1));
+    let before = ledger.base(&moments);
+    history(&mut ledger);
+    assert_eq!(ledger.base(&moments), before);
+    assert_eq!(ledger.base(&later), before);
+    assert_ne!(ledger.base(&other), before);
+    let scores = fixture::plan(fixture::evaluate(), 1);
+    assert_ne!(ledger.base(&scores), before);
 }

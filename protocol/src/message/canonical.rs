@@ -84,6 +84,10 @@ impl ToCanonical for Manifest {
         to.digest(&self.graph_seed);
         to.u64(self.due.escrow.0).u64(self.due.collection.0);
         to.u64(self.due.end.0);
+        match &self.bucket_key {
+            None => to.u8(0),
+            Some(commitment) => to.u8(1).digest(commitment),
+        };
         to.finish()
     }
 }

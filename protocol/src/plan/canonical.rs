@@ -4,8 +4,8 @@
 use crypto::{Canonical, Digest, ToCanonical};
 
 use super::{
-    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, ServerRule, TensorSpec, Training, Work,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Layout, ModelTerms, Part,
+    Plan, Privacy, RiskTerms, ServerRule, TensorSpec, Training, Work,
 };
 use crate::signed::Signable;
 
@@ -144,7 +144,11 @@ impl RiskTerms {
 impl EvaluateTerms {
     fn write(&self, to: &mut Canonical) {
         self.model.write(to);
-        to.u32(self.bins).u32(self.from_day).u32(self.to_day);
+        match self.of {
+            Evaluated::Scores { bins } => to.u8(0).u32(bins),
+            Evaluated::Moments { columns } => to.u8(1).u32(columns),
+        };
+        to.u32(self.from_day).u32(self.to_day);
         to.u16(self.label_delay_days);
     }
 }

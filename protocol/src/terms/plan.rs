@@ -6,12 +6,14 @@ use std::fmt::Debug;
 
 use super::{for_cohort, room, words};
 use crate::limits::{
-    BINS_MAX, DIMENSIONS_MAX, MEMBERS_MAX, MEMBERS_MIN, NAME_BYTES_MAX, PHASE_MS_MAX, ROUNDS_MAX,
-    SCHEMA_BYTES_MAX, STEPS_MAX, TENSORS_MAX, VALUE_BITS_MAX, VALUE_BITS_MIN, WORDS_MAX,
+    BINS_MAX, COLUMNS_MAX, DIMENSIONS_MAX, MEMBERS_MAX, MEMBERS_MIN, NAME_BYTES_MAX, PHASE_MS_MAX,
+    ROUNDS_MAX, SCHEMA_BYTES_MAX, STEPS_MAX, TENSORS_MAX, VALUE_BITS_MAX, VALUE_BITS_MIN,
+    WORDS_MAX,
 };
+use crate::moments::LIMB_BITS;
 use crate::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, Init, Layout, ModelTerms, Part, Plan, RiskTerms,
-    ServerRule, Training, Work,
+    CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Layout, ModelTerms, Part, Plan,
+    RiskTerms, ServerRule, Training, Work,
 };
 
 /// Checks every field of a plan.
@@ -180,7 +182,14 @@ fn risk(terms: &RiskTerms, plan: &Plan) -> Result<(), String> {
 fn evaluate(terms: &EvaluateTerms, plan: &Plan) -> Result<(), String> {
     once(plan)?;
     model(&terms.model)?;
-    within("evaluate.bins", terms.bins, 2, BINS_MAX)?;
+    match terms.of {
+        Evaluated::Scores { bins } => within("evaluate.bins", bins, 2, BINS_MAX)?,
+        Evaluated::Moments { columns } => {
+            within("evaluate.columns", columns, 1, COLUMNS_MAX)?;
+            let bits = room(plan.width, plan.cohort.members_min);
+            within("bits left for moments", bits, LIMB_BITS + 1, u8::MAX)?;
+        }
+    }
     days(terms.from_day, terms.to_day)
 }
 

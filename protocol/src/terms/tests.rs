@@ -6,7 +6,7 @@ use super::*;
 use crate::fixture;
 use crate::id::{Attempt, Seat};
 use crate::ledger::Ledger;
-use crate::plan::{Adaptive, Init, ServerRule};
+use crate::plan::{Adaptive, Evaluated, Init, ServerRule};
 use crate::time::{Duration, Time};
 
 /// secagg.md 3.6: n, c, t, missing banks tolerated.
@@ -169,6 +169,11 @@ fn words_count_headers_and_payload() {
     );
     assert_eq!(words_of(fixture::risk()), 6 + 2 * 5 * 2 + 5);
     assert_eq!(words_of(fixture::evaluate()), 6 + 2 * 16);
+    let mut moments = fixture::evaluate();
+    if let Work::Evaluate(terms) = &mut moments {
+        terms.of = Evaluated::Moments { columns: 80 };
+    }
+    assert_eq!(words_of(moments), 6 + 80 * 11);
 }
 
 #[test]

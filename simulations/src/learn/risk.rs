@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use features::{PRESENCE_DAYS, RiskCounts, RiskTable, RiskTerms};
+use features::{PRESENCE_DAYS, RiskCounts, RiskKey, RiskTable, RiskTerms};
 use protocol::id::Seat;
 use protocol::plan::Kind;
 use protocol::vector;
@@ -48,7 +48,7 @@ impl RiskPlan {
     ) -> Result<Arc<RiskTable>, Failed> {
         let banks = banks_of.iter().max().map_or(0, |last| last + 1);
         let members: Vec<u16> = (0..banks).filter(|&bank| is_member(bank)).collect();
-        let mut table = RiskTable::new(self.buckets, SALT);
+        let mut table = RiskTable::new(self.buckets, RiskKey::new(KEY));
         let range_days = (WORDS_MAX / (2 * self.buckets)).clamp(1, 365);
         let mut day = self.days.start;
         while day < self.days.end {
@@ -56,7 +56,7 @@ impl RiskPlan {
             let days = u16::try_from(range_days.min(left)).unwrap_or(1);
             let terms = RiskTerms {
                 buckets: self.buckets,
-                salt: SALT,
+                key: RiskKey::new(KEY),
                 from_day: day,
                 days,
                 label_delay_days: self.delay,
@@ -110,8 +110,8 @@ fn buckets(feed: &Feed) -> u32 {
     outlets.saturating_mul(8).next_power_of_two().max(1_024)
 }
 
-/// Salt of the hash: one federation for all runs, so that tables compare.
-const SALT: [u8; 32] = [0x5a; 32];
+/// Key of the hash: one federation for all runs, so that tables compare.
+const KEY: [u8; 32] = [0x5a; 32];
 /// Days of the longest risk window.
 const WINDOW_DAYS: i32 = 30;
 /// Buckets that fewer banks know are not read, as in the demo's plans.

@@ -5,14 +5,15 @@
 use std::collections::BTreeSet;
 
 use crypto::{Digest, Seed, SigningKey};
+use protocol::bucket::BucketKey;
 use protocol::client::consent::Policy;
 use protocol::client::{Contribution, Order};
 use protocol::coordinator::Settings;
 use protocol::credential::{Authority, Credential, Identity, Role};
 use protocol::id::{ClientId, PlanId};
 use protocol::plan::{
-    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Init, Kind, Layout, ModelTerms, Part, Plan,
-    Privacy, RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Work,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Kind, Layout, ModelTerms,
+    Part, Plan, Privacy, RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Work,
 };
 use protocol::signed::Signed;
 use protocol::time::{Duration, Time};
@@ -133,6 +134,11 @@ impl Cast {
         Seed::from_entropy(drawn.0)
     }
 
+    /// A bucket key that no bank of this world holds.
+    pub(crate) fn another_bucket_key(&self) -> BucketKey {
+        BucketKey::new(&self.authority.session(), [0xee; 32])
+    }
+
     /// A one-hot of this bank and attempt.
     pub(crate) fn contribution(&self, bank: usize, order: &Order) -> Contribution {
         let (place, height) = one_hot(bank, order.context.0);
@@ -151,7 +157,12 @@ impl Cast {
                 let length = terms.buckets * (2 * u32::from(terms.days) + 1);
                 Contribution::Counts(spike(length, place, height))
             }
-            Work::Evaluate(terms) => Contribution::Counts(spike(2 * terms.bins, place, height)),
+            Work::Evaluate(_) => {
+                let words = protocol::terms::words(&order.plan).expect("plans were validated");
+                let payload = words - protocol::limits::HEADER_WORDS as u64;
+                let length = u32::try_from(payload).expect("plans of worlds are small");
+                Contribution::Counts(spike(length, place, height))
+            }
         }
     }
 
@@ -270,7 +281,7 @@ fn works(model: &ModelTerms) -> Vec<(Work, u32)> {
     };
     let evaluate = EvaluateTerms {
         model: model.clone(),
-        bins: 16,
+        of: Evaluated::Scores { bins: 16 },
         from_day: 120,
         to_day: 127,
         label_delay_days: 7,

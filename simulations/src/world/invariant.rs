@@ -30,6 +30,10 @@ pub enum Invariant {
     KnownRoster,
     /// A result has at least the threshold's survivors.
     EnoughSurvivors,
+    /// Merchants are counted under the bucket key that the attempt names, by every bank.
+    OneBucketKey,
+    /// The banks' bucket key is in nothing that the coordinator hears, says or records.
+    BucketKeyUnseen,
     /// Every survivor made an update for the attempt.
     SurvivorsContributed,
     /// A result is the sum of its survivors' updates, each of this attempt and each once.
@@ -54,7 +58,7 @@ pub enum Invariant {
 
 impl Invariant {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::WorkForRecorded,
         Self::SpeechForRecorded,
         Self::OfferAfterPersist,
@@ -67,6 +71,8 @@ impl Invariant {
         Self::NothingUnmasked,
         Self::KnownRoster,
         Self::EnoughSurvivors,
+        Self::OneBucketKey,
+        Self::BucketKeyUnseen,
         Self::SurvivorsContributed,
         Self::ExactSum,
         Self::OneResultForPlace,
@@ -95,6 +101,8 @@ impl fmt::Display for Invariant {
             Self::NothingUnmasked => "nothing unmasked leaves a bank",
             Self::KnownRoster => "a result is of a known roster",
             Self::EnoughSurvivors => "no commit below the threshold",
+            Self::OneBucketKey => "one bucket key for a round's counts",
+            Self::BucketKeyUnseen => "the bucket key stays among the banks",
             Self::SurvivorsContributed => "a survivor contributed",
             Self::ExactSum => "the exact sum",
             Self::OneResultForPlace => "one result for a place in the ledger",

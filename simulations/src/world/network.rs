@@ -6,22 +6,39 @@ use protocol::time::Duration;
 use protocol::wire;
 use rand::RngExt;
 
+use super::oracle::Violation;
 use super::sabotage::Sabotage;
 use super::{Happening, World};
 
 impl World {
-    pub(super) fn send_down(&mut self, bank: usize, message: &ToClient) {
-        let Some(link) = self.links[bank] else { return };
+    pub(super) fn send_down(&mut self, bank: usize, message: &ToClient) -> Result<(), Violation> {
+        let Some(link) = self.links[bank] else {
+            return Ok(());
+        };
         let frame = wire::encode(message);
+        self.oracle.coordinator_has(&frame)?;
         for after in self.journeys() {
             let frame = frame.clone();
             self.schedule(after, Happening::Down { bank, link, frame });
         }
+        Ok(())
     }
 
-    pub(super) fn send_up(&mut self, bank: usize, message: &ToCoordinator) {
-        let Some(link) = self.links[bank] else { return };
-        let frame = wire::encode(message);
+    pub(super) fn send_up(
+        &mut self,
+        bank: usize,
+        message: &ToCoordinator,
+    ) -> Result<(), Violation> {
+        let Some(link) = self.links[bank] else {
+            return Ok(());
+        };
+        let mut frame = wire::encode(message);
+        if let Some(key) = &self.kept[bank]
+            && self.scenario.sabotage == Some(Sabotage::ShowBucketKey)
+        {
+            frame.extend_from_slice(key.expose());
+        }
+        self.oracle.coordinator_has(&frame)?;
         for after in self.journeys() {
             let mut frame = frame.clone();
             if !self.is_calm && self.scenario.liar == Some(bank) {
@@ -29,6 +46,7 @@ impl World {
             }
             self.schedule(after, Happening::Up { bank, link, frame });
         }
+        Ok(())
     }
 
     /// How long each copy of a frame travels: none where it is lost, two where it is repeated.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crypto::Digest;
+use protocol::bucket::BucketKey;
 use protocol::client::{Client, Contribution, Order};
 use protocol::event::{ClientEvent, CoordinatorEvent};
 use protocol::id::{ClientId, Context, EpochId, PlanId, RoundId};
@@ -55,6 +56,9 @@ pub(crate) struct Oracle {
     revealed: Vec<BTreeSet<RoundId>>,
     acks: BTreeMap<(usize, RoundId), Digest>,
     heads: BTreeMap<u64, Digest>,
+    /// Bucket keys that any bank ever kept, and the one that each attempt's counts are under.
+    keys: Vec<BucketKey>,
+    under: BTreeMap<Context, Option<Digest>>,
 }
 
 impl Oracle {
@@ -75,6 +79,8 @@ impl Oracle {
             revealed: vec![BTreeSet::new(); ids.len()],
             acks: BTreeMap::new(),
             heads: BTreeMap::new(),
+            keys: Vec::new(),
+            under: BTreeMap::new(),
             ids,
         }
     }
@@ -89,8 +95,30 @@ impl Oracle {
         if !self.opened.contains_key(&order.context) {
             return Err(Violation::new(Invariant::WorkForRecorded, order.round.0));
         }
+        let counted = order.bucket_key.as_ref().map(BucketKey::commitment);
+        if self.under.get(&order.context) != Some(&counted) {
+            return Err(Violation::new(Invariant::OneBucketKey, order.round.0));
+        }
         let expected = Cast::expected(order, contribution);
         self.contributions.insert((order.context, bank), expected);
+        Ok(())
+    }
+
+    /// A bank's host keeps a bucket key.
+    pub(crate) fn bank_keeps(&mut self, key: &BucketKey) {
+        if !self.keys.contains(key) {
+            self.keys.push(key.clone());
+        }
+    }
+
+    /// Bytes that the coordinator hears, says or records.
+    pub(crate) fn coordinator_has(&self, bytes: &[u8]) -> Result<(), Violation> {
+        for key in self.keys.iter().map(BucketKey::expose) {
+            if bytes.windows(key.len()).any(|window| window == key) {
+                let found = format!("{} bytes with it", bytes.len());
+                return Err(Violation::new(Invariant::BucketKeyUnseen, found));
+            }
+        }
         Ok(())
     }
 
@@ -165,7 +193,9 @@ impl Oracle {
             }
             CoordinatorRecord::RoundOpened(_, manifest) => {
                 let manifest = manifest.unverified();
-                self.opened.insert(manifest.context(), manifest.round);
+                let context = manifest.context();
+                self.opened.insert(context, manifest.round);
+                self.under.insert(context, manifest.bucket_key);
             }
             CoordinatorRecord::Committed(_, result) => self.commit(result)?,
             CoordinatorRecord::Abandoned(..) => self.story.abandoned += 1,
@@ -242,6 +272,8 @@ impl Oracle {
             | ToClient::Abandoned(_)
             | ToClient::Refused(_)
             | ToClient::Audited(_)
+            | ToClient::Handover(_)
+            | ToClient::SealedKey(_)
             | ToClient::Operator(_) => {}
         }
         Ok(())
@@ -300,6 +332,8 @@ impl Oracle {
             | ToCoordinator::Audit(_)
             | ToCoordinator::Escrow(_)
             | ToCoordinator::Complaint(_)
+            | ToCoordinator::SealedKeys(_)
+            | ToCoordinator::KeyComplaint(_)
             | ToCoordinator::Operator(_) => Ok(()),
         }
     }
@@ -380,7 +414,8 @@ impl Oracle {
             | CoordinatorEvent::Halted(_)
             | CoordinatorEvent::Declined(..)
             | CoordinatorEvent::UpdateReceived(..)
-            | CoordinatorEvent::Waiting(_) => Ok(()),
+            | CoordinatorEvent::Waiting(_)
+            | CoordinatorEvent::BucketKeyAwaited(_) => Ok(()),
         }
     }
 
@@ -416,7 +451,8 @@ impl Oracle {
             | ClientEvent::Applied(..)
             | ClientEvent::Abandoned(..)
             | ClientEvent::Unaudited(..)
-            | ClientEvent::Refused(_) => Ok(()),
+            | ClientEvent::Refused(_)
+            | ClientEvent::BucketKeyKept(_) => Ok(()),
         }
     }
 

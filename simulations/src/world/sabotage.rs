@@ -64,6 +64,10 @@ pub enum Sabotage {
     SendUnmasked,
     /// It acknowledges two survivor sets.
     AckTwice,
+    /// Its frames show the banks' bucket key.
+    ShowBucketKey,
+    /// It counts under a bucket key of its own.
+    CountUnderAnotherKey,
     /// Its audits find every sum false.
     CryWolf,
     /// No frame arrives, in the calm as before.
@@ -87,6 +91,8 @@ impl Sabotage {
             Invariant::NothingUnmasked => Self::SendUnmasked,
             Invariant::KnownRoster => Self::LoseRosters,
             Invariant::EnoughSurvivors => Self::CommitOne,
+            Invariant::OneBucketKey => Self::CountUnderAnotherKey,
+            Invariant::BucketKeyUnseen => Self::ShowBucketKey,
             Invariant::SurvivorsContributed => Self::CommitAnother,
             Invariant::ExactSum => Self::UpdateOfAnotherRound,
             Invariant::OneResultForPlace => Self::SecondAtPlace,
@@ -226,6 +232,9 @@ impl World {
         let mut order = order.clone();
         if self.is(Sabotage::WorkForAnother) {
             order.context = ELSEWHERE;
+        }
+        if self.is(Sabotage::CountUnderAnotherKey) {
+            order.bucket_key = Some(self.cast.another_bucket_key());
         }
         order
     }

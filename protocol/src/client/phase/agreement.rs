@@ -7,8 +7,9 @@ use std::sync::Arc;
 use crypto::{AgreementKey, Chain, Digest, MlkemSecret, PublicBundle};
 
 use crate::blame::{Misbehaviour, Refusal};
+use crate::bucket;
 use crate::client::bank::{Bank, blame};
-use crate::client::keyring::{Keyring, Member, Said, Seating};
+use crate::client::keyring::{Keyring, Member, Pair, Said, Seating};
 use crate::client::phase::Phase;
 use crate::client::phase::rest::Rest;
 use crate::client::{Client, Objection};
@@ -38,8 +39,8 @@ pub(crate) struct Agreement {
 struct Exchange {
     bundles: Vec<Signed<KeyBundle>>,
     encapsulations: Vec<Signed<Encapsulation>>,
-    /// Chains with the seats above, to whom we encapsulated.
-    chains: BTreeMap<Seat, Chain>,
+    /// Keys with the seats above, to whom we encapsulated.
+    pairs: BTreeMap<Seat, Pair>,
 }
 
 impl Agreement {
@@ -130,7 +131,7 @@ impl Agreement {
     ) -> Result<Exchange, Misbehaviour> {
         self.check_bundles(&bundles)?;
         let seed = bank.draw();
-        let mut chains = BTreeMap::new();
+        let mut pairs = BTreeMap::new();
         let mut encapsulations = Vec::new();
         let above = bundles
             .iter()
@@ -139,9 +140,9 @@ impl Agreement {
             let failed = |_| Misbehaviour::Agreement(peer.seat);
             let chance = seed.derive("encapsulation", u64::from(peer.seat.0));
             let (ciphertext, secret) = self.key.encapsulate(&peer.keys, &chance).map_err(failed)?;
-            chains.insert(
+            pairs.insert(
                 peer.seat,
-                self.chain(peer.seat, &peer.keys, &ciphertext, &secret)?,
+                self.pair(peer.seat, &peer.keys, &ciphertext, &secret)?,
             );
             let body = Encapsulation {
                 epoch: self.epoch,
@@ -155,7 +156,7 @@ impl Agreement {
         Ok(Exchange {
             bundles,
             encapsulations,
-            chains,
+            pairs,
         })
     }
 
@@ -192,9 +193,9 @@ impl Agreement {
         let Some(mut exchange) = self.exchange.take() else {
             return Phase::Agreement(self);
         };
-        match self.chains_below(&incoming.encapsulations, &exchange.bundles) {
-            Ok(chains) => {
-                exchange.chains.extend(chains);
+        match self.pairs_below(&incoming.encapsulations, &exchange.bundles) {
+            Ok(pairs) => {
+                exchange.pairs.extend(pairs);
                 self.complete(exchange, bank, out)
             }
             Err(misbehaviour) => {
@@ -205,18 +206,18 @@ impl Agreement {
         }
     }
 
-    fn chains_below(
+    fn pairs_below(
         &self,
         encapsulations: &[Signed<Encapsulation>],
         bundles: &[Signed<KeyBundle>],
-    ) -> Result<BTreeMap<Seat, Chain>, Misbehaviour> {
+    ) -> Result<BTreeMap<Seat, Pair>, Misbehaviour> {
         bounded(
             "encapsulations",
             encapsulations.len(),
             usize::from(self.seat.0),
         )?;
         let peers = (0..).map(Seat).zip(&self.members).zip(bundles);
-        let mut chains = BTreeMap::new();
+        let mut pairs = BTreeMap::new();
         for (((from, member), bundle), encapsulation) in peers.zip(encapsulations) {
             let body = encapsulation.unverified();
             if (body.epoch, body.roster) != (self.epoch, self.root)
@@ -229,18 +230,18 @@ impl Agreement {
             let secret = self.key.decapsulate(&body.ciphertext);
             let secret = secret.map_err(|_| Misbehaviour::Agreement(from))?;
             let keys = &bundle.unverified().keys;
-            chains.insert(from, self.chain(from, keys, &body.ciphertext, &secret)?);
+            pairs.insert(from, self.pair(from, keys, &body.ciphertext, &secret)?);
         }
-        Ok(chains)
+        Ok(pairs)
     }
 
-    fn chain(
+    fn pair(
         &self,
         peer: Seat,
         keys: &PublicBundle,
         ciphertext: &[u8],
         secret: &MlkemSecret,
-    ) -> Result<Chain, Misbehaviour> {
+    ) -> Result<Pair, Misbehaviour> {
         let ours = self.key.public();
         let (lower, upper) = if self.seat < peer {
             (&ours, keys)
@@ -250,9 +251,12 @@ impl Agreement {
         let salt = masking::agreement_salt(&self.root, self.epoch);
         let pair = self
             .key
-            .pair_key(lower, upper, keys, ciphertext, secret, &salt);
-        pair.map(|key| Chain::start(&key))
-            .map_err(|_| Misbehaviour::Agreement(peer))
+            .pair_key(lower, upper, keys, ciphertext, secret, &salt)
+            .map_err(|_| Misbehaviour::Agreement(peer))?;
+        Ok(Pair {
+            chain: Chain::start(&pair),
+            handover: bucket::handover_key(&pair),
+        })
     }
 
     fn complete(self, exchange: Exchange, bank: &mut Bank, out: &mut Outbox<Client>) -> Phase {
@@ -278,7 +282,7 @@ impl Agreement {
             bundle: self.bundle,
             encapsulations: exchange.encapsulations,
         };
-        let keyring = Keyring::new(seating, self.seat, exchange.chains, said);
+        let keyring = Keyring::new(seating, self.seat, exchange.pairs, said);
         out.report(ClientEvent::EpochAgreed(self.epoch, members));
         bank.check_in(Some(&keyring), out);
         Phase::Rest(Rest::new(Some(keyring)))

@@ -277,5 +277,9 @@ fn order(sitting: &Sitting, bank: &mut Bank) -> Order {
         step: sitting.manifest.step,
         parameters: parameters.unwrap_or_default(),
         seed: u64::from_le_bytes(*seed),
+        bucket_key: sitting
+            .manifest
+            .bucket_key
+            .and_then(|_| bank.bucket_key().cloned()),
     }
 }

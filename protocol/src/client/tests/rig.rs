@@ -8,6 +8,7 @@ use crypto::{Digest, Seed, SigningKey};
 
 use super::attempted::Attempted;
 use crate::blame::Misbehaviour;
+use crate::bucket::BucketKey;
 use crate::client::consent::Policy;
 use crate::client::{Client, Contribution, Heard, Installed, Order, Outcome, Task};
 use crate::credential::{Authority, Credential, Identity, Role};
@@ -100,6 +101,7 @@ pub(super) struct Answer {
     pub(super) events: Vec<ClientEvent>,
     pub(super) orders: Vec<Order>,
     pub(super) installs: Vec<Installed>,
+    pub(super) kept: Vec<BucketKey>,
     /// The outputs by kind, as they came: `persist`, `send`, `perform`, `report`.
     pub(super) order: Vec<&'static str>,
 }
@@ -155,9 +157,24 @@ impl Node {
         policy: Policy,
         journal: Vec<ClientRecord>,
     ) -> Self {
+        let kept = fixture::bucket_key(&authority().session());
+        Self::start_with(seat, entropy, policy, journal, Some(kept))
+    }
+
+    /// The same, with the bucket key that its host kept.
+    pub(super) fn start_with(
+        seat: u16,
+        entropy: u8,
+        policy: Policy,
+        journal: Vec<ClientRecord>,
+        kept: Option<BucketKey>,
+    ) -> Self {
         let seed = Seed::from_entropy([entropy; 32]).derive("bank", u64::from(seat));
-        let client = Client::recover(identity(seat), policy, journal.clone(), seed).unwrap();
-        Self { client, journal }
+        let recovered = Client::recover(identity(seat), policy, journal.clone(), kept, seed);
+        Self {
+            client: recovered.unwrap(),
+            journal,
+        }
     }
 
     pub(super) fn drain(&mut self) -> Answer {
@@ -178,6 +195,7 @@ impl Node {
                     match task {
                         Task::Contribute(order) => answer.orders.push(*order),
                         Task::Install(install) => answer.installs.push(install),
+                        Task::Keep(key) => answer.kept.push(key),
                     }
                 }
                 Output::Report(event) => {
@@ -390,6 +408,7 @@ impl Rig {
                 collection: Time(200_000),
                 end: END,
             },
+            bucket_key: fixture::under(&self.plan, &authority().session()),
         }
     }
 

@@ -211,7 +211,8 @@ fn lasts(refusal: &Refusal) -> bool {
         | Refusal::Local(_)
         | Refusal::Barred
         | Refusal::Role
-        | Refusal::Busy => false,
+        | Refusal::Busy
+        | Refusal::BucketKey => false,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::coordinator::desk::Desk;
 use crate::coordinator::epoch::Member;
+use crate::coordinator::handover;
 use crate::coordinator::phase::Stage;
 use crate::limits::BURNT_ROUNDS_MAX;
 use crate::message::ToClient;
@@ -40,9 +41,11 @@ impl Stage for Rest {
     }
 }
 
-/// Between two rounds a member may lack only the news that its attempt was abandoned.
+/// Between two rounds a member may lack the news that its attempt was abandoned, and the banks'
+/// bucket key.
 pub(super) fn nudge_between_rounds(to: &Member, desk: &mut Desk) {
     if let Some(abandoned) = desk.history.last_abandoned() {
         desk.out.send(to.id, ToClient::Abandoned(abandoned));
     }
+    handover::nudge(to, desk);
 }

@@ -4,12 +4,14 @@
 
 use crate::coordinator::desk::Desk;
 use crate::coordinator::epoch::{Epoch, Member};
+use crate::coordinator::handover;
 use crate::coordinator::phase::{Stage, rest};
 use crate::coordinator::plans::Adopted;
 use crate::coordinator::round::Round;
 use crate::id::{ClientId, EpochId, Seats};
 use crate::message::Roster;
 use crate::operator::Waiting;
+use crate::plan::Kind;
 use crate::record::CoordinatorRecord;
 use crate::signed::Signed;
 use crate::time::{Duration, Time};
@@ -81,6 +83,7 @@ impl Stage for Selection {
             self.goes_on(adopted, desk),
             desk.registry.next_return(desk.now),
             adopted.next_asking(desk.now),
+            handover::ends(desk),
         ];
         let later = moments.into_iter().flatten().filter(|&at| at > desk.now);
         later.min()
@@ -97,9 +100,14 @@ impl Stage for Selection {
         let Some(epoch) = desk.epoch.as_ref().filter(|epoch| is_held(epoch, desk)) else {
             return Some(CoordinatorRecord::EpochOpened(roster(desk)));
         };
-        let seats = ready(adopted, desk)
+        let members = epoch.members.clone();
+        let mut ready = ready(adopted, desk);
+        if adopted.plan().work.kind() == Kind::Risk {
+            ready = handover::keyed(ready, desk)?;
+        }
+        let seats = ready
             .into_iter()
-            .filter_map(|id| Some(epoch.members.member(id)?.seat));
+            .filter_map(|id| Some(members.member(id)?.seat));
         let manifest = Round::manifest_for(seats.collect::<Seats>(), desk)?;
         let manifest = Signed::sign(manifest, &desk.identity.key);
         Some(CoordinatorRecord::RoundOpened(desk.now, manifest))

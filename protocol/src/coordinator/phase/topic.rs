@@ -24,7 +24,7 @@ const PHASES: [&str; 4] = ["escrow", "collection", "acknowledgement", "reveal"];
 /// Where a message belongs.
 pub(super) fn place(message: &ToCoordinator, running: &dyn Stage, desk: &Desk) -> Place {
     let Some((context, phase)) = topic(message) else {
-        // Of an epoch, or of nothing: the agreement looks at the number itself.
+        // Of an epoch, or of nothing: whoever hears it looks at the number itself.
         return Place::Here;
     };
     let here = running.round().map(|round| round.context);
@@ -56,6 +56,8 @@ fn topic(message: &ToCoordinator) -> Option<(Context, &'static str)> {
         | ToCoordinator::Encapsulations(_)
         | ToCoordinator::Declined(_)
         | ToCoordinator::Audit(_)
+        | ToCoordinator::SealedKeys(_)
+        | ToCoordinator::KeyComplaint(_)
         | ToCoordinator::Operator(_) => None,
     }
 }

@@ -8,7 +8,7 @@ use crate::coordinator::FromPeer;
 use crate::credential::Credential;
 use crate::fixture::{self, key};
 use crate::id::{ClientId, RoundId};
-use crate::message::{CheckIn, OperatorMessage, ToClient, ToCoordinator};
+use crate::message::{CheckIn, Holding, OperatorMessage, ToClient, ToCoordinator};
 use crate::operator::{Command, Reply};
 use crate::party::{Output, Party};
 use crate::plan::{Width, Work};
@@ -46,6 +46,7 @@ fn check_in(credential: Signed<Credential>, federation: &Federation) -> ToCoordi
         epoch: None,
         ledger: ledger.length(),
         head: ledger.head(),
+        bucket_key: Holding::Lacking,
     }))
 }
 
@@ -216,6 +217,7 @@ fn a_client_with_another_ledger_is_reported_once_and_never_ready() {
         epoch: None,
         ledger: 3,
         head,
+        bucket_key: Holding::Lacking,
     };
     for _ in 0..3 {
         let message = ToCoordinator::CheckIn(Box::new(said.clone()));

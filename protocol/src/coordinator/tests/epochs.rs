@@ -8,7 +8,7 @@ use crate::credential::Role;
 use crate::event::CoordinatorEvent;
 use crate::fixture::{self, key};
 use crate::id::{ClientId, EpochId};
-use crate::message::{CheckIn, ToClient, ToCoordinator};
+use crate::message::{CheckIn, Holding, ToClient, ToCoordinator};
 use crate::party::{Output, Party};
 use crate::plan::Work;
 use crate::record::CoordinatorRecord;
@@ -137,6 +137,7 @@ fn check_in(federation: &mut Federation, id: ClientId, name: &str, serial: u64) 
         epoch: None,
         ledger: ledger.length(),
         head: ledger.head(),
+        bucket_key: Holding::Lacking,
     };
     let message = FromPeer::Message(ToCoordinator::CheckIn(Box::new(said)));
     federation
@@ -215,7 +216,7 @@ fn results_are_signed_anew_after_a_change_of_key() {
     let records = federation.records.clone();
     federation.coordinator =
         Coordinator::recover(identity, settings, records, federation.now).unwrap();
-    let fresh = Bank::new(0, Vec::new(), 9, federation.bank_policy(0));
+    let fresh = Bank::new(0, Vec::new(), None, 9, federation.bank_policy(0));
     federation.banks[0] = fresh;
     federation.connect(0);
     federation.run(|federation| federation.banks[0].client.ledger().length() == 1);

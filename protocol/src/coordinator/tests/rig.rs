@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crypto::{Digest, Seed, SigningKey};
 
 use crate::blame::{Misbehaviour, Refusal};
+use crate::bucket::BucketKey;
 use crate::client::consent::Policy;
 use crate::client::{Client, Contribution, Heard, Installed, Order, Outcome, Task};
 use crate::coordinator::{Coordinator, FromPeer, Reading, Settings};
@@ -44,6 +45,8 @@ pub(super) struct Bank {
     pub(super) refused: Vec<Refusal>,
     pub(super) events: Vec<ClientEvent>,
     pub(super) results: usize,
+    /// What its host kept of the banks' bucket key.
+    pub(super) kept: Option<BucketKey>,
     policy: Policy,
 }
 
@@ -179,7 +182,13 @@ fn work(bank: usize, order: &Order) -> Result<Contribution, String> {
 }
 
 impl Bank {
-    pub(super) fn new(bank: usize, records: Vec<ClientRecord>, life: u64, policy: Policy) -> Self {
+    pub(super) fn new(
+        bank: usize,
+        records: Vec<ClientRecord>,
+        kept: Option<BucketKey>,
+        life: u64,
+        policy: Policy,
+    ) -> Self {
         let identity = Identity {
             credential: bank_credential(bank),
             key: bank_key(bank),
@@ -187,7 +196,8 @@ impl Bank {
         };
         let entropy = Seed::from_entropy([u8::try_from(bank).unwrap(); 32]);
         let seed = Seed::from_entropy(entropy.bytes32("life", life));
-        let client = Client::recover(identity, policy.clone(), records.clone(), seed).unwrap();
+        let (known, key) = (records.clone(), kept.clone());
+        let client = Client::recover(identity, policy.clone(), known, key, seed).unwrap();
         Self {
             client,
             records,
@@ -196,6 +206,7 @@ impl Bank {
             refused: Vec::new(),
             events: Vec::new(),
             results: 0,
+            kept,
             policy,
         }
     }
@@ -230,6 +241,16 @@ impl Federation {
     }
 
     pub(super) fn with_policy(banks: usize, each: fn(usize, Policy) -> Policy) -> Self {
+        let kept = fixture::bucket_key(&authority().session());
+        Self::with_keys(banks, each, Some(&kept))
+    }
+
+    /// The same, with what every host kept of the banks' bucket key.
+    pub(super) fn with_keys(
+        banks: usize,
+        each: fn(usize, Policy) -> Policy,
+        kept: Option<&BucketKey>,
+    ) -> Self {
         let settings = Settings {
             banks_expected: Some(u16::try_from(banks).unwrap()),
             ..Settings::default()
@@ -242,7 +263,7 @@ impl Federation {
             records: Vec::new(),
             events: Vec::new(),
             banks: (0..banks)
-                .map(|bank| Bank::new(bank, Vec::new(), 0, each(bank, policy())))
+                .map(|bank| Bank::new(bank, Vec::new(), kept.cloned(), 0, each(bank, policy())))
                 .collect(),
             up: Box::new(|_, message| vec![message]),
             down: Box::new(|_, message| vec![message]),
@@ -284,8 +305,8 @@ impl Federation {
         self.cut(bank);
         let old = &self.banks[bank];
         let (records, policy) = (old.records.clone(), old.policy.clone());
-        let life = self.now.0;
-        self.banks[bank] = Bank::new(bank, records, life, policy);
+        let (kept, life) = (old.kept.clone(), self.now.0);
+        self.banks[bank] = Bank::new(bank, records, kept, life, policy);
         self.connect(bank);
     }
 
@@ -503,6 +524,7 @@ impl Federation {
                     at.client.handle_outcome(self.now, outcome);
                 }
                 Output::Perform(Task::Install(installed)) => at.installed.push(installed),
+                Output::Perform(Task::Keep(key)) => at.kept = Some(key),
                 Output::Report(event) => at.events.push(event),
                 Output::Send { .. } => {}
             }
@@ -597,6 +619,8 @@ impl Federation {
             | ToClient::Encapsulations(_)
             | ToClient::Refused(_)
             | ToClient::Audited(_)
+            | ToClient::Handover(_)
+            | ToClient::SealedKey(_)
             | ToClient::Operator(_) => true,
         }
     }

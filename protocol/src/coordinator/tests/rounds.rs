@@ -10,7 +10,7 @@ use crate::fixture;
 use crate::id::{Attempt, RoundId, Seat};
 use crate::message::ToCoordinator;
 use crate::operator::{Command, Reply, RoundEnd};
-use crate::plan::{Kind, Width, Work};
+use crate::plan::{Evaluated, Kind, Width, Work};
 use crate::record::Lifetime;
 use crate::vector::payload;
 
@@ -366,7 +366,7 @@ fn a_sparse_mask_graph_gives_the_exact_sum_with_dropouts() {
     let Work::Evaluate(mut terms) = fixture::evaluate() else {
         panic!("the fixture evaluates");
     };
-    terms.bins = 256;
+    terms.of = Evaluated::Scores { bins: 256 };
     federation.start(plan(Work::Evaluate(terms), 1, 100));
     federation.run_to(1);
     let result = federation.results()[0];

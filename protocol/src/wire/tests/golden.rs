@@ -4,7 +4,9 @@
 use super::*;
 use crate::fixture;
 use crate::id::{Attempt, EpochId};
+use crate::message::{CheckIn, Handover, Holding, KeyComplaint, SealedKey};
 use crate::plan::{Kind, Plan, Width};
+use crate::signed::Signed;
 
 /// A line per message and record: its name, and its bytes in hexadecimal.
 const GOLDEN: &str = include_str!("../../../vectors/wire.txt");
@@ -32,6 +34,20 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("result", encode(&ToClient::Result(Arc::new(result())))),
         ("audit", encode(&ToCoordinator::Audit(audit_request()))),
         ("audited", encode(&ToClient::Audited(Box::new(stretch())))),
+        ("check-in", encode(&ToCoordinator::CheckIn(check_in()))),
+        (
+            "sealed-keys",
+            encode(&ToCoordinator::SealedKeys(vec![sealed_key()])),
+        ),
+        (
+            "key-complaint",
+            encode(&ToCoordinator::KeyComplaint(key_complaint())),
+        ),
+        ("handover", encode(&ToClient::Handover(handover()))),
+        (
+            "sealed-key",
+            encode(&ToClient::SealedKey(Box::new(sealed_key()))),
+        ),
         (
             "coordinator-masked",
             encode(&CoordinatorRecord::Masked(Arc::new(masked(8)))),
@@ -65,6 +81,46 @@ fn packed() -> Plan {
     let mut plan = fixture::plan(fixture::risk(), 1);
     plan.width = Width::Packed;
     plan
+}
+
+fn check_in() -> Box<CheckIn> {
+    let digest = crypto::Digest([0xd1; 32]);
+    Box::new(CheckIn {
+        credential: fixture::signed(fixture::credential()),
+        epoch: Some((EpochId(3), digest)),
+        ledger: 9,
+        head: digest,
+        bucket_key: Holding::Held(digest),
+    })
+}
+
+fn handover() -> Handover {
+    Handover {
+        epoch: EpochId(3),
+        roster: crypto::Digest([0xd1; 32]),
+        to: fixture::seats([1, 4]),
+    }
+}
+
+fn sealed_key() -> Signed<SealedKey> {
+    let digest = crypto::Digest([0xd1; 32]);
+    fixture::signed(SealedKey {
+        epoch: EpochId(3),
+        roster: digest,
+        from: Seat(0),
+        to: Seat(4),
+        commitment: digest,
+        sealed: vec![0x5e; 48],
+    })
+}
+
+fn key_complaint() -> Box<Signed<KeyComplaint>> {
+    Box::new(fixture::signed(KeyComplaint {
+        epoch: EpochId(3),
+        roster: crypto::Digest([0xd1; 32]),
+        from: Seat(4),
+        about: Seat(0),
+    }))
 }
 
 #[test]

@@ -3,10 +3,12 @@
 
 use super::takes_part;
 use crate::coordinator::desk::Desk;
+use crate::coordinator::handover;
 use crate::coordinator::plans::Adopted;
 use crate::id::ClientId;
 use crate::limits::SPARSE_HONEST_MAX;
 use crate::operator::{Reason, Waiting};
+use crate::plan::Kind;
 use crate::terms::{self, Unfit};
 
 /// The first obstacle that more patience does not remove. None where there is none: then a round
@@ -25,7 +27,10 @@ pub(super) fn find(adopted: &Adopted, desk: &Desk) -> Option<Waiting> {
     }
     let ready = u16::try_from(left.len()).unwrap_or(u16::MAX);
     let cohort = &adopted.plan().cohort;
-    let unfit = terms::for_roster(cohort, ready, desk.seated_most).err()?;
+    let Err(unfit) = terms::for_roster(cohort, ready, desk.seated_most) else {
+        let is_lost = adopted.plan().work.kind() == Kind::Risk && handover::is_lost(desk);
+        return is_lost.then(|| waiting(Reason::BucketKey, 0, needed));
+    };
     let colluders = terms::colluders(cohort, ready, desk.seated_most);
     Some(match unfit {
         // The steps above, and the registry's bound, leave none of these.
