@@ -24,7 +24,7 @@ pub const LIMB_BITS: u8 = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     count: u64,
-    /// Of values above -[`VALUE_MAX`], in 2^-12: no total is negative.
+    /// Of values above -[`VALUE_MAX`], in 2^-20: no total is negative.
     sum: u64,
     /// In 2^-16.
     squares: u64,
@@ -49,13 +49,17 @@ impl Tally {
         }
         let value = f64::from(value.clamp(-VALUE_MAX, VALUE_MAX));
         let above = (value + f64::from(VALUE_MAX)) * SUM_UNIT;
-        // 2^31 values of 2^31 at most would fill a total: no bank has them.
+        // 2^36 values of 2^28 at most would fill a total: no bank has them.
         self.count = self.count.saturating_add(1);
         self.sum = self.sum.saturating_add(above.round() as u64);
         let square = (value * value * SQUARE_UNIT).round() as u64;
         self.squares = self.squares.saturating_add(square);
     }
 }
+
+/// Values below which a bank counts none of a column: two of them could be told from their mean and
+/// deviation, where no other bank has any.
+pub const VALUES_MIN: u64 = 100;
 
 /// The payload that a bank contributes from its totals, column by column.
 #[must_use]
@@ -64,6 +68,10 @@ pub fn counts(tallies: &[Tally]) -> Vec<u32> {
         (0..count).map(move |at| (total >> (at * usize::from(LIMB_BITS))) as u32 & LIMB_MASK)
     };
     let words = tallies.iter().flat_map(|tally| {
+        let tally = match tally.count {
+            0..VALUES_MIN => Tally::default(),
+            VALUES_MIN.. => *tally,
+        };
         let sums = limbs(tally.sum, SUM_LIMBS).chain(limbs(tally.squares, SUM_LIMBS));
         limbs(tally.count, COUNT_LIMBS).chain(sums)
     });
@@ -108,7 +116,7 @@ fn moment(words: &[i32]) -> Option<Moment> {
 const COUNT_LIMBS: usize = 3;
 const SUM_LIMBS: usize = 4;
 const LIMB_MASK: u32 = (1 << LIMB_BITS) - 1;
-const SUM_UNIT: f64 = (1 << 12) as f64;
+const SUM_UNIT: f64 = (1 << 20) as f64;
 const SQUARE_UNIT: f64 = (1 << 16) as f64;
-/// Twice what rounding moves a mean, times the largest mean.
-const SLACK: f64 = 2.0 * 64.0 / SUM_UNIT;
+/// More than rounding moves a square, or a mean times the largest mean.
+const SLACK: f64 = 1e-3;

@@ -265,6 +265,18 @@ pub enum VectorError {
     },
 }
 
+impl VectorError {
+    /// What others may know of it: no value and no place of a bank's own.
+    #[must_use]
+    pub fn told(&self) -> &'static str {
+        match self {
+            Self::Length { .. } => "an update that is not of the plan's parts",
+            Self::NotFinite { .. } => "an update that is not finite",
+            Self::CountTooLarge { .. } => "a count above what the plan's words hold",
+        }
+    }
+}
+
 /// Why a sum is nobody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SumError {

@@ -73,8 +73,14 @@ pub(crate) fn on_sealed_key(
     let is_held = bank
         .bucket_key()
         .is_some_and(|key| key.commitment() == body.commitment);
-    // One that a later result has overtaken is late.
-    if !is_held && ledgers.is_none_or(|expected| expected == body.commitment) {
+    // One that a later result has overtaken is late. And what was revealed under a key may stand in
+    // the ledger any moment: from then on it is given up for none but the ledger's.
+    let is_bound = bank.bucket_key().is_some() && bank.memory.has_revealed_counts();
+    let is_expected = match ledgers {
+        Some(expected) => expected == body.commitment,
+        None => !is_bound,
+    };
+    if !is_held && is_expected {
         let (epoch, from, to) = (body.epoch, body.from, body.to);
         let named = (&bank.session(), &body.commitment);
         match BucketKey::open(pair, Passage { epoch, from, to }, named, &body.sealed) {

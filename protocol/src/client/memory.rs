@@ -27,6 +27,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// Whether risk counts were ever revealed.
+    pub(crate) fn has_revealed_counts(&self) -> bool {
+        self.risk_day_end > 0
+    }
+
     /// Takes in a record that is durable, or will be before anything that depends on it.
     pub(crate) fn remember(&mut self, record: &ClientRecord) {
         match record {

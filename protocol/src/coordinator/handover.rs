@@ -140,10 +140,8 @@ pub(crate) fn keyed(ready: Vec<ClientId>, desk: &mut Desk) -> Option<Vec<ClientI
         .filter(|member| ready.contains(&member.id))
         .cloned()
         .collect();
-    let faults: BTreeSet<_> = waiting
-        .iter()
-        .filter_map(|member| takers.fault(member.seat))
-        .collect();
+    let fault = |member: &Member| Some((member.seat, takers.fault(member.seat)?));
+    let faults: Vec<(Seat, Seat)> = waiting.iter().filter_map(fault).collect();
     let until = desk.epoch.as_mut().map(|epoch| &mut epoch.handover.until)?;
     if waiting.is_empty() {
         *until = None;
@@ -161,16 +159,39 @@ pub(crate) fn keyed(ready: Vec<ClientId>, desk: &mut Desk) -> Option<Vec<ClientI
         return None;
     }
     *until = None;
-    let members = &desk.epoch.as_ref()?.members;
-    let faulty: Vec<_> = faults
-        .into_iter()
-        .filter_map(|seat| Some(members.at(seat)?.id))
-        .collect();
-    for id in faulty {
-        desk.registry.set_aside(id, now);
+    let faulty = note_faults(&faults, desk);
+    let takers = self::takers(desk.epoch.as_ref()?, desk);
+    let has_another = |member: &Member| {
+        let lacks = takers.lacking().any(|of| of.seat == member.seat);
+        lacks && takers.sender(member.seat).is_some()
+    };
+    if waiting.iter().any(has_another) {
+        // Ends: each time, a receiver has one sender less.
+        desk.epoch.as_mut()?.handover.until = Some((plan, now.after(span)));
+        nudge_all(desk);
+        return None;
     }
-    let is_keyed = |id: &ClientId| waiting.iter().all(|member| member.id != *id);
+    let is_keyed =
+        |id: &ClientId| !faulty.contains(id) && waiting.iter().all(|member| member.id != *id);
     Some(ready.into_iter().filter(is_keyed).collect())
+}
+
+/// Whoever kept a receiver waiting is set aside, and asked for that receiver no more.
+fn note_faults(faults: &[(Seat, Seat)], desk: &mut Desk) -> BTreeSet<ClientId> {
+    let Some(epoch) = &mut desk.epoch else {
+        return BTreeSet::new();
+    };
+    let of_others = faults.iter().filter(|(to, at)| to != at);
+    epoch.handover.refused.extend(of_others);
+    let members = &epoch.members;
+    let faulty = faults
+        .iter()
+        .filter_map(|(_, at)| Some(members.at(*at)?.id));
+    let faulty: BTreeSet<ClientId> = faulty.collect();
+    for id in &faulty {
+        desk.registry.set_aside(*id, desk.now);
+    }
+    faulty
 }
 
 /// When the wait of [`keyed`] ends.
@@ -198,9 +219,9 @@ pub(crate) fn on_sealed_keys(
     check_sealed_keys(from, &list, epoch)?;
     let takers = takers(epoch, desk);
     let wanted = takers.wanted;
-    // Who has one waiting, or will not take one from this member, is passed over.
+    // Who has one waiting, or is to get it from another, is passed over: nobody hands over unasked.
     let waits = |to: &&Member| {
-        takers.sealed(to.seat).is_none() && !takers.handover.refused.contains(&(to.seat, from.seat))
+        takers.sealed(to.seat).is_none() && takers.sender(to.seat) == Some(from.seat)
     };
     let waiting: Vec<_> = takers.lacking().filter(waits).cloned().collect();
     for sealed in list {
@@ -219,8 +240,9 @@ pub(crate) fn on_sealed_keys(
     Ok(None)
 }
 
-/// A member complains about what was sealed for it. Only the two can see who is right, so both
-/// are counted, as for escrows; it gets the key from another.
+/// A member complains about what was sealed for it. Only the two can see who is right. The accused
+/// is counted; the accuser is not, as for escrows it is: two liars could hand garbage to everybody,
+/// and one that complains for nothing only goes without. It gets the key from another.
 ///
 /// # Errors
 /// What the member did wrong.
@@ -252,7 +274,6 @@ pub(crate) fn on_complaint(
     }
     epoch.handover.sealed.remove(&from.seat);
     epoch.handover.refused.insert((from.seat, about));
-    epoch.complaints.note_unproven(from.seat);
     epoch.complaints.note_accused(about, from.seat);
     if let Some(accused) = epoch.members.at(about).cloned() {
         desk.blame(accused.id, Misbehaviour::BucketKey(about));

@@ -221,7 +221,7 @@ fn encode(
             return Err("an update, expected counts".to_owned());
         }
     };
-    let words = words.map_err(|error| error.to_string())?;
+    let words = words.map_err(|error| error.told().to_owned())?;
     if words.len() as u64 != sitting.manifest.words {
         return Err(format!(
             "{} words, expected {}",
