@@ -60,8 +60,16 @@ pub fn differences(plan: &SchemaText, own: &FeatureSchema) -> Vec<String> {
     if lines.is_empty() {
         lines.push("it says the same in other words, expected the canonical text".to_owned());
     }
+    let more = lines.len().saturating_sub(DIFFERENCES_MAX);
+    if more > 0 {
+        lines.truncate(DIFFERENCES_MAX);
+        lines.push(format!("and {more} more"));
+    }
     lines
 }
+
+/// Lines that say what differs: a schema that shares nothing with ours has thousands.
+const DIFFERENCES_MAX: usize = 20;
 
 /// Why a plan's model cannot be built here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -154,13 +154,21 @@ impl FeatureSchema {
     pub fn parse(text: &str) -> Result<Self, SchemaError> {
         let declared = language::parse(text)?;
         let Columns { columns, windows } = Columns::of(&declared)?;
-        Ok(Self {
+        let schema = Self {
             groups: declared.groups,
             fields: declared.fields,
             features: declared.features,
             columns,
             windows,
-        })
+        };
+        // The canonical text is what plans carry, and says every default.
+        let canonical = schema.canonical().len();
+        if canonical > SCHEMA_BYTES_MAX {
+            let found = format!("{canonical} bytes in canonical form");
+            let expected = format!("at most {SCHEMA_BYTES_MAX}");
+            return Err(SchemaError::field("schema", &found, &expected));
+        }
+        Ok(schema)
     }
 
     /// The schema for cards with histories, `ops/config/schemas/standard.toml`: x(8), c(6), d(4),

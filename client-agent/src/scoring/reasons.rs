@@ -27,7 +27,8 @@ pub(super) fn explain(
         .take(REASONS_MAX)
         .zip(1..)
         .filter_map(|((group, weight), rank)| {
-            let (kind, schema) = (kind(&group), encoder.schema());
+            let schema = encoder.schema();
+            let kind = kind(&group, schema);
             let column = weightiest(scorer, schema, &kind, vector)?;
             let explanation = encoder.explain(column, vector)?;
             let name = &schema.columns().get(column)?.name;
@@ -101,10 +102,17 @@ const KINDS: [(&str, &str, &str, Option<&str>); 9] = [
     ),
 ];
 
-fn kind(group: &str) -> Kind {
+fn kind(group: &str, schema: &FeatureSchema) -> Kind {
     let listed = KINDS.iter().find(|(name, ..)| *name == group);
-    let (code, lead, column) = match listed {
-        Some((_, code, lead, column)) => ((*code).to_owned(), (*lead).to_owned(), *column),
+    let is_usual = |role: &Role| matches!(role, Role::Context);
+    let (code, lead, column) = match listed.filter(|_| is_what_it_is_called(group, schema)) {
+        Some((_, code, lead, column)) => {
+            let lead = match *column == Some("amount") && schema.indices(is_usual).is_empty() {
+                true => "The amount stands out",
+                false => lead,
+            };
+            ((*code).to_owned(), lead.to_owned(), *column)
+        }
         None => {
             let code = format!("R50_{}", group.to_ascii_uppercase());
             let lead = format!("What stands out is the {}", group.replace('_', " "));
@@ -117,6 +125,21 @@ fn kind(group: &str) -> Kind {
         lead,
         column,
     }
+}
+
+/// Whether a field group holds what its name says in the standard schema: a consortium may call any
+/// group by any name.
+fn is_what_it_is_called(group: &str, schema: &FeatureSchema) -> bool {
+    let column = match group {
+        "amount" => "amount",
+        "gap" => "gap",
+        "time" => "hour_sin",
+        "visits" => "visits",
+        "category" => "category_other",
+        _ => return true,
+    };
+    let column = schema.position(column);
+    column.is_some_and(|at| group_of(schema, &schema.columns()[at].role) == group)
 }
 
 /// The column of a group that adds most to the logit when the others stay as they are.
@@ -231,11 +254,16 @@ fn composed(column: &str) -> Option<String> {
     }
     let (what, window) = rest.rsplit_once('_')?;
     let of = match (subject, what) {
-        ("card" | "account", "count") => "payments of this card",
-        ("card" | "account", "sum") => "money spent with this card",
-        ("card" | "account", "mean") => "mean amount of this card",
-        ("card" | "account", "max") => "largest amount of this card",
-        ("card" | "account", "outlets") => "outlets visited with this card",
+        ("card", "count") => "payments of this card",
+        ("account", "count") => "payments of this account",
+        ("card", "sum") => "money spent with this card",
+        ("account", "sum") => "money spent with this account",
+        ("card", "mean") => "mean amount of this card",
+        ("account", "mean") => "mean amount of this account",
+        ("card", "max") => "largest amount of this card",
+        ("account", "max") => "largest amount of this account",
+        ("card", "outlets") => "outlets visited with this card",
+        ("account", "outlets") => "outlets visited with this account",
         ("outlet" | "terminal" | "merchant" | "payee", "count") => "payments here",
         ("outlet" | "terminal" | "merchant" | "payee", "mean") => "mean amount here",
         ("outlet" | "terminal" | "merchant" | "payee", "cards") => "cards seen here",
@@ -291,6 +319,23 @@ mod tests {
 
     const SINGLE: &str = include_str!("../../../ops/config/schemas/single-payment.toml");
 
+    const STRANGE: &str = r#"
+language = 1
+groups = ["amount", "pace"]
+[fields]
+"ext.limit" = "number"
+[[feature]]
+kind = "amount"
+group = "pace"
+[[feature]]
+kind = "number"
+name = "limit"
+group = "amount"
+field = "ext.limit"
+transform = "log"
+missing = "flag"
+"#;
+
     #[test]
     fn every_group_of_the_model_has_a_code_and_a_column() {
         for schema in [
@@ -302,13 +347,22 @@ mod tests {
             let scorer = Scorer::new(&schema, size, &flat, Calibration::default()).unwrap();
             let row = FeatureVector(vec![0.5; schema.len()]);
             for (group, _) in scorer.contributions(&row.0).unwrap() {
-                let kind = kind(&group);
+                let kind = kind(&group, &schema);
                 assert!(kind.code.starts_with('R'), "{}", kind.code);
                 let column = weightiest(&scorer, &schema, &kind, &row).unwrap();
                 assert_eq!(group_of(&schema, &schema.columns()[column].role), group);
             }
         }
-        assert_eq!(kind("debtor_age").code, "R50_DEBTOR_AGE");
+        let strange = FeatureSchema::parse(STRANGE).unwrap();
+        assert_eq!(kind("debtor_age", &strange).code, "R50_DEBTOR_AGE");
+        // A group may be called amount and hold something else, and a schema have no histories.
+        assert_eq!(kind("amount", &strange).code, "R50_AMOUNT");
+        let single = FeatureSchema::parse(SINGLE).unwrap();
+        assert_eq!(kind("amount", &single).lead, "The amount stands out");
+        assert_eq!(
+            words("account_max_30d"),
+            "largest amount of this account within 30 days"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::feature::{Entity, Feature, FieldAt, Figure, Length, Missing, Standing};
 use super::field::{Field, FieldKind, OTHER};
 use super::language::{Declared, MISSING};
+use super::render::label_of;
 use super::{Column, FieldGroup, Role, SchemaError};
 use crate::category::Category;
 
@@ -86,7 +87,20 @@ impl Columns {
             columns: Vec::new(),
             windows: Vec::new(),
         };
+        let mut labels = BTreeSet::new();
         for feature in &declared.features {
+            let label = label_of(feature);
+            let place = format!("feature {label}");
+            if let Feature::Figure { .. } | Feature::Category { .. } = feature
+                && is_reserved(&label)
+            {
+                let expected = "a name that no kind and no column of one has";
+                return Err(SchemaError::field(&place, &label, expected));
+            }
+            // What differs is told by the label, and one entity has one memory.
+            if !labels.insert(label) {
+                return Err(SchemaError::field(&place, "a second one", "each once"));
+            }
             made.add(feature, &declared.fields)?;
         }
         made.check_names()?;
@@ -341,6 +355,28 @@ impl Columns {
             None => Ok(()),
         }
     }
+}
+
+/// Names that other features and explanations look for.
+fn is_reserved(name: &str) -> bool {
+    let kinds = [
+        "amount",
+        "gap",
+        "visits",
+        "visit_gap",
+        "clock",
+        "merchant_category",
+        "category",
+        "history",
+        "against_history",
+        "own_risk",
+        "shared_risk",
+    ];
+    let clock = ["hour_sin", "hour_cos", "weekend", "night"];
+    let of_history = ["history_", "amount_over_", "amount_deviation"];
+    kinds.contains(&name)
+        || clock.contains(&name)
+        || of_history.iter().any(|start| name.starts_with(start))
 }
 
 /// A declared field that nothing reads is a mistake: somebody meant to use it.

@@ -104,7 +104,10 @@ impl Keys {
         let center = real(value).filter(|center| center.abs() <= CENTER_MAX);
         let expected = "a number from -1e9 to 1e9";
         center
-            .map(|center| center as f32 + 0.0) // One zero, not two.
+            .map(|center| match center.abs() < CENTER_MIN {
+                true => 0.0,
+                false => center as f32,
+            })
             .ok_or_else(|| self.wrong(key, &show(value), expected))
     }
 
@@ -121,7 +124,7 @@ impl Keys {
 
     pub(super) fn finish(self) -> Result<(), SchemaError> {
         match self.table.keys().next() {
-            Some(key) => Err(self.wrong(key, "an unknown key", "no such key here")),
+            Some(key) => Err(self.wrong(&named(key), "an unknown key", "no such key here")),
             None => Ok(()),
         }
     }
@@ -133,6 +136,7 @@ fn real(value: &Value) -> Option<f64> {
     whole
         .or_else(|| value.as_float())
         .filter(|real| real.abs() <= 1e15)
+        .map(|real| real + 0.0) // One zero, not two.
 }
 
 /// A name, or a word: codes begin with a digit.
@@ -143,6 +147,15 @@ pub(super) fn is_name(text: &str) -> bool {
 
 pub(super) fn quoted(text: &str) -> String {
     show(&Value::String(text.to_owned()))
+}
+
+/// A name of the document's own as an error shows it: in quotes where it is none, or long.
+pub(super) fn named(name: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match name.len() <= SHOWN_MAX && name.bytes().all(is_plain) {
+        true => name.to_owned(),
+        false => quoted(name),
+    }
 }
 
 /// A value as an error shows it.
@@ -158,4 +171,6 @@ pub(super) const NAME_EXPECTED: &str = "up to 48 of a to z, 0 to 9 and _";
 const NAME_BYTES_MAX: usize = 48;
 const SHOWN_MAX: usize = 60;
 const CENTER_MAX: f64 = 1e9;
+/// Nearer to 0 it is 0: a single float so small does not always come back from its digits.
+const CENTER_MIN: f64 = 1e-9;
 const SCALE_MIN: f64 = 1e-6;

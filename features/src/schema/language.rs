@@ -10,7 +10,7 @@ use super::feature::{
     Entity, Feature, FieldAt, Figure, Length, Missing, Standing, Transform, Unit,
 };
 use super::field::{EXTRA, Field, FieldKind, OTHER, canonical_words};
-use super::keys::{Keys, NAME_EXPECTED, is_name, quoted, show};
+use super::keys::{Keys, NAME_EXPECTED, is_name, named, quoted, show};
 use super::{FieldGroup, SCHEMA_BYTES_MAX, SchemaError};
 use crate::pan;
 use crate::transaction::EXT_MAX;
@@ -28,6 +28,13 @@ pub(super) fn parse(text: &str) -> Result<Declared, SchemaError> {
     if text.len() > SCHEMA_BYTES_MAX {
         let found = format!("{} bytes", text.len());
         let expected = format!("at most {SCHEMA_BYTES_MAX}");
+        return Err(SchemaError::field("schema", &found, &expected));
+    }
+    // Each level of a table is a bracket, of which the parser takes 80, or a dot: without a bound
+    // on these a document nests deeper than a thread's stack.
+    let dots = text.matches('.').count();
+    if dots > DOTS_MAX {
+        let (found, expected) = (format!("{dots} dots"), format!("at most {DOTS_MAX}"));
         return Err(SchemaError::field("schema", &found, &expected));
     }
     let table: toml::Table = text.parse().map_err(|error| syntax(text, &error))?;
@@ -109,7 +116,7 @@ fn fields(keys: &mut Keys) -> Result<Vec<Field>, SchemaError> {
 }
 
 fn field(name: String, value: &Value) -> Result<Field, SchemaError> {
-    let place = format!("field {name}");
+    let place = format!("field {}", named(&name));
     let wrong = |found: &str, expected: &str| Err(SchemaError::field(&place, found, expected));
     let extra = name.strip_prefix(EXTRA);
     if extra.is_some_and(|extra| !is_name(extra) || pan::is_sensitive_name(extra)) {
@@ -425,6 +432,8 @@ const WORD_BYTES_MAX: usize = 32;
 const GROUPS_MAX: usize = 16;
 /// Fields a payment is kept with: eight bytes each, of every payment of the past.
 const FIELDS_MAX: usize = 64;
+/// Four for each number and field of the largest schema there may be.
+const DOTS_MAX: usize = 1_024;
 const FEATURES_MAX: usize = 128;
 const WORDS_MAX: usize = 64;
 /// Windows of one entity.

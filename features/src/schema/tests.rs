@@ -537,7 +537,7 @@ const SINGLE_MALFORMED: &[(&str, &str, &str)] = &[
     (
         "name = \"debtor_age\"",
         "name = \"amount\"",
-        "column amount: found a second one",
+        "a name that no kind and no column of one has",
     ),
     (
         "from = \"ext.debtor_opened_at\"",
@@ -621,7 +621,7 @@ const STANDARD_MALFORMED: &[(&str, &str, &str)] = &[
     (
         "of = \"outlet\"",
         "of = \"card\"",
-        "column card_count_1h: found a second one",
+        "windows of card: found a second one",
     ),
     (
         LENGTHS,
@@ -651,7 +651,7 @@ const STANDARD_MALFORMED: &[(&str, &str, &str)] = &[
     (
         "kind = \"amount\"",
         "kind = \"gap\"",
-        "feature history: found no column amount, expected",
+        "feature gap: found a second one, expected each once",
     ),
     (
         "kind = \"history\"",
@@ -661,8 +661,60 @@ const STANDARD_MALFORMED: &[(&str, &str, &str)] = &[
     (
         "kind = \"shared_risk\"",
         "kind = \"own_risk\"",
-        "column own_count_1d: found a second",
+        "feature own_risk: found a second one",
     ),
 ];
 
 const LENGTHS: &str = r#"lengths = ["1h", "1d", "7d", "30d"]"#;
+
+/// Inline tables of dotted keys, eighty deep each way: more than a thread's two megabytes of stack
+/// hold. As many dots as are allowed are refused by what they say.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a small stack is a thread's")]
+fn a_document_that_nests_is_refused_on_a_threads_stack() {
+    let refused = |levels: usize| {
+        let key = ["a"; 80].join(".");
+        let value = (0..levels).fold("1".to_owned(), |value, _| format!("{{{key}={value}}}"));
+        let text = format!("language = 1\n{key}={value}");
+        assert!(text.len() < SCHEMA_BYTES_MAX);
+        let parse = move || FeatureSchema::parse(&text).unwrap_err().to_string();
+        let thread = std::thread::Builder::new().stack_size(2 << 20);
+        thread.spawn(parse).unwrap().join().unwrap()
+    };
+    let (most, all) = (refused(1_024 / 79 - 1), refused(79));
+    assert!(all.contains("6320 dots"), "{all}");
+    assert!(!most.contains("dots"), "{most}");
+}
+
+#[test]
+fn a_second_feature_of_a_label_and_a_borrowed_name_are_refused() {
+    let windows = "[[feature]]\nkind = \"windows\"\nof = \"card\"\nlengths = [\"2h\"]\n";
+    let error = FeatureSchema::parse(&format!("{STANDARD}\n{windows}")).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("feature windows of card: found a second one"),
+        "{error}"
+    );
+    for name in ["amount", "history_mean", "category", "night"] {
+        let error = refused(
+            SINGLE,
+            "name = \"debtor_age\"",
+            &format!("name = \"{name}\""),
+        );
+        assert!(error.contains("no kind and no column"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn equal_numbers_are_equal_text() {
+    let digest = |from: &str, to: &str| {
+        let text = SINGLE.replacen(from, to, 1);
+        assert_ne!(text, SINGLE);
+        FeatureSchema::parse(&text).unwrap().digest()
+    };
+    let of = |zero| digest("missing = \"flag\"", &format!("missing = {zero}"));
+    assert_eq!(of("0.0"), of("-0.0"));
+    let of = |center| digest("center = 4.2", &format!("center = {center}"));
+    assert_eq!(of("7.03853069e-26"), of("0"));
+}
