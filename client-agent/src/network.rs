@@ -138,6 +138,12 @@ mod tests {
     }
 
     #[test]
+    fn a_schema_that_is_read_fits_a_plan() {
+        let of_plans = protocol::limits::SCHEMA_BYTES_MAX;
+        assert_eq!(features::SCHEMA_BYTES_MAX, of_plans);
+    }
+
+    #[test]
     fn a_changed_layout_or_schema_is_no_network_of_ours() {
         let schema = FeatureSchema::standard();
         let plain = terms(NetworkSize::default());

@@ -168,17 +168,15 @@ impl FeatureEncoder {
 
     /// The vector of a payment from what was known before it; then remembers the payment.
     pub fn encode(&mut self, transaction: &Transaction) -> FeatureVector {
-        self.trend.prepare(transaction.day());
-        let (vector, level) = self.read(transaction);
-        self.remember(transaction, &level);
-        vector
+        let natural = self.natural(transaction);
+        self.take(transaction, &natural)
     }
 
     /// The vector of [`Self::encode`], but not a number where a value is missing: for who counts
     /// values.
     pub fn encode_with_gaps(&mut self, transaction: &Transaction) -> FeatureVector {
         let natural = self.natural(transaction);
-        let mut vector = self.encode(transaction);
+        let mut vector = self.take(transaction, &natural);
         for (value, natural) in vector.0.iter_mut().zip(natural) {
             if natural.is_nan() {
                 *value = f32::NAN;
@@ -190,7 +188,7 @@ impl FeatureEncoder {
     /// The vector that [`Self::encode`] would give; remembers nothing.
     #[must_use]
     pub fn preview(&self, transaction: &Transaction) -> FeatureVector {
-        self.read(transaction).0
+        self.read(transaction, &self.natural(transaction)).0
     }
 
     /// Takes in what a payment turned out to be. It is read by payments from `known_at` on, and
@@ -236,11 +234,18 @@ impl FeatureEncoder {
         self.shared = Some(table);
     }
 
+    /// The vector of natural values; then remembers the payment.
+    fn take(&mut self, transaction: &Transaction, natural: &[f64]) -> FeatureVector {
+        self.trend.prepare(transaction.day());
+        let (vector, level) = self.read(transaction, natural);
+        self.remember(transaction, &level);
+        vector
+    }
+
     /// The vector, and the trended columns before their trend was subtracted.
-    fn read(&self, transaction: &Transaction) -> (FeatureVector, Vec<f32>) {
-        let natural = self.natural(transaction);
+    fn read(&self, transaction: &Transaction, natural: &[f64]) -> (FeatureVector, Vec<f32>) {
         let columns = self.schema.columns();
-        let standardised = columns.iter().zip(&natural).map(|(column, value)| {
+        let standardised = columns.iter().zip(natural).map(|(column, value)| {
             if value.is_nan() {
                 0.0
             } else {

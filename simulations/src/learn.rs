@@ -41,12 +41,14 @@ mod tests;
 mod training;
 
 pub use args::Args;
+pub(crate) use measures::NAMES;
+pub(crate) use setting::Setting;
+pub(crate) use summary::TITLES;
 
 use arms::Arms;
 use calendar::Week;
 use consortium::{Consortium, Ground};
 use feed::{Carried, Feed};
-use setting::Setting;
 use split::{Deal, Split};
 use store::{Finished, Store};
 use summary::{About, Trial};

@@ -60,7 +60,7 @@ struct Finding {
     words: String,
     /// The version of this software.
     version: String,
-    /// CPU seconds of the settings that were trained, where they were.
+    /// What `phalanx-sim learn --json` says.
     object: Value,
 }
 

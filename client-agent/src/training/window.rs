@@ -5,10 +5,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use features::{FeatureEncoder, FeatureSchema, RiskSettings, Role};
+use features::{FeatureEncoder, FeatureSchema, FeatureVector, RiskSettings, Role, Transaction};
 use model::{Examples, ModelError};
 
-use crate::history::{History, Verdict};
+use crate::history::{History, Payment, Verdict};
 use crate::risk::SharedRisk;
 use crate::training::calibration::HeldOut;
 
@@ -67,47 +67,48 @@ pub(super) fn with_gaps(
     days: &Range<u32>,
     mut each: impl FnMut(&[f32]),
 ) {
-    let mut encoder = encoder(history, risk);
-    history.replay(|payment, transaction| {
-        let day = i64::from(payment.day());
-        if day >= i64::from(days.end) {
-            return;
-        }
-        if day >= i64::from(days.start) {
-            each(&encoder.encode_with_gaps(transaction).0);
-        } else {
-            encoder.encode(transaction);
-        }
-        if let Some(label) = History::label_of(&payment, transaction) {
-            encoder.add_label(transaction, &label);
-        }
-    });
+    replay(
+        (history, risk, days),
+        FeatureEncoder::encode_with_gaps,
+        |_, vector| each(&vector.0),
+    );
 }
 
-fn encoder(history: &History, risk: &SharedRisk) -> FeatureEncoder {
+/// Encodes the history up to the end of these days, with the labels as they came, and gives the
+/// days' payments with their vectors.
+fn replay(
+    (history, risk, days): (&History, &SharedRisk, &Range<u32>),
+    encode: fn(&mut FeatureEncoder, &Transaction) -> FeatureVector,
+    mut each: impl FnMut(&Payment, &FeatureVector),
+) {
     let mut encoder = FeatureEncoder::new(history.schema().clone(), RiskSettings::default());
     if let Some(table) = risk.table() {
         encoder.install_risk(Arc::clone(table));
     }
-    encoder
+    history.replay(|payment, transaction| {
+        let day = i64::from(payment.day());
+        // Later payments have no part in what an earlier one looks like.
+        if day >= i64::from(days.end) {
+            return;
+        }
+        let vector = encode(&mut encoder, transaction);
+        if let Some(label) = History::label_of(&payment, transaction) {
+            encoder.add_label(transaction, &label);
+        }
+        if day >= i64::from(days.start) {
+            each(&payment, &vector);
+        }
+    });
 }
 
 impl Window {
     fn encode(history: &History, risk: &SharedRisk, days: Range<u32>) -> Result<Self, ModelError> {
-        let mut encoder = encoder(history, risk);
-        let (mut examples, mut verdicts) = (Examples::new(encoder.schema().len()), Vec::new());
+        let columns = history.schema().len();
+        let (mut examples, mut verdicts) = (Examples::new(columns), Vec::new());
         let mut pushed = Ok(());
-        history.replay(|payment, transaction| {
-            let day = i64::from(payment.day());
-            // Later payments have no part in what an earlier one looks like.
-            if day >= i64::from(days.end) || pushed.is_err() {
-                return;
-            }
-            let vector = encoder.encode(transaction);
-            if let Some(label) = History::label_of(&payment, transaction) {
-                encoder.add_label(transaction, &label);
-            }
-            if day >= i64::from(days.start) {
+        let place = (history, risk, &days);
+        replay(place, FeatureEncoder::encode, |payment, vector| {
+            if pushed.is_ok() {
                 pushed = examples.push(&vector.0, payment.card, payment.ts, f32::NAN);
                 verdicts.push(payment.verdict);
             }

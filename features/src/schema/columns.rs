@@ -381,26 +381,7 @@ fn is_reserved(name: &str) -> bool {
 
 /// A declared field that nothing reads is a mistake: somebody meant to use it.
 fn check_fields(declared: &Declared) -> Result<(), SchemaError> {
-    let mut read = BTreeSet::new();
-    for feature in &declared.features {
-        match feature {
-            Feature::Figure { figure, .. } => read.extend(figure.fields()),
-            Feature::Category { field, .. } => {
-                read.insert(*field);
-            }
-            Feature::Amount(_)
-            | Feature::Gap(_)
-            | Feature::Visits(_)
-            | Feature::VisitGap(_)
-            | Feature::Clock(_)
-            | Feature::MerchantCategory(_)
-            | Feature::History { .. }
-            | Feature::AgainstHistory
-            | Feature::OwnRisk
-            | Feature::SharedRisk
-            | Feature::Windows { .. } => {}
-        }
-    }
+    let read: BTreeSet<FieldAt> = declared.features.iter().flat_map(Feature::fields).collect();
     let idle = (0..)
         .zip(&declared.fields)
         .find(|(at, _)| !read.contains(&FieldAt::Declared(*at)));

@@ -57,6 +57,27 @@ pub(crate) enum Feature {
     },
 }
 
+impl Feature {
+    /// The fields that its document names; what it reads by itself is in `needs.rs`.
+    pub(crate) fn fields(&self) -> Vec<FieldAt> {
+        match self {
+            Self::Figure { figure, .. } => figure.fields(),
+            Self::Category { field, .. } => vec![*field],
+            Self::Amount(_)
+            | Self::Gap(_)
+            | Self::Visits(_)
+            | Self::VisitGap(_)
+            | Self::Clock(_)
+            | Self::MerchantCategory(_)
+            | Self::History { .. }
+            | Self::AgainstHistory
+            | Self::OwnRisk
+            | Self::SharedRisk
+            | Self::Windows { .. } => Vec::new(),
+        }
+    }
+}
+
 /// How a number becomes a column, and what the pretext task does with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Standing {

@@ -70,21 +70,7 @@ impl FeatureSchema {
     }
 
     fn readers(&self, at: FieldAt) -> Vec<String> {
-        let reads = |feature: &&Feature| match feature {
-            Feature::Figure { figure, .. } => figure.fields().contains(&at),
-            Feature::Category { field, .. } => *field == at,
-            Feature::Amount(_)
-            | Feature::Gap(_)
-            | Feature::Visits(_)
-            | Feature::VisitGap(_)
-            | Feature::Clock(_)
-            | Feature::MerchantCategory(_)
-            | Feature::History { .. }
-            | Feature::AgainstHistory
-            | Feature::OwnRisk
-            | Feature::SharedRisk
-            | Feature::Windows { .. } => false,
-        };
+        let reads = |feature: &&Feature| feature.fields().contains(&at);
         self.features.iter().filter(reads).map(label_of).collect()
     }
 }

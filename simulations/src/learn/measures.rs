@@ -87,7 +87,7 @@ impl Outcome {
 }
 
 /// Names of [`Outcome::measures`], in their order.
-pub(super) const NAMES: [&str; 6] = ["auc", "ap", "cp100", "bank_mean_ap", "worst_bank_ap", "f1"];
+pub(crate) const NAMES: [&str; 6] = ["auc", "ap", "cp100", "bank_mean_ap", "worst_bank_ap", "f1"];
 
 impl BankOutcome {
     fn new(scored: &Scored<'_>) -> Self {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
-pub(super) enum Setting {
+pub(crate) enum Setting {
     /// Each bank its own model, from its own rows, labels and risk counts
     Local,
     /// Each bank its own model, with everybody's risk counts
@@ -29,7 +29,7 @@ pub(super) enum Setting {
 
 impl Setting {
     /// All of them, in the order of a table.
-    pub(super) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Local,
         Self::LocalSharedRisk,
         Self::Federated,
@@ -41,7 +41,7 @@ impl Setting {
     ];
 
     /// Its name in files and on the command line.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Local => "local",
             Self::LocalSharedRisk => "local_shared_risk",

@@ -171,4 +171,4 @@ pub(super) fn by_bank(trials: &[Trial], labels: f64, setting: Setting) -> BTreeM
 }
 
 /// Column titles of [`NAMES`].
-pub(super) const TITLES: [&str; 6] = ["AUC", "AP", "CP@100", "bank mean AP", "worst bank AP", "F1"];
+pub(crate) const TITLES: [&str; 6] = ["AUC", "AP", "CP@100", "bank mean AP", "worst bank AP", "F1"];

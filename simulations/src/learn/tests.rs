@@ -134,7 +134,7 @@ fn the_object_has_every_setting_with_every_measure_and_its_spread() {
         (&json!("iid"), &json!(1.0))
     );
     for setting in Setting::ALL {
-        for name in measures::NAMES {
+        for name in NAMES {
             let (mean, spread) = (&object["settings"][setting.name()], &object["spread"]);
             let spread = &spread[setting.name()][name];
             if name == "f1" && !setting.is_labelled() {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::bars::{BARS, Bar};
 use super::experiments::{EXPERIMENTS, Experiment};
 use super::{Finding, Results};
+use crate::learn::{NAMES, Setting, TITLES};
 
 /// The whole page.
 pub(super) fn page(results: &Results) -> String {
@@ -84,12 +85,14 @@ fn command(words: &str) -> String {
 }
 
 fn table(of: &Value) -> String {
-    let mut table = "\n| setting | AUC | AP | CP@100 | bank mean AP | worst bank AP | F1 |\n\
-                     |---|---|---|---|---|---|---|\n"
-        .to_owned();
-    let names = ["auc", "ap", "cp100", "bank_mean_ap", "worst_bank_ap", "f1"];
-    let settings = ORDER.iter().filter(|name| of["settings"][name].is_object());
-    for setting in settings {
+    let titles = TITLES.join(" | ");
+    let rule = "---|".repeat(TITLES.len());
+    let mut table = format!("\n| setting | {titles} |\n|---|{rule}\n");
+    let settings = Setting::ALL.map(Setting::name);
+    for setting in settings
+        .iter()
+        .filter(|name| of["settings"][name].is_object())
+    {
         let cell = |name: &str| {
             let mean = of["settings"][setting][name].as_f64();
             let deviation = of["spread"][setting][name].as_f64();
@@ -98,23 +101,12 @@ fn table(of: &Value) -> String {
                 _ => "–".to_owned(),
             }
         };
-        let cells = names.map(cell).join(" | ");
+        let cells = NAMES.map(cell).join(" | ");
         table += &format!("| `{setting}` | {cells} |\n");
     }
     table
 }
 
-/// Settings in the order of a table.
-const ORDER: [&str; 8] = [
-    "local",
-    "local_shared_risk",
-    "federated",
-    "pooled",
-    "new_bank",
-    "new_bank_member",
-    "unsupervised",
-    "ratio",
-];
 const WIDTH: usize = 96;
 const HEAD: &str = "\
 # Results
