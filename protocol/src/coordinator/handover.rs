@@ -23,7 +23,7 @@ use crate::time::Time;
 pub(crate) struct Handover {
     /// By receiver.
     sealed: BTreeMap<Seat, Signed<SealedKey>>,
-    /// Who will not take it from whom: receiver and sender.
+    /// Who will not get it from whom, after a complaint or in vain: receiver and sender.
     refused: BTreeSet<(Seat, Seat)>,
     /// Until when a plan's round waits for those that lack the key.
     until: Option<(PlanId, Time)>,
@@ -50,7 +50,7 @@ impl Takers<'_> {
     }
 
     /// From whom a member is to get it: the lowest seat that holds it, but for those that it
-    /// complained about.
+    /// complained about or waited for in vain.
     fn sender(&self, to: Seat) -> Option<Seat> {
         self.wanted.map_or_else(
             || self.drawer(),
