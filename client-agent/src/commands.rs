@@ -1,16 +1,18 @@
 //! What a person or a script may ask of `phalanx-agent`: one file per command under `commands/`.
 //! Each returns what it says as text, so that a test can read it; here it is printed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use features::TokenKey;
 use host::config::ConfigError;
 use host::identity::IdentityError;
 
 use crate::agent::AgentError;
-use crate::history::HistoryError;
+use crate::history::{HistoryError, read_key};
 
 pub mod enrol;
+pub mod export;
 pub mod layout;
 pub mod map;
 pub mod schema;
@@ -45,6 +47,9 @@ pub enum Command {
     /// Work on the consortium's feature schema.
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Look at the numbers that payments become.
+    #[command(subcommand)]
+    Features(FeaturesCommand),
 }
 
 /// Commands about mapping files.
@@ -67,6 +72,19 @@ pub enum SchemaCommand {
         phalanx-agent schema fit --moments round.json --out schema.toml"
     )]
     Fit(schema::Arguments),
+}
+
+/// Commands about encoded payments.
+#[derive(Debug, Subcommand)]
+pub enum FeaturesCommand {
+    /// Write a feed's vectors with their labels as Parquet, for tools that are not ours. The whole
+    /// feed is encoded as `serve` does it; no account, card or outlet is named in the file, but it
+    /// has a row for every payment and stays in the bank.
+    #[command(
+        after_help = "Example:\n  phalanx-agent features export --map maps/handbook.toml \
+        --data transactions.parquet \\\n    --from-day 17737 --to-day 17758 --out vectors.parquet"
+    )]
+    Export(export::Arguments),
 }
 
 /// Commands about membership.
@@ -97,6 +115,7 @@ impl Command {
             Self::Enrol(EnrolCommand::Install(arguments)) => enrol::install(&arguments)?,
             Self::Layout(arguments) => layout::layout(&arguments)?,
             Self::Schema(SchemaCommand::Fit(arguments)) => schema::fit(&arguments)?,
+            Self::Features(FeaturesCommand::Export(arguments)) => export::export(&arguments)?,
         };
         print(&said.text);
         said.verdict
@@ -133,6 +152,15 @@ fn write(path: &PathBuf, text: &str) -> Result<(), CommandError> {
         path: path.clone(),
         error,
     })
+}
+
+/// The token key that was named; without one a throw-away key, for what shows no token that is
+/// kept.
+fn token_key(path: Option<&Path>) -> Result<TokenKey, HistoryError> {
+    match path {
+        Some(path) => read_key(path),
+        None => Ok(TokenKey::new(THROW_AWAY_KEY).expect("the constant is long enough")),
+    }
 }
 
 /// JSON for people and programs alike.
@@ -206,3 +234,6 @@ impl CommandError {
         }
     }
 }
+
+/// Long enough for a key; nothing that is made with it is kept.
+const THROW_AWAY_KEY: &[u8] = b"phalanx-agent, no key given";

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use features::{
-    FeatureEncoder, FeatureSchema, FeedFormat, FeedMap, Label, MapError, RiskSettings, RowError,
-    Source, TokenKey, TokenKeyError, Transaction,
+    FeatureEncoder, FeatureSchema, FeatureVector, FeedFormat, FeedMap, Label, MapError,
+    RiskSettings, Row, RowError, Source, TokenKey, TokenKeyError, Transaction,
 };
 use host::shutdown::Shutdown;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -44,7 +44,8 @@ pub struct Summary {
     pub until_day: Option<i32>,
 }
 
-/// A feed and what it is read with: what `map check` judges and `serve` reads.
+/// A feed and what it is read with: what `map check` judges, and what `serve` and `features export`
+/// read.
 #[derive(Debug)]
 pub struct Feed {
     map: FeedMap,
@@ -121,6 +122,59 @@ impl Feed {
         Ok(report)
     }
 
+    /// Reads the feed row by row, and gives every payment that is accepted. Returns how many rows
+    /// were refused. Stops early, with [`HistoryError::Leaving`], where the process is to go.
+    ///
+    /// # Errors
+    /// [`HistoryError`] where the feed is missing, stops, or has rows and none is accepted; and
+    /// the first error of `each`.
+    pub(crate) fn read<E: From<HistoryError>>(
+        &self,
+        schema: &FeatureSchema,
+        shutdown: &Shutdown,
+        mut each: impl FnMut(&Row) -> Result<(), E>,
+    ) -> Result<u64, E> {
+        let (source, bar) = self.source()?;
+        let (mut accepted, mut rejected, mut refusal) = (false, 0_u64, None);
+        for row in features::read(&self.map, &self.key.0, source).against(schema) {
+            if shutdown.is_triggered() {
+                return Err(HistoryError::Leaving.into());
+            }
+            match row {
+                Ok(row) => {
+                    accepted = true;
+                    each(&row)?;
+                }
+                Err(error) if error.is_fatal() => {
+                    let path = self.file.clone();
+                    return Err(HistoryError::Feed { path, error }.into());
+                }
+                Err(error) => {
+                    rejected += 1;
+                    tracing::debug!(%error, "row refused");
+                    refusal.get_or_insert(error);
+                }
+            }
+            if self.map.format == FeedFormat::Parquet {
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        if let Some(first) = refusal {
+            let (path, rows) = (self.file.clone(), rejected);
+            if !accepted {
+                return Err(HistoryError::AllRefused { path, rows, first }.into());
+            }
+            tracing::warn!(rows, %first, "rows of the history refused");
+        }
+        Ok(rejected)
+    }
+
+    /// What a payment of this feed is with this label, or without any.
+    pub(crate) fn verdict(&self, label: Option<&Label>) -> Verdict {
+        Verdict::new(label, self.silence)
+    }
+
     /// The feed's bytes, and a bar that follows them: Parquet is read from its end, so its bar
     /// counts rows.
     fn source(&self) -> Result<(Source, ProgressBar), HistoryError> {
@@ -162,47 +216,15 @@ impl History {
         }
         let mut encoder = FeatureEncoder::new(schema.clone(), RiskSettings::default());
         let mut past = Self::new(schema.clone(), feed.silence);
-        let (source, bar) = feed.source()?;
-        let (mut accepted, mut refusal) = (false, None);
-        for row in features::read(&feed.map, &feed.key.0, source).against(schema) {
-            if shutdown.is_triggered() {
-                return Err(HistoryError::Leaving);
+        let rejected = feed.read(schema, shutdown, |row| {
+            if !config.days.contains(&row.transaction.day()) {
+                return Ok(());
             }
-            accepted |= row.is_ok();
-            match row {
-                Ok(row) if config.days.contains(&row.transaction.day()) => {
-                    encoder.encode(&row.transaction);
-                    if let Some(label) = &row.label {
-                        encoder.add_label(&row.transaction, label);
-                    }
-                    past.push(&row.transaction, row.label.as_ref())?;
-                }
-                Ok(_) => {}
-                Err(error) if error.is_fatal() => {
-                    return Err(HistoryError::Feed {
-                        path: config.file.clone(),
-                        error,
-                    });
-                }
-                Err(error) => {
-                    past.summary.rejected += 1;
-                    tracing::debug!(%error, "row refused");
-                    refusal.get_or_insert(error);
-                }
-            }
-            if feed.map.format == FeedFormat::Parquet {
-                bar.inc(1);
-            }
-        }
-        bar.finish_and_clear();
+            encode(&mut encoder, row);
+            past.push(&row.transaction, row.label.as_ref())
+        })?;
+        past.summary.rejected = rejected;
         past.memory.settle();
-        if let Some(first) = refusal {
-            let (path, rows) = (config.file.clone(), past.summary.rejected);
-            if !accepted {
-                return Err(HistoryError::AllRefused { path, rows, first });
-            }
-            tracing::warn!(rows, %first, "rows of the history refused");
-        }
         Ok((past, encoder))
     }
 
@@ -229,12 +251,7 @@ impl History {
         if self.memory.len() >= PAYMENTS_MAX {
             return Err(HistoryError::TooLong);
         }
-        let verdict = label.map_or(self.silence, |label| match label.fraud {
-            true => Verdict::Fraud {
-                known_at: label.known_at,
-            },
-            false => Verdict::Genuine,
-        });
+        let verdict = Verdict::new(label, self.silence);
         self.memory.push(transaction, verdict);
         let (day, summary) = (transaction.day(), &mut self.summary);
         summary.transactions += 1;
@@ -281,6 +298,16 @@ impl History {
             Verdict::Genuine | Verdict::Unknown => None,
         }
     }
+}
+
+/// Encodes the next payment of a feed, then lets the encoder know its label: that is read from the
+/// moment on at which it was known.
+pub(crate) fn encode(encoder: &mut FeatureEncoder, row: &Row) -> FeatureVector {
+    let vector = encoder.encode(&row.transaction);
+    if let Some(label) = &row.label {
+        encoder.add_label(&row.transaction, label);
+    }
+    vector
 }
 
 /// Payments kept in memory: at 56 bytes each, and eight for each field that the schema declares,

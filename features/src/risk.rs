@@ -174,6 +174,11 @@ pub(crate) struct RiskReading {
 }
 
 impl RiskReading {
+    /// Whether there was a payment in the longest window.
+    pub(crate) fn is_anything(&self) -> bool {
+        self.windows.iter().any(|(payments, _)| *payments > 0.0)
+    }
+
     /// The eight natural values r of learning.md §6: for 1, 7 and 30 days ln(1 + payments) and
     /// 3 x fraud rate; for 21 days ln(1 + frauds) and 3 x (frauds + 0.01) / (payments + 1).
     pub(crate) fn values(&self) -> [f64; 8] {

@@ -86,7 +86,8 @@ pub enum Role {
     Window,
     /// The outlet's risk from the bank's own labels (r).
     OwnRisk,
-    /// The outlet's risk from the federation's table (r).
+    /// The outlet's risk from the federation's table; where that knows nothing of the outlet, from
+    /// the bank's own labels, if some column reads them (r).
     SharedRisk,
 }
 
@@ -267,6 +268,26 @@ impl FeatureSchema {
         };
         let by = self.columns.get(usize::from(divisor))?;
         Some(difference / (value(divisor)? * by.scale + by.center).max(DIVISOR_MIN))
+    }
+
+    /// What whole rows would have been to a bank alone: the federation's risk gives way to the
+    /// bank's own, or to none where the schema does not read it.
+    pub fn hide_federation(&self, rows: &mut [f32]) {
+        let own = self.indices(|role| matches!(role, Role::OwnRisk));
+        let shared = self.indices(|role| matches!(role, Role::SharedRisk));
+        for row in rows.chunks_exact_mut(self.len()) {
+            for (at, &column) in shared.iter().enumerate() {
+                row[column] = own.get(at).map_or(0.0, |&own| row[own]);
+            }
+        }
+    }
+
+    /// Whether a row's columns of the federation's risk say what the bank itself knows.
+    #[must_use]
+    pub fn is_own_risk(&self, row: &[f32]) -> bool {
+        let mut alone = row.to_vec();
+        self.hide_federation(&mut alone);
+        alone == row
     }
 
     /// Checks a payment's extras against the fields declared here. Fields that are missing pass:

@@ -47,7 +47,8 @@ pub(crate) struct Roles {
     derived: Vec<usize>,
     /// Field groups, in the order of the energies.
     pub(crate) groups: Vec<Group>,
-    /// Columns that enter the head after z: derived, event, windows, own risk, shared risk.
+    /// Columns that enter the head after z: derived, event, windows, risk. The federation's risk
+    /// stands in for the bank's own, which a head beside it would have to weigh against it.
     pub(crate) head: Vec<usize>,
 }
 
@@ -128,12 +129,13 @@ fn columns(schema: &FeatureSchema, test: impl Fn(&Role) -> bool) -> Vec<usize> {
 }
 
 fn head_columns(schema: &FeatureSchema) -> Vec<usize> {
+    let shared = columns(schema, |role| matches!(role, Role::SharedRisk));
+    let own = columns(schema, |role| matches!(role, Role::OwnRisk));
     [
         columns(schema, is_derived),
         columns(schema, |role| matches!(role, Role::Event(_))),
         columns(schema, |role| matches!(role, Role::Window)),
-        columns(schema, |role| matches!(role, Role::OwnRisk)),
-        columns(schema, |role| matches!(role, Role::SharedRisk)),
+        if shared.is_empty() { own } else { shared },
     ]
     .concat()
 }

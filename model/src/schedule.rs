@@ -7,6 +7,10 @@ pub const DROPOUT: f32 = 0.2;
 /// Decoupled weight decay of fine-tuning.
 pub const WEIGHT_DECAY: f32 = 1e-4;
 
+/// Rounds' worth of local steps for which a bank trains the federation's head on for itself, the
+/// rates falling anew from a plan's first.
+pub const HEAD_ROUNDS: u32 = 5;
+
 /// Round `step` of `rounds`, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {

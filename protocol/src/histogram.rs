@@ -13,6 +13,10 @@ pub const LOGIT_MAX: f32 = 12.0;
 /// Points of a precision-recall curve that are kept.
 const POINTS_MAX: usize = 128;
 
+/// Alerts in a thousand transactions for which the recall is told: from what a small team reads to
+/// what only machines do.
+pub const BUDGETS: [u32; 4] = [1, 2, 5, 10];
+
 /// Probability groups of the calibration error (Guo et al. 2017).
 const GROUPS: usize = 15;
 
@@ -59,6 +63,9 @@ pub struct Measures {
     pub frauds: u64,
     /// Other transactions judged.
     pub genuine: u64,
+    /// Share of the frauds among the highest scores, as (alerts in a thousand transactions,
+    /// recall), for each of [`BUDGETS`]; nothing where there are no frauds.
+    pub recall_at: Vec<(u32, f64)>,
     /// The precision-recall curve as (recall, precision), from the highest scores down.
     pub points: Vec<(f64, f64)>,
 }
@@ -81,6 +88,7 @@ impl Measures {
             calibration_error: calibration_error(&genuine, &frauds),
             frauds: frauds.iter().sum(),
             genuine: genuine.iter().sum(),
+            recall_at: recall_at(&genuine, &frauds),
             points: points(&genuine, &frauds),
         }
     }
@@ -113,6 +121,26 @@ fn average_precision(genuine: &[u64], frauds: &[u64]) -> f64 {
     } else {
         0.0
     }
+}
+
+/// Recall at each budget of alerts. Within a bin, frauds stand evenly among the genuine.
+fn recall_at(genuine: &[u64], frauds: &[u64]) -> Vec<(u32, f64)> {
+    let all_frauds = frauds.iter().sum::<u64>() as f64;
+    let all = genuine.iter().sum::<u64>() as f64 + all_frauds;
+    let recall = |&budget: &u32| {
+        let mut left = all * f64::from(budget) / 1_000.0;
+        let mut caught = 0.0;
+        for (&genuine, &frauds) in genuine.iter().zip(frauds).rev() {
+            let here = (genuine + frauds) as f64;
+            let alerted = left.min(here);
+            caught += frauds as f64 * alerted / here.max(1.0);
+            left -= alerted;
+        }
+        (budget, caught / all_frauds)
+    };
+    let is_judged = all_frauds > 0.0;
+    let budgets = BUDGETS.iter().filter(|_| is_judged);
+    budgets.map(recall).collect()
 }
 
 /// `Σ |expected frauds - frauds| / transactions` over groups of equal probability width.

@@ -188,6 +188,12 @@ impl Results {
         self.0.get(name)?.object["settings"][setting][measure].as_f64()
     }
 
+    /// Average precision of every bank in a setting.
+    fn bank_aps(&self, name: &str, setting: &str) -> Option<Vec<f64>> {
+        let banks = self.0.get(name)?.object["bank_ap"][setting].as_array()?;
+        banks.iter().map(Value::as_f64).collect()
+    }
+
     /// The same with the labels of this share of the customers.
     fn mean_at(&self, name: &str, labels: f64, setting: &str, measure: &str) -> Option<f64> {
         let object = &self.0.get(name)?.object;

@@ -4,11 +4,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use features::{CheckReport, TokenKey};
+use features::CheckReport;
 
-use super::{CommandError, Said, json};
+use super::{CommandError, Said, json, token_key};
 use crate::config::schema;
-use crate::history::{Feed, read_key};
+use crate::history::Feed;
 
 /// What `map check` is told.
 #[derive(Debug, Args)]
@@ -32,14 +32,8 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What tokens are made with where no key was named: the report shows no token that is kept.
-const THROW_AWAY_KEY: &[u8] = b"phalanx map check, no key given";
-
 pub(super) fn check(arguments: &Arguments) -> Result<Said, CommandError> {
-    let key = match &arguments.key {
-        Some(path) => read_key(path)?,
-        None => TokenKey::new(THROW_AWAY_KEY).expect("the constant is long enough"),
-    };
+    let key = token_key(arguments.key.as_deref())?;
     let schema = schema::read(arguments.schema.as_deref())?;
     let feed = Feed::with_key(&arguments.map, key, &arguments.file)?;
     let report = feed.check(&schema, arguments.sample.unwrap_or(u64::MAX))?;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use features::{FeatureSchema, RawTransaction, Transaction};
+use features::{FeatureSchema, Label, RawTransaction, Transaction};
 
 /// What is known of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,18 @@ pub enum Verdict {
     Genuine,
     /// Nobody said anything, and silence means nothing in this feed.
     Unknown,
+}
+
+impl Verdict {
+    /// What a label says, or `silence` where there is none.
+    pub(super) fn new(label: Option<&Label>, silence: Self) -> Self {
+        label.map_or(silence, |label| match label.fraud {
+            true => Self::Fraud {
+                known_at: label.known_at,
+            },
+            false => Self::Genuine,
+        })
+    }
 }
 
 /// One payment, with cards and outlets by number.

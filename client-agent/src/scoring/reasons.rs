@@ -28,7 +28,13 @@ pub(super) fn explain(
         .zip(1..)
         .filter_map(|((group, weight), rank)| {
             let schema = encoder.schema();
-            let kind = kind(&group, schema);
+            let mut kind = kind(&group, schema);
+            if group == SHARED_RISK && schema.is_own_risk(&vector.0) {
+                kind = Kind {
+                    group,
+                    ..self::kind(OWN_RISK, schema)
+                };
+            }
             let column = weightiest(scorer, schema, &kind, vector)?;
             let explanation = encoder.explain(column, vector)?;
             let name = &schema.columns().get(column)?.name;
@@ -89,13 +95,13 @@ const KINDS: [(&str, &str, &str, Option<&str>); 9] = [
         None,
     ),
     (
-        "own risk",
+        OWN_RISK,
         "R41_OUTLET_RISK_OWN",
         "This bank has seen fraud at this outlet",
         None,
     ),
     (
-        "shared risk",
+        SHARED_RISK,
         "R42_OUTLET_RISK_FEDERATION",
         "The federation's counts for this outlet stand out",
         None,
@@ -189,8 +195,8 @@ fn group_of<'a>(schema: &'a FeatureSchema, role: &Role) -> &'a str {
         }
         Role::Context => "card history",
         Role::Window => "windows",
-        Role::OwnRisk => "own risk",
-        Role::SharedRisk => "shared risk",
+        Role::OwnRisk => OWN_RISK,
+        Role::SharedRisk => SHARED_RISK,
     }
 }
 
@@ -308,6 +314,9 @@ fn figure(measure: Measure, value: f64) -> String {
     }
 }
 
+/// The model's names of the two groups of risk columns.
+const OWN_RISK: &str = "own risk";
+const SHARED_RISK: &str = "shared risk";
 /// More than four facts explain nothing to a person.
 const REASONS_MAX: usize = 4;
 

@@ -223,7 +223,8 @@ fn the_banks_own_model_is_asked_without_the_federations_risk() {
         "the table was not read"
     );
     let mut own = vector.clone();
-    shared.iter().for_each(|&column| own[column] = 0.0);
+    FeatureSchema::standard().hide_federation(&mut own);
+    assert!(shared.iter().any(|&column| own[column] != vector[column]));
     let shadow = answer.shadow.unwrap();
     assert_eq!(shadow.logit, scorer(2).score(&own).unwrap()[0].logit);
     assert_ne!(shadow.logit, scorer(2).score(&vector).unwrap()[0].logit);

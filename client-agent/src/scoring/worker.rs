@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use features::{FeatureEncoder, FeatureVector, RiskTable, Role};
+use features::{FeatureEncoder, FeatureVector, RiskTable};
 use host::clock::Clock;
 use model::{Score, Scorer};
 use tokio::sync::oneshot;
@@ -182,19 +182,9 @@ impl Worker {
     /// asked without it.
     fn shadow(&self, vector: &FeatureVector) -> Option<Shadow> {
         let local = self.local.as_deref()?;
-        let columns = self.encoder.schema().columns();
-        let own = columns
-            .iter()
-            .zip(&vector.0)
-            .map(|(column, &value)| match column.role {
-                Role::SharedRisk => 0.0,
-                Role::Event(_)
-                | Role::Context
-                | Role::Derived { .. }
-                | Role::Window
-                | Role::OwnRisk => value,
-            });
-        let judged = self.ask(&local.scorer, &own.collect::<Vec<f32>>())?;
+        let mut own = vector.0.clone();
+        self.encoder.schema().hide_federation(&mut own);
+        let judged = self.ask(&local.scorer, &own)?;
         Some(Shadow {
             bundle: "local".to_owned(),
             probability: judged.probability,

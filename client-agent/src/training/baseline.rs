@@ -15,7 +15,7 @@ use protocol::plan::Training;
 use super::calibration;
 use super::schedule;
 use super::trainer::TrainingError;
-use super::window::{Judged, hide_shared_risk};
+use super::window::Judged;
 use crate::scoring::{Bundle, Slot};
 use crate::status::TrainingStatus;
 
@@ -57,8 +57,8 @@ impl Baseline {
         (plan, version): (PlanId, u64),
     ) -> Result<Self, TrainingError> {
         let start = genesis::parameters(&finetune.training.model);
-        hide_shared_risk(&mut finetune.examples.values, schema);
-        hide_shared_risk(&mut judged.values, schema);
+        schema.hide_federation(&mut finetune.examples.values);
+        schema.hide_federation(&mut judged.values);
         // Alone, there is nobody to stay near to.
         finetune.training.proximal = 0.0;
         Ok(Self {

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use features::{FeatureEncoder, FeatureSchema, FeatureVector, RiskSettings, Role, Transaction};
+use features::{FeatureEncoder, FeatureVector, RiskSettings, Transaction};
 use model::{Examples, ModelError};
 
 use crate::history::{History, Payment, Verdict};
@@ -169,14 +169,6 @@ fn label_at(verdict: Verdict, cutoff_day: i64) -> f32 {
         Verdict::Fraud { known_at } if known_at < cutoff_day * DAY_MS => 1.0,
         Verdict::Fraud { .. } | Verdict::Genuine => 0.0,
         Verdict::Unknown => f32::NAN,
-    }
-}
-
-/// Sets the federation's risk columns to zero: what a bank alone would not have.
-pub(super) fn hide_shared_risk(values: &mut [f32], schema: &FeatureSchema) {
-    let shared = schema.indices(|role| matches!(role, Role::SharedRisk));
-    for row in values.chunks_exact_mut(schema.len()) {
-        shared.iter().for_each(|&column| row[column] = 0.0);
     }
 }
 

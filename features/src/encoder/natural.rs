@@ -111,11 +111,13 @@ impl FeatureEncoder {
         let (ts, today) = (transaction.ts, transaction.day());
         let last_day = today - i32::from(self.risk.label_delay_days) - 1;
         let memory = self.payee(Entity::Outlet, key_of(outlet));
+        let memory = memory.filter(|_| self.reads_own_risk);
         let own = memory.map_or_else(RiskReading::default, |memory| memory.risk(ts, last_day));
         let shared = self.shared.as_ref();
-        let shared = shared
-            .map(|table| table.read(outlet, last_day, today))
-            .unwrap_or_default();
+        let shared = shared.map(|table| table.read(outlet, last_day, today));
+        // Two readings of one thing, of which a network would have to learn when to trust which:
+        // where the federation knows nothing of the outlet, its columns say what the bank knows.
+        let shared = shared.filter(RiskReading::is_anything).unwrap_or(own);
         [own.values(), shared.values()]
     }
 

@@ -32,7 +32,7 @@ pub(crate) enum Feature {
     AgainstHistory,
     /// The outlet's risk from the bank's own labels.
     OwnRisk,
-    /// The outlet's risk from the federation's table.
+    /// The outlet's risk from the federation's table, else the bank's own.
     SharedRisk,
     /// Windows over an entity's payments.
     Windows {

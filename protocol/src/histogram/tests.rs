@@ -37,6 +37,23 @@ fn measured(scores: &[(f32, bool)], bins: u32) -> Measures {
     )
 }
 
+/// Recall of the scores themselves at each budget; the fraction of an alert counts as a fraction.
+fn exact_recall(scores: &[(f32, bool)]) -> Vec<(u32, f64)> {
+    let mut scores = scores.to_vec();
+    scores.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let frauds = scores.iter().filter(|(_, is_fraud)| *is_fraud).count();
+    let recall = |budget: u32| {
+        let alerts = scores.len() as f64 * f64::from(budget) / 1_000.0;
+        let first = scores.iter().take(alerts as usize);
+        let mut caught = first.filter(|(_, is_fraud)| *is_fraud).count() as f64;
+        if let Some((_, true)) = scores.get(alerts as usize) {
+            caught += alerts.fract();
+        }
+        (budget, caught / frauds as f64)
+    };
+    BUDGETS.map(recall).to_vec()
+}
+
 /// AUC, AP and calibration error of the scores themselves, one by one.
 fn exact(scores: &[(f32, bool)]) -> (f64, f64, f64) {
     let mut scores = scores.to_vec();
@@ -78,6 +95,11 @@ proptest! {
         prop_assert!(difference < 0.005, "{} {}", found.average_precision, average_precision);
         let difference = (found.calibration_error - calibration_error).abs();
         prop_assert!(difference < 0.005, "{} {}", found.calibration_error, calibration_error);
+        let recalls = exact_recall(&scores);
+        prop_assert_eq!(found.recall_at.len(), recalls.len());
+        for ((budget, found), (_, exact)) in found.recall_at.iter().zip(recalls) {
+            prop_assert!((found - exact).abs() < 0.005, "{}: {} {}", budget, found, exact);
+        }
     }
 
     /// Histograms of banks add up to the histogram of all their transactions.

@@ -213,7 +213,11 @@ impl Args {
                 Setting::NewBank | Setting::NewBankMember => self.newcomers() > 0,
                 Setting::Unsupervised => !self.learning.no_pretraining,
                 Setting::LocalSharedRisk => !self.learning.no_shared_risk,
-                Setting::Local | Setting::Federated | Setting::Pooled | Setting::Ratio => true,
+                Setting::Local
+                | Setting::Federated
+                | Setting::Personal
+                | Setting::Pooled
+                | Setting::Ratio => true,
             };
             is_named && is_possible
         };
@@ -312,7 +316,7 @@ pub(super) fn terms_of(
     match setting {
         Setting::Local | Setting::LocalSharedRisk | Setting::Pooled | Setting::Ratio => {}
         Setting::Unsupervised => of["together"] = json!(terms.together),
-        Setting::Federated => {
+        Setting::Federated | Setting::Personal => {
             of["together"] = json!(terms.together);
             of["shared_risk"] = json!(terms.shared_risk == SharedRisk::Shown);
         }
@@ -326,4 +330,4 @@ pub(super) fn terms_of(
 }
 
 /// Grows with every change that makes equal terms come to other outcomes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;

@@ -5,12 +5,13 @@ use std::sync::OnceLock;
 
 use crypto::Seed;
 use features::FeatureSchema;
-use model::Examples;
+use model::evaluation::is_preferred;
+use model::{Calibration, Examples};
 use protocol::genesis;
 use protocol::plan::ModelTerms;
 
 use super::Failed;
-use super::book::{Book, Judged, hide_shared_risk};
+use super::book::{Book, Judged};
 use super::calendar::{Compromised, Week};
 use super::consortium::{Consortium, Ground, Shown, Side};
 use super::federation::{Federation, Learnt, Member};
@@ -97,7 +98,9 @@ impl<'a> Arms<'a> {
             Setting::Local => one(self.local(share, SharedRisk::Hidden, hear)?),
             Setting::LocalSharedRisk => one(self.local(share, SharedRisk::Shown, hear)?),
             Setting::Pooled => one(self.pooled(share, hear)?),
-            Setting::Federated | Setting::NewBankMember => self.federated(share, hear),
+            Setting::Federated | Setting::Personal | Setting::NewBankMember => {
+                self.federated(share, hear)
+            }
             Setting::NewBank => one(self.new_bank(share, hear)?),
             Setting::Unsupervised => one(self.unsupervised(hear)?),
             Setting::Ratio => one(self.ratio()?),
@@ -190,15 +193,68 @@ impl<'a> Arms<'a> {
         let thresholds = thresholds.collect::<Result<Vec<_>, _>>()?;
         let old = usize::from(self.consortium.banks - self.consortium.newcomers);
         let all = self.outcome(&fitted, &sights, &thresholds, 0)?;
-        if self.consortium.newcomers == 0 {
-            return Ok(vec![(Setting::Federated, all)]);
+        hear("trying heads of their own");
+        let own = self.personal(books, &fitted, &sights, share)?;
+        let mut outcomes = vec![(Setting::Federated, all), (Setting::Personal, own)];
+        if self.consortium.newcomers > 0 {
+            let (sights, thresholds) = (&sights[old..], &thresholds[old..]);
+            let new = self.outcome(&fitted, sights, thresholds, old)?;
+            outcomes.push((Setting::NewBankMember, new));
         }
-        let (sights, thresholds) = (&sights[old..], &thresholds[old..]);
-        let new = self.outcome(&fitted, sights, thresholds, old)?;
-        Ok(vec![
-            (Setting::Federated, all),
-            (Setting::NewBankMember, new),
-        ])
+        Ok(outcomes)
+    }
+
+    /// Each bank trains the federation's head on for itself, and takes it where its validation
+    /// slice prefers it, as agents do.
+    fn personal(
+        &self,
+        books: &[Book],
+        fitted: &Fitted,
+        sights: &[Sight],
+        share: f64,
+    ) -> Result<Outcome, Failed> {
+        let banks = books.iter().zip(sights).zip(0..).collect();
+        let scored = on_all_processors(banks, |((book, sight), bank): ((&Book, &Sight), u16)| {
+            let mut rows = self
+                .consortium
+                .training(book, self.shown(share, Side::Train));
+            hide(&mut rows.values, self.schema(), self.terms.shared_risk);
+            let seed = self.seed.derive("head", u64::from(bank));
+            let own = self.training().head(&fitted.parameters, &rows, &seed)?;
+            let parameters = match self.is_preferred(&own, &fitted.parameters, sight)? {
+                true => &own,
+                false => &fitted.parameters,
+            };
+            let threshold = self.threshold(parameters, sight)?;
+            Ok((logits(self.schema(), parameters, &sight.judged)?, threshold))
+        })?;
+        let scored = (0..).zip(sights).zip(scored);
+        let scored = scored.map(|((bank, sight), (scores, threshold))| Scored {
+            bank,
+            rows: &sight.judged,
+            scores,
+            threshold: Some(threshold),
+        });
+        Ok(Outcome::new(&scored.collect::<Vec<_>>(), Vec::new()))
+    }
+
+    fn is_preferred(
+        &self,
+        candidate: &[f32],
+        incumbent: &[f32],
+        sight: &Sight,
+    ) -> Result<bool, Failed> {
+        let frauds = &sight.validation.frauds;
+        let probabilities = |parameters: &[f32]| -> Result<Vec<f32>, Failed> {
+            let logits = logits(self.schema(), parameters, &sight.validation)?;
+            let fitted = Calibration::fit(&logits, frauds).unwrap_or_default();
+            Ok(logits.iter().map(|&l| fitted.probability(l)).collect())
+        };
+        Ok(is_preferred(
+            &probabilities(candidate)?,
+            &probabilities(incumbent)?,
+            frauds,
+        ))
     }
 
     /// Banks that fine-tune nothing and count no risk: pretraining needs no label, so they take
@@ -414,7 +470,7 @@ impl<'a> Arms<'a> {
 fn hide(values: &mut [f32], schema: &FeatureSchema, shared: SharedRisk) {
     match shared {
         SharedRisk::Shown => {}
-        SharedRisk::Hidden => hide_shared_risk(values, schema),
+        SharedRisk::Hidden => schema.hide_federation(values),
     }
 }
 

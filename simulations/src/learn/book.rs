@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use features::{FeatureEncoder, FeatureSchema, RiskSettings, RiskTable, Role};
+use features::{FeatureEncoder, FeatureSchema, RiskSettings, RiskTable};
 use model::{Examples, ModelError};
 
 use super::calendar::{Compromised, Week};
@@ -174,13 +174,5 @@ impl Judged {
     /// Rows.
     pub(super) fn len(&self) -> usize {
         self.frauds.len()
-    }
-}
-
-/// Sets the federation's risk columns to zero: what a bank alone would not have.
-pub(super) fn hide_shared_risk(values: &mut [f32], schema: &FeatureSchema) {
-    let shared = schema.indices(|role| matches!(role, Role::SharedRisk));
-    for row in values.chunks_exact_mut(schema.len()) {
-        shared.iter().for_each(|&column| row[column] = 0.0);
     }
 }

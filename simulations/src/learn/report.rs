@@ -218,7 +218,11 @@ fn losses(trials: &[Trial], labels: f64) -> Result<Figure, Failed> {
 fn shown(trials: &[Trial]) -> Vec<Setting> {
     let is_compared = |setting: &Setting| match setting {
         Setting::Local | Setting::LocalSharedRisk | Setting::Federated | Setting::Pooled => true,
-        Setting::NewBank | Setting::NewBankMember | Setting::Unsupervised | Setting::Ratio => false,
+        Setting::Personal
+        | Setting::NewBank
+        | Setting::NewBankMember
+        | Setting::Unsupervised
+        | Setting::Ratio => false,
     };
     settings(trials).into_iter().filter(is_compared).collect()
 }

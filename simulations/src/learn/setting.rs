@@ -15,6 +15,8 @@ pub(crate) enum Setting {
     LocalSharedRisk,
     /// One model from sums, with everybody's risk counts
     Federated,
+    /// The federation's encoder, and the bank's own head where its validation slice prefers it
+    Personal,
     /// One model on everybody's rows: what no real consortium could do
     Pooled,
     /// The last banks, without labels, by a model that the others fine-tuned
@@ -29,10 +31,11 @@ pub(crate) enum Setting {
 
 impl Setting {
     /// All of them, in the order of a table.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Local,
         Self::LocalSharedRisk,
         Self::Federated,
+        Self::Personal,
         Self::Pooled,
         Self::NewBank,
         Self::NewBankMember,
@@ -46,6 +49,7 @@ impl Setting {
             Self::Local => "local",
             Self::LocalSharedRisk => "local_shared_risk",
             Self::Federated => "federated",
+            Self::Personal => "personal",
             Self::Pooled => "pooled",
             Self::NewBank => "new_bank",
             Self::NewBankMember => "new_bank_member",
@@ -60,6 +64,7 @@ impl Setting {
             Self::Local => "local only",
             Self::LocalSharedRisk => "local, shared risk",
             Self::Federated => "federated",
+            Self::Personal => "personal heads",
             Self::Pooled => "pooled",
             Self::NewBank => "new bank",
             Self::NewBankMember => "new bank, as member",
@@ -77,6 +82,7 @@ impl Setting {
             Self::Ratio => schema.position(RATIO).is_some(),
             Self::Local
             | Self::Federated
+            | Self::Personal
             | Self::Pooled
             | Self::NewBank
             | Self::NewBankMember
@@ -90,6 +96,7 @@ impl Setting {
             Self::Local
             | Self::LocalSharedRisk
             | Self::Federated
+            | Self::Personal
             | Self::Pooled
             | Self::NewBank
             | Self::NewBankMember => true,

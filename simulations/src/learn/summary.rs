@@ -89,6 +89,7 @@ pub(super) fn object(about: &About, trials: &[Trial]) -> Value {
         "weeks": about.weeks,
         "settings": means,
         "spread": deviations,
+        "bank_ap": bank_aps(trials, first),
     });
     if about.labels.len() > 1 {
         let fractions = about.labels.iter().map(|&labels| {
@@ -98,6 +99,16 @@ pub(super) fn object(about: &About, trials: &[Trial]) -> Value {
         object["fractions"] = fractions.collect();
     }
     object
+}
+
+/// Mean average precision of every bank, in their order, by setting.
+fn bank_aps(trials: &[Trial], labels: f64) -> Value {
+    let of_setting = |setting: Setting| {
+        let banks = by_bank(trials, labels, setting);
+        let means: Vec<f64> = banks.into_values().map(|spread| spread.mean).collect();
+        (setting.name().to_owned(), json!(means))
+    };
+    Value::Object(settings(trials).into_iter().map(of_setting).collect())
 }
 
 fn tables(trials: &[Trial], labels: f64) -> (Value, Value) {

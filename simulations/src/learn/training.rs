@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crypto::Seed;
 use features::FeatureSchema;
-use model::schedule::{DROPOUT, Place, WEIGHT_DECAY};
+use model::schedule::{DROPOUT, HEAD_ROUNDS, Place, WEIGHT_DECAY};
 use model::{Calibration, Examples, FinetuneTerms, Learner, NetworkSize, PretrainTerms, Scorer};
 use protocol::plan::ModelTerms;
 
@@ -67,6 +67,29 @@ impl Alone<'_> {
         training.proximal = 0.0;
         for place in places(self.recipe.rounds) {
             let seed = number(seed, "finetune", place.step);
+            learner.finetune(rows, &finetune_terms(&training, place, seed), &mut ())?;
+        }
+        Ok(learner.parameters())
+    }
+
+    /// Trains the head of `start` on, for the rounds and at the rates that an agent takes, with the
+    /// encoder as it is; without any label, `start` it stays.
+    pub(super) fn head(
+        &self,
+        start: &[f32],
+        rows: &Examples,
+        seed: &Seed,
+    ) -> Result<Vec<f32>, Failed> {
+        if rows.labelled().is_empty() {
+            return Ok(start.to_vec());
+        }
+        let mut learner = Learner::new(self.schema, NetworkSize::default(), start)?;
+        let mut training = self
+            .recipe
+            .training(Kind::Finetune, self.model, self.together, (1, 1));
+        training.rate_encoder = 0.0;
+        for place in places(HEAD_ROUNDS) {
+            let seed = number(seed, "head", place.step);
             learner.finetune(rows, &finetune_terms(&training, place, seed), &mut ())?;
         }
         Ok(learner.parameters())

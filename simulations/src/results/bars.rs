@@ -38,6 +38,13 @@ fn gain(results: &Results, name: &str, (over, under): (&str, &str), measure: &st
     Some(of(over)? - of(under)?)
 }
 
+/// AP of the bank that gains least by a setting, less its own alone.
+fn least_gain(results: &Results, name: &str, setting: &str) -> Option<f64> {
+    let banks = |setting| results.bank_aps(name, setting);
+    let gains = banks(setting)?.into_iter().zip(banks("local")?);
+    gains.map(|(with, alone)| with - alone).reduce(f64::min)
+}
+
 /// Federated AP of an experiment less that of another.
 fn brought(results: &Results, with: &str, without: &str) -> Option<f64> {
     let of = |name| results.mean(name, "federated", "ap");
@@ -97,6 +104,18 @@ pub(super) const BARS: &[Bar] = &[
             "bank_mean_ap",
         )
     }),
+    bar(
+        "no bank loses",
+        "AP of the bank that gains least, federated less local, ten unlike banks",
+        0.0,
+        |of| least_gain(of, "handbook-mix-10", "federated"),
+    ),
+    bar(
+        "no bank loses",
+        "the same with personal heads",
+        0.0,
+        |of| least_gain(of, "handbook-mix-10", "personal"),
+    ),
     bar(
         "Q6",
         "federated AP, shared risk less own risk, ten unlike banks",

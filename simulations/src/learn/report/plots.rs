@@ -157,6 +157,7 @@ pub(super) fn hex(setting: Setting) -> &'static str {
         Setting::Local => "#e69f00",
         Setting::LocalSharedRisk => "#cc79a7",
         Setting::Federated => "#0072b2",
+        Setting::Personal => "#f0e442",
         Setting::Pooled => "#009e73",
         Setting::NewBank => "#56b4e9",
         Setting::NewBankMember => "#d55e00",
