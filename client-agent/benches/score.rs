@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use client_agent::journal::Journal;
-use client_agent::scoring::{Bundle, Decision, Scoring, Settings, Slot};
+use client_agent::scoring::{Bundle, Decision, Head, Scoring, Settings, Slot};
 use features::{FeatureEncoder, FeatureSchema, RiskSettings};
 use hdrhistogram::Histogram;
 use host::disk::Store;
@@ -74,6 +74,7 @@ fn start(folder: &Path, reasons_at: f32) -> Scoring {
         .expect("the settings are in range");
     let bundle = Bundle {
         slot: Slot::Live,
+        head: Head::Federation,
         version: 1,
         parameters,
         digest: [1; 32],

@@ -36,8 +36,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// Thresholds, and what is decided without a model.
     pub scoring: Settings,
-    /// Whether a model of the bank's data alone is trained beside.
-    pub baseline: Baseline,
+    /// What the bank trains for itself.
+    pub own: Own,
     /// How log lines look.
     pub log: LogFormat,
 }
@@ -53,6 +53,24 @@ pub struct HistoryConfig {
     pub token_key: PathBuf,
     /// Days read, since 1970-01-01 UTC, end excluded.
     pub days: Range<i32>,
+}
+
+/// What the bank trains for itself, beside the federation's models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The model for comparison.
+    pub baseline: Baseline,
+    /// The head that decides.
+    pub head: Head,
+}
+
+/// Which head decides on payments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The bank's own, where the cards held out prefer it to the federation's.
+    Personal,
+    /// The federation's.
+    Federation,
 }
 
 /// Whether a model of the bank's data alone is trained beside the federation's.
@@ -91,10 +109,15 @@ impl Config {
                 days,
             },
             scoring: raw.scoring.settings()?,
-            baseline: if raw.baseline.local {
-                Baseline::Local
-            } else {
-                Baseline::Off
+            own: Own {
+                baseline: match raw.baseline.local {
+                    true => Baseline::Local,
+                    false => Baseline::Off,
+                },
+                head: match raw.head.is_none_or(|head| head.personal) {
+                    true => Head::Personal,
+                    false => Head::Federation,
+                },
             },
             log: raw.log.unwrap_or_default().format,
         })
@@ -133,6 +156,7 @@ struct RawConfig {
     history: RawHistory,
     scoring: RawScoring,
     baseline: RawBaseline,
+    head: Option<RawHead>,
     log: Option<RawLog>,
 }
 
@@ -240,6 +264,12 @@ struct RawBaseline {
     local: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHead {
+    personal: bool,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawLog {
@@ -259,7 +289,11 @@ mod tests {
         let config = Config::load(&samples().join("client-agent.toml")).unwrap();
         assert_eq!(config.coordinator, "coordinator.example:4433");
         assert_eq!(config.scoring.fallback, Decision::Approve);
-        assert_eq!(config.baseline, Baseline::Local);
+        let own = Own {
+            baseline: Baseline::Local,
+            head: Head::Personal,
+        };
+        assert_eq!(config.own, own);
         assert!(!config.consent.kinds.is_empty());
         assert_eq!(config.schema, FeatureSchema::standard());
     }

@@ -34,7 +34,7 @@ mod request;
 mod status;
 mod worker;
 
-pub use answer::{Answer, Mode, ModelName, Reason, Shadow};
+pub use answer::{Answer, Head, Mode, ModelName, Reason, Shadow};
 pub use axum::Router;
 pub use decision::Decision;
 pub use door::Door;
@@ -84,6 +84,8 @@ pub enum Slot {
 pub struct Bundle {
     /// Its place.
     pub slot: Slot,
+    /// Whose head it has.
+    pub head: Head,
     /// Length of the ledger it belongs to.
     pub version: u64,
     /// Flat parameters in the order of the layout.
@@ -151,6 +153,7 @@ impl Scoring {
         let scorer = Scorer::new(schema, bundle.size, &bundle.parameters, bundle.calibration)?;
         let name = ModelName {
             version: bundle.version,
+            head: bundle.head,
             parameters: Digest(bundle.digest).to_hex(),
             schema: Digest(schema.digest()).to_hex(),
         };

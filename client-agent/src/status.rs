@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::history::Summary;
 use crate::risk::RiskSummary;
+use crate::scoring::Head;
 
 /// The one record; clones share it.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,8 @@ pub struct Status {
 pub struct ModelStatus {
     /// Length of the ledger it belongs to.
     pub version: u64,
+    /// Whose head it has.
+    pub head: Head,
     /// Digest of its parameters, in hex.
     pub parameters: String,
     /// Digest of its feature schema, in hex.
@@ -101,9 +104,9 @@ pub struct Rounds {
 /// One piece of local training. What a kind of training does not measure is null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TrainingStatus {
-    /// The round it was for; null for the bank's own baseline.
+    /// The round it was for; null for the bank's own models.
     pub round: Option<u64>,
-    /// `pretrain`, `finetune`, or `baseline`.
+    /// `pretrain` or `finetune`; of the bank's own models `baseline` or `head`.
     pub kind: &'static str,
     /// Which of the plan's rounds, from 0.
     pub step: u32,

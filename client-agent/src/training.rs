@@ -3,7 +3,7 @@
 //! `training/trainer.rs`; here is only whose turn it is.
 //!
 //! The client knows one running attempt, so of several waiting orders only the newest counts.
-//! The bank's own baseline is trained between them, a round's worth at a time.
+//! The bank's own models are trained between them, a round's worth at a time.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
@@ -12,9 +12,9 @@ use std::thread::JoinHandle;
 use protocol::bucket::BucketKey;
 use protocol::client::{Installed, Order, Outcome};
 
-mod baseline;
 mod calibration;
 mod schedule;
+mod solo;
 mod trainer;
 mod window;
 
@@ -102,7 +102,7 @@ fn run(
 ) {
     let mut waiting = VecDeque::new();
     loop {
-        if waiting.is_empty() && !trainer.has_baseline_work() {
+        if waiting.is_empty() && !trainer.has_solo_work() {
             match queue.recv() {
                 Ok(job) => waiting.push_back(job),
                 Err(_) => return,
@@ -132,10 +132,7 @@ fn run(
             }
             // Its attempt is over, or another would not be waiting.
             Some(Job::Contribute(_)) => {}
-            None => trainer
-                .advance_baseline()
-                .into_iter()
-                .for_each(&mut *deliver),
+            None => trainer.advance_solo().into_iter().for_each(&mut *deliver),
         }
     }
 }

@@ -50,7 +50,11 @@ pub fn is_preferred(candidate: &[f32], incumbent: &[f32], labels: &[bool]) -> bo
         return false;
     }
     let loss = |probability: f32, fraud: bool| {
-        let right = if fraud { probability } else { 1.0 - probability };
+        let right = if fraud {
+            probability
+        } else {
+            1.0 - probability
+        };
         -f64::from(right).max(PROBABILITY_MIN).ln()
     };
     let pairs = candidate.iter().zip(incumbent).zip(labels);

@@ -276,7 +276,10 @@ fn detail_text(detail: &RoundDetail) -> String {
             m.frauds + m.genuine
         );
         for (alerts, recall) in &m.recall_at {
-            text += &format!("\n           {alerts:>2} alerts in 1,000 find {:.1} %", 100.0 * recall);
+            text += &format!(
+                "\n           {alerts:>2} alerts in 1,000 find {:.1} %",
+                100.0 * recall
+            );
         }
     }
     if let Some(moments) = &detail.moments {

@@ -9,7 +9,7 @@ use protocol::credential::Role;
 use protocol::time::Time;
 
 use super::*;
-use crate::config::Baseline;
+use crate::config::{Baseline, Head, Own};
 use crate::history::tests::write;
 use crate::scoring::{Decision, Settings};
 
@@ -36,7 +36,10 @@ fn config(folder: &Path) -> Config {
             fallback: Decision::Review,
             queue_max: 16,
         },
-        baseline: Baseline::Off,
+        own: Own {
+            baseline: Baseline::Off,
+            head: Head::Federation,
+        },
         log: host::telemetry::LogFormat::Text,
     }
 }

@@ -64,10 +64,26 @@ impl Mode {
 pub struct ModelName {
     /// Length of the ledger when it was installed.
     pub version: u64,
+    /// Whose head it has; the federation's in journals of earlier versions.
+    #[serde(default)]
+    pub head: Head,
     /// Digest of the parameters, hexadecimal.
     pub parameters: String,
     /// Digest of the feature schema, hexadecimal.
     pub schema: String,
+}
+
+/// Who trained the head of a model last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Head {
+    /// All banks together.
+    #[default]
+    Federation,
+    /// This bank, from the federation's on.
+    Personal,
+    /// This bank alone.
+    Local,
 }
 
 /// A second opinion that decides nothing.

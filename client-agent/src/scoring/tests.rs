@@ -102,6 +102,7 @@ fn bundle(slot: Slot, version: u64) -> Bundle {
     let parameters = genesis(&layout(&FeatureSchema::standard(), size), version);
     Bundle {
         slot,
+        head: Head::Federation,
         version,
         parameters: Arc::new(parameters),
         digest: [u8::try_from(version).unwrap(); 32],

@@ -21,11 +21,11 @@ use protocol::time::{Duration, Time};
 use protocol::{genesis, limits};
 
 use super::*;
-use crate::config::Baseline;
+use crate::config::{self, Baseline};
 use crate::history::tests::sample;
 use crate::history::{History, Verdict};
 use crate::network;
-use crate::scoring::Slot;
+use crate::scoring::{Head, Slot};
 use crate::status::{BaselineStatus, Board};
 
 mod parity;
@@ -204,8 +204,17 @@ fn result(work: Work, step: u32, payload: &[i32]) -> Installed {
 
 fn trainer(wanted: Baseline) -> (Trainer, Board) {
     model::threads(1);
+    let own = config::Own {
+        baseline: wanted,
+        head: config::Head::Federation,
+    };
+    trainer_of(own)
+}
+
+fn trainer_of(own: config::Own) -> (Trainer, Board) {
+    model::threads(1);
     let board = Board::default();
-    (Trainer::new(sample(25, 20), wanted, board.clone()), board)
+    (Trainer::new(sample(25, 20), own, board.clone()), board)
 }
 
 fn delta(contribution: Contribution) -> (Vec<f32>, u64) {
@@ -306,7 +315,10 @@ fn a_bank_without_data_takes_part_with_zeros() {
     let board = Board::default();
     let mut trainer = Trainer::new(
         History::new(FeatureSchema::standard(), Verdict::Unknown),
-        Baseline::Local,
+        config::Own {
+            baseline: Baseline::Local,
+            head: config::Head::Personal,
+        },
         board,
     );
     for work in [pretrain(), finetune()] {
@@ -321,7 +333,7 @@ fn a_bank_without_data_takes_part_with_zeros() {
         trainer.install(&result(finetune(), 1, &[])),
         Some(Product::Model(_))
     ));
-    assert!(!trainer.has_baseline_work());
+    assert!(!trainer.has_solo_work());
 }
 
 fn evaluate() -> Work {
@@ -448,7 +460,7 @@ fn only_a_fine_tuned_model_scores() {
     let model = board.read().model.unwrap();
     assert_eq!(model.parameters, Digest(bundle.digest).to_hex());
     assert!(model.calibrated_on > 0 && bundle.calibration.a > 0.0);
-    assert!(!trainer.has_baseline_work());
+    assert!(!trainer.has_solo_work());
 }
 
 /// One released day: four payments, four frauds, four banks in every bucket.
@@ -489,14 +501,14 @@ fn the_baseline_is_trained_for_as_many_rounds_and_lands_in_its_slot() {
     let (mut trainer, board) = trainer(Baseline::Local);
     trainer.install(&result(pretrain(), 1, &[]));
     trainer.install(&result(finetune(), 0, &[]));
-    assert!(!trainer.has_baseline_work(), "the plan has another round");
+    assert!(!trainer.has_solo_work(), "the plan has another round");
     trainer.install(&result(finetune(), 1, &[]));
     let mut advances = 0;
     let mut bundle = None;
-    while trainer.has_baseline_work() {
+    while trainer.has_solo_work() {
         assert_eq!(board.read().baseline, BaselineStatus::Training);
         advances += 1;
-        bundle = trainer.advance_baseline();
+        bundle = trainer.advance_solo();
     }
     assert_eq!((advances, board.read().training.len()), (5, 4));
     let Some(Product::Model(bundle)) = bundle else {
@@ -507,6 +519,50 @@ fn the_baseline_is_trained_for_as_many_rounds_and_lands_in_its_slot() {
         (Slot::Local, BaselineStatus::Ready)
     );
     assert_ne!(*bundle.parameters, genesis::parameters(&model_terms()));
+}
+
+/// The model that arrives here never saw a label, so that any head of the bank's own is better.
+#[test]
+fn a_head_of_the_banks_own_decides_where_held_out_cards_prefer_it() {
+    let (mut trainer, board) = trainer_of(config::Own {
+        baseline: Baseline::Off,
+        head: config::Head::Personal,
+    });
+    let federation = trainer.install(&result(finetune(), 1, &[]));
+    let Some(Product::Model(federation)) = federation else {
+        panic!("a model was installed")
+    };
+    assert_eq!(federation.head, Head::Federation);
+    let mut products = Vec::new();
+    while trainer.has_solo_work() {
+        products.extend(trainer.advance_solo());
+    }
+    let [Product::Model(own)] = &products[..] else {
+        panic!("a head was preferred, found {} products", products.len())
+    };
+    assert_eq!((own.slot, own.head), (Slot::Live, Head::Personal));
+    let status = board.read().model.unwrap();
+    assert_eq!(status.head, Head::Personal);
+    assert_eq!(status.parameters, Digest(own.digest).to_hex());
+    let layout = model_terms().layout.0;
+    let encoder = layout.iter().take_while(|spec| spec.part != Part::Head);
+    let encoder: u32 = encoder.map(|spec| spec.shape.iter().product::<u32>()).sum();
+    let encoder = encoder as usize;
+    assert_eq!(own.parameters[..encoder], federation.parameters[..encoder]);
+    assert_ne!(own.parameters[encoder..], federation.parameters[encoder..]);
+    // The next model of the federation takes its place, and the same head comes of it again.
+    trainer.install(&result(finetune(), 0, &[]));
+    assert_eq!(board.read().model.unwrap().head, Head::Federation);
+    assert!(!trainer.has_solo_work());
+    trainer.install(&result(finetune(), 1, &[]));
+    let mut again = None;
+    while trainer.has_solo_work() {
+        again = trainer.advance_solo();
+    }
+    let Some(Product::Model(again)) = again else {
+        panic!("a head was preferred before")
+    };
+    assert_eq!(again.parameters, own.parameters);
 }
 
 // The bank alone has no table: whatever the federation released must not reach its model.
@@ -520,8 +576,8 @@ fn the_baseline_knows_nothing_of_the_federations_risk() {
         }
         trainer.install(&result(finetune(), 1, &[]));
         let mut product = None;
-        while trainer.has_baseline_work() {
-            product = trainer.advance_baseline();
+        while trainer.has_solo_work() {
+            product = trainer.advance_solo();
         }
         match product {
             Some(Product::Model(bundle)) => bundle.parameters.to_vec(),

@@ -2,6 +2,7 @@
 //! Orders are taken as the client gives them: it has checked plan, base and consent. No clock
 //! reaches a contribution; the same order on the same history gives the same bytes.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,15 +17,15 @@ use protocol::moments::Tally;
 use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, Training, Work};
 use protocol::{genesis, histogram, moments, vector};
 
-use super::baseline::{Advance, Baseline, Stage};
 use super::calibration::{self, HeldOut, logits};
 use super::schedule;
+use super::solo::{Advance, Solo, Stage};
 use super::window::{self, Shown, Windows};
 use crate::config;
 use crate::history::History;
 use crate::network::{self, NetworkError};
 use crate::risk::{self, SharedRisk};
-use crate::scoring::{Bundle, Slot};
+use crate::scoring::{Bundle, Head, Slot};
 use crate::status::{BaselineStatus, Board, EvaluationStatus, ModelStatus, TrainingStatus};
 
 /// A bank's learning: its past, its moments, and what the federation has given it.
@@ -32,14 +33,14 @@ pub struct Trainer {
     history: History,
     schema: FeatureSchema,
     board: Board,
-    wanted: config::Baseline,
+    wanted: config::Own,
     held_out: HeldOut,
     windows: Windows,
     risk: SharedRisk,
     learner: Option<(Digest, Learner)>,
     live: Option<(Digest, Calibration)>,
     pretrained: Option<(Training, u32)>,
-    baseline: Option<Baseline>,
+    solos: VecDeque<Solo>,
 }
 
 /// What scoring should have from now on.
@@ -54,7 +55,7 @@ pub enum Product {
 impl Trainer {
     /// A trainer that has heard nothing of the federation.
     #[must_use]
-    pub fn new(history: History, wanted: config::Baseline, board: Board) -> Self {
+    pub fn new(history: History, wanted: config::Own, board: Board) -> Self {
         board.update(|status| status.history = history.summary());
         Self {
             held_out: HeldOut::new(history.cards()),
@@ -67,7 +68,7 @@ impl Trainer {
             learner: None,
             live: None,
             pretrained: None,
-            baseline: None,
+            solos: VecDeque::new(),
         }
     }
 
@@ -125,29 +126,45 @@ impl Trainer {
         Some(Product::Risk(table))
     }
 
-    /// Whether the bank's own model is in the making.
+    /// Whether a model of the bank's own is in the making.
     #[must_use]
-    pub fn has_baseline_work(&self) -> bool {
-        self.baseline.is_some()
+    pub fn has_solo_work(&self) -> bool {
+        !self.solos.is_empty()
     }
 
-    /// Trains the bank's own model for a round's worth.
-    pub fn advance_baseline(&mut self) -> Option<Product> {
-        let outcome = self.baseline.as_mut()?.advance();
-        let (state, product) = match outcome {
+    /// Trains the bank's own models for a round's worth.
+    pub fn advance_solo(&mut self) -> Option<Product> {
+        let solo = self.solos.front_mut()?;
+        let is_baseline = solo.is_baseline();
+        let bundle = match solo.advance() {
             Ok(Advance::More(status)) => {
                 self.board.trained(status);
                 return None;
             }
-            Ok(Advance::Done(bundle)) => (BaselineStatus::Ready, Some(Product::Model(*bundle))),
+            Ok(Advance::Done(bundle)) => bundle,
             Err(error) => {
-                tracing::warn!(%error, "the bank's own model could not be trained");
-                (BaselineStatus::None, None)
+                tracing::warn!(%error, "a model of the bank's own could not be trained");
+                None
             }
         };
-        self.baseline = None;
-        self.board.update(|status| status.baseline = state);
-        product
+        self.solos.pop_front();
+        self.board
+            .update(|status| match (&bundle, &mut status.model) {
+                (_, _) if is_baseline => {
+                    status.baseline = match bundle {
+                        Some(_) => BaselineStatus::Ready,
+                        None => BaselineStatus::None,
+                    }
+                }
+                (Some(bundle), Some(model)) => {
+                    model.head = bundle.head;
+                    model.parameters = Digest(bundle.digest).to_hex();
+                    model.calibration_a = bundle.calibration.a;
+                    model.calibration_b = bundle.calibration.b;
+                }
+                (None, _) | (_, None) => {}
+            });
+        bundle.map(|bundle| Product::Model(*bundle))
     }
 
     fn pretrain(
@@ -292,6 +309,7 @@ impl Trainer {
         self.live = Some((root, calibration));
         let bundle = Bundle {
             slot: Slot::Live,
+            head: Head::Federation,
             version: installed.result.outcome.unverified().sequence,
             parameters: Arc::clone(parameters),
             digest: root.0,
@@ -301,6 +319,7 @@ impl Trainer {
         self.board.update(|status| {
             status.model = Some(ModelStatus {
                 version: bundle.version,
+                head: bundle.head,
                 parameters: root.to_hex(),
                 schema: training.model.schema.digest().to_hex(),
                 calibration_a: calibration.a,
@@ -308,59 +327,74 @@ impl Trainer {
                 calibrated_on: judged.frauds.len() as u64,
             });
         });
-        let is_last = installed.step + 1 == plan.rounds;
-        if is_last && self.wanted == config::Baseline::Local {
-            self.begin_baseline(plan, training, bundle.version)?;
+        // A head on a model that is in place no more.
+        self.solos.retain(Solo::is_baseline);
+        if installed.step + 1 == plan.rounds {
+            self.begin_solos(plan, training, (parameters, bundle.version))?;
         }
         Ok(Product::Model(bundle))
     }
 
-    fn begin_baseline(
+    /// What the bank trains for itself once a plan has ended. Without a label there is nothing.
+    fn begin_solos(
         &mut self,
         plan: &Plan,
         training: &Training,
-        version: u64,
+        (parameters, version): (&Arc<Vec<f32>>, u64),
     ) -> Result<(), TrainingError> {
         let size = network::size_of(&training.model, &self.schema)?;
-        let lineage = training.model.lineage();
-        let pretrained = self.pretrained.clone();
-        let pretrained = pretrained.filter(|(earlier, _)| earlier.model.lineage() == lineage);
-        let pretrain = match pretrained {
-            Some((training, rounds)) => {
-                let window = self
-                    .windows
-                    .encoded(&self.history, &self.risk, days(&training))?;
-                let examples = window.examples(cutoff(&training), Shown::All).clone();
-                let is_enough = examples.len() >= ROWS_MIN;
-                is_enough.then_some(Stage {
-                    training,
-                    rounds,
-                    examples,
-                })
-            }
-            None => None,
+        let pretrain = match self.wanted.baseline {
+            config::Baseline::Local => self.pretrain_stage(training)?,
+            config::Baseline::Off => None,
         };
         let window = self
             .windows
             .encoded(&self.history, &self.risk, days(training))?;
         let judged = window.held_out(cutoff(training), &self.held_out);
-        let examples = window
-            .examples(cutoff(training), Shown::Trained(&self.held_out))
-            .clone();
+        let examples = window.examples(cutoff(training), Shown::Trained(&self.held_out));
         if examples.labelled().is_empty() {
             return Ok(());
         }
-        let finetune = Stage {
+        let stage = || Stage {
             training: training.clone(),
             rounds: plan.rounds,
-            examples,
+            examples: examples.clone(),
         };
-        let stages = (pretrain, finetune);
-        let baseline = Baseline::new(&self.schema, size, stages, judged, (plan.id(), version))?;
-        self.baseline = Some(baseline);
-        self.board
-            .update(|status| status.baseline = BaselineStatus::Training);
+        let (schema, of) = (&self.schema, (plan.id(), version));
+        if self.wanted.head == config::Head::Personal {
+            let on = (stage(), Arc::clone(parameters));
+            let head = Solo::head(schema, size, on, judged.clone(), of)?;
+            self.solos.push_back(head);
+        }
+        if self.wanted.baseline == config::Baseline::Local {
+            let stages = (pretrain, stage());
+            let baseline = Solo::baseline(schema, size, stages, judged, of)?;
+            self.solos.retain(|solo| !solo.is_baseline());
+            self.solos.push_back(baseline);
+            self.board
+                .update(|status| status.baseline = BaselineStatus::Training);
+        }
         Ok(())
+    }
+
+    /// The pretraining of a baseline: that of the federation's last plan of the same lineage.
+    fn pretrain_stage(&mut self, training: &Training) -> Result<Option<Stage>, TrainingError> {
+        let lineage = training.model.lineage();
+        let pretrained = self.pretrained.clone();
+        let pretrained = pretrained.filter(|(earlier, _)| earlier.model.lineage() == lineage);
+        let Some((training, rounds)) = pretrained else {
+            return Ok(None);
+        };
+        let window = self
+            .windows
+            .encoded(&self.history, &self.risk, days(&training))?;
+        let examples = window.examples(cutoff(&training), Shown::All).clone();
+        let is_enough = examples.len() >= ROWS_MIN;
+        Ok(is_enough.then_some(Stage {
+            training,
+            rounds,
+            examples,
+        }))
     }
 
     fn install_risk(

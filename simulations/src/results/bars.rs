@@ -110,12 +110,9 @@ pub(super) const BARS: &[Bar] = &[
         0.0,
         |of| least_gain(of, "handbook-mix-10", "federated"),
     ),
-    bar(
-        "no bank loses",
-        "the same with personal heads",
-        0.0,
-        |of| least_gain(of, "handbook-mix-10", "personal"),
-    ),
+    bar("no bank loses", "the same with personal heads", 0.0, |of| {
+        least_gain(of, "handbook-mix-10", "personal")
+    }),
     bar(
         "Q6",
         "federated AP, shared risk less own risk, ten unlike banks",

@@ -58,6 +58,7 @@ fn held_alike(folder: &Path, all: &HistoryConfig, schema: &FeatureSchema) {
     let scoring = Scoring::start(settings(), encoder, journal, &Telemetry::default()).unwrap();
     let bundle = Bundle {
         slot: Slot::Live,
+        head: Head::Federation,
         version: 1,
         parameters: Arc::new(parameters.clone()),
         digest: [1; 32],
@@ -100,7 +101,11 @@ fn trained(history: History, schema: &FeatureSchema) -> (Vec<f32>, NetworkSize) 
     let terms = model_terms_of(schema);
     let size = network::size_of(&terms, schema).unwrap();
     let mut parameters = genesis::parameters(&terms);
-    let mut trainer = Trainer::new(history, Baseline::Off, Board::default());
+    let own = config::Own {
+        baseline: Baseline::Off,
+        head: config::Head::Federation,
+    };
+    let mut trainer = Trainer::new(history, own, Board::default());
     for work in [pretrain(), finetune()] {
         let mut order = order(work);
         let (Work::Pretrain(training) | Work::Finetune(training)) = &mut order.plan.work else {

@@ -1,22 +1,25 @@
-//! The model that the bank could have had alone: the same network from the same first parameters,
-//! the same steps on the same days, the bank's own risk only. Beside it in `shadow`, everybody
-//! sees what the federation gives. Trained a round's worth at a time, so that orders go first.
+//! What the bank trains by itself, a round's worth at a time, so that orders go first. Its baseline
+//! is the model that it could have had alone: the same network from the same first parameters, the
+//! same steps on the same days, the bank's own risk only; beside it in `shadow`, everybody sees what
+//! the federation gives. Its own head is the federation's, trained on: it decides where rows held
+//! out from both prefer it.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use features::FeatureSchema;
-use model::schedule::Place;
-use model::{Bar, Examples, Learner, NetworkSize};
+use model::evaluation::is_preferred;
+use model::schedule::{HEAD_ROUNDS, Place};
+use model::{Bar, Calibration, Examples, Learner, NetworkSize, Scorer};
 use protocol::genesis;
 use protocol::id::PlanId;
 use protocol::plan::Training;
 
-use super::calibration;
+use super::calibration::{self, logits};
 use super::schedule;
 use super::trainer::TrainingError;
 use super::window::Judged;
-use crate::scoring::{Bundle, Slot};
+use crate::scoring::{Bundle, Head, Slot};
 use crate::status::TrainingStatus;
 
 /// One kind of training, all its rounds.
@@ -26,35 +29,44 @@ pub(super) struct Stage {
     pub(super) examples: Examples,
 }
 
-/// A baseline in the making.
-pub(super) struct Baseline {
+/// A model of the bank's own in the making.
+pub(super) struct Solo {
     schema: FeatureSchema,
     size: NetworkSize,
     learner: Learner,
     pretrain: Option<Stage>,
     finetune: Stage,
     judged: Judged,
+    aim: Aim,
     plan: PlanId,
     version: u64,
     done: u32,
+}
+
+/// What comes of it.
+enum Aim {
+    /// The model for comparison.
+    Baseline,
+    /// The bank's own head, in place of this model.
+    Head(Arc<Vec<f32>>),
 }
 
 /// How far it is.
 pub(super) enum Advance {
     /// There are rounds to go.
     More(TrainingStatus),
-    /// Done: the model, ready for its slot.
-    Done(Box<Bundle>),
+    /// Done: the model, ready for its slot; nothing where the model in place is to stay.
+    Done(Option<Box<Bundle>>),
 }
 
-impl Baseline {
-    /// Begins. `version` is the ledger's length that the model stands beside.
-    pub(super) fn new(
+impl Solo {
+    /// Begins a baseline. `of` is the plan, and the ledger's length that the model stands beside.
+    pub(super) fn baseline(
         schema: &FeatureSchema,
         size: NetworkSize,
         (pretrain, mut finetune): (Option<Stage>, Stage),
         mut judged: Judged,
-        (plan, version): (PlanId, u64),
+        of: (PlanId, u64),
     ) -> Result<Self, TrainingError> {
         let start = genesis::parameters(&finetune.training.model);
         schema.hide_federation(&mut finetune.examples.values);
@@ -62,23 +74,62 @@ impl Baseline {
         // Alone, there is nobody to stay near to.
         finetune.training.proximal = 0.0;
         Ok(Self {
+            learner: Learner::new(schema, size, &start)?,
             schema: schema.clone(),
             size,
-            learner: Learner::new(schema, size, &start)?,
             pretrain,
             finetune,
             judged,
-            plan,
-            version,
+            aim: Aim::Baseline,
+            plan: of.0,
+            version: of.1,
             done: 0,
         })
+    }
+
+    /// Begins a head on the model `start`: so many rounds' worth as `HEAD_ROUNDS` says, at a plan's
+    /// rates from the first on, with the encoder as it is.
+    pub(super) fn head(
+        schema: &FeatureSchema,
+        size: NetworkSize,
+        (mut finetune, start): (Stage, Arc<Vec<f32>>),
+        judged: Judged,
+        of: (PlanId, u64),
+    ) -> Result<Self, TrainingError> {
+        finetune.rounds = HEAD_ROUNDS;
+        finetune.training.rate_encoder = 0.0;
+        finetune.training.proximal = 0.0;
+        Ok(Self {
+            learner: Learner::new(schema, size, &start)?,
+            schema: schema.clone(),
+            size,
+            pretrain: None,
+            finetune,
+            judged,
+            aim: Aim::Head(start),
+            plan: of.0,
+            version: of.1,
+            done: 0,
+        })
+    }
+
+    /// Whether it is the baseline.
+    pub(super) fn is_baseline(&self) -> bool {
+        matches!(self.aim, Aim::Baseline)
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.aim {
+            Aim::Baseline => "baseline",
+            Aim::Head(_) => "head",
+        }
     }
 
     /// Trains the next round's worth.
     pub(super) fn advance(&mut self) -> Result<Advance, TrainingError> {
         let before = self.pretrain.as_ref().map_or(0, |stage| stage.rounds);
         if self.done == before + self.finetune.rounds {
-            return Ok(Advance::Done(Box::new(self.finish()?)));
+            return Ok(Advance::Done(self.finish()?.map(Box::new)));
         }
         let started = Instant::now();
         let seed = self.seed();
@@ -108,7 +159,7 @@ impl Baseline {
                     rounds: stage.rounds,
                 };
                 let terms = schedule::finetune(&stage.training, place, seed);
-                let mut bar = Bar::new("baseline finetune");
+                let mut bar = Bar::new(self.kind());
                 let report = self.learner.finetune(&stage.examples, &terms, &mut bar)?;
                 TrainingStatus {
                     loss: report.loss,
@@ -118,7 +169,7 @@ impl Baseline {
                 }
             }
         };
-        status.kind = "baseline";
+        status.kind = self.kind();
         status.step = self.done;
         status.seconds = started.elapsed().as_secs_f64();
         self.done += 1;
@@ -131,23 +182,49 @@ impl Baseline {
         Ok(Advance::More(status))
     }
 
-    fn finish(&self) -> Result<Bundle, TrainingError> {
+    fn finish(&self) -> Result<Option<Bundle>, TrainingError> {
         let parameters = self.learner.parameters();
         let calibration = calibration::fit(&self.schema, self.size, &parameters, &self.judged)?;
-        Ok(Bundle {
-            slot: Slot::Local,
+        let (slot, head) = match &self.aim {
+            Aim::Baseline => (Slot::Local, Head::Local),
+            Aim::Head(incumbent) => {
+                let candidate = self.probabilities(&parameters, calibration)?;
+                let fitted = calibration::fit(&self.schema, self.size, incumbent, &self.judged)?;
+                let incumbent = self.probabilities(incumbent, fitted)?;
+                if !is_preferred(&candidate, &incumbent, &self.judged.frauds) {
+                    return Ok(None);
+                }
+                (Slot::Live, Head::Personal)
+            }
+        };
+        Ok(Some(Bundle {
+            slot,
+            head,
             version: self.version,
             digest: genesis::model_root(&parameters).0,
             parameters: Arc::new(parameters),
             size: self.size,
             calibration,
-        })
+        }))
+    }
+
+    /// Of the held-out rows.
+    fn probabilities(
+        &self,
+        parameters: &[f32],
+        calibration: Calibration,
+    ) -> Result<Vec<f32>, TrainingError> {
+        let scorer = Scorer::new(&self.schema, self.size, parameters, calibration)?;
+        let logits = logits(&scorer, &self.judged.values, self.schema.len())?;
+        let probability = |logit: f32| calibration.probability(logit);
+        Ok(logits.into_iter().map(probability).collect())
     }
 
     /// From the plan and the place alone, so that a restarted agent makes the same model again.
     fn seed(&self) -> u64 {
-        let place = self.done.to_be_bytes();
-        let digest = crypto::sha256(&[b"phalanx/baseline/1\0", &self.plan.0.0, &place]);
+        let (place, kind) = (self.done.to_be_bytes(), self.kind().as_bytes());
+        let parts = [&b"phalanx/solo/1\0"[..], &self.plan.0.0, &place, kind];
+        let digest = crypto::sha256(&parts);
         let mut head = [0; 8];
         head.copy_from_slice(&digest.0[..8]);
         u64::from_be_bytes(head)
