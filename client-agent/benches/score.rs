@@ -15,7 +15,7 @@ use features::{FeatureEncoder, FeatureSchema, RiskSettings};
 use hdrhistogram::Histogram;
 use host::disk::Store;
 use host::telemetry::Telemetry;
-use model::{Calibration, NetworkSize, genesis, layout};
+use model::{Calibration, NetworkSize, Usual, genesis, layout};
 
 const REQUESTS: u32 = 2_000;
 const CALLERS: u32 = 8;
@@ -62,6 +62,7 @@ fn start(folder: &Path, reasons_at: f32) -> Scoring {
     let journal = Journal::open(&store).expect("a fresh journal opens");
     let (schema, size) = (FeatureSchema::standard(), NetworkSize::default());
     let parameters = Arc::new(genesis(&layout(&schema, size), 1));
+    let usual = Some(Usual::new(schema.groups().len()));
     let encoder = FeatureEncoder::new(schema, RiskSettings::default());
     let settings = Settings {
         review_at: 1.0,
@@ -80,6 +81,7 @@ fn start(folder: &Path, reasons_at: f32) -> Scoring {
         digest: [1; 32],
         size,
         calibration: Calibration::default(),
+        usual,
     };
     scoring
         .install(bundle)

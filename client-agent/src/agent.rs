@@ -62,7 +62,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     telemetry.set_ready(true);
 
     let meters = Meters::new(&telemetry, board.clone(), config.schema.clone());
-    let trainer = Trainer::new(history, config.own, board);
+    let trainer = Trainer::new(history, config.own, board).on(config.device);
     let ended = take_part(
         config,
         &identity,

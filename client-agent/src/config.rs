@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use features::FeatureSchema;
 use host::config::{ConfigError, load};
 use host::telemetry::LogFormat;
+use model::Device;
 use protocol::client::consent::Policy;
 use serde::Deserialize;
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub scoring: Settings,
     /// What the bank trains for itself.
     pub own: Own,
+    /// Where models are trained; payments are scored on the processor.
+    pub device: Device,
     /// How log lines look.
     pub log: LogFormat,
 }
@@ -95,6 +98,7 @@ impl Config {
         let consent = consent::load_policy(&folder.join(raw.consent.file))?;
         let schema = schema::read(raw.schema.map(|raw| folder.join(raw.file)).as_deref())?;
         consent::covers(&consent, &schema)?;
+        let training = raw.training.unwrap_or_default();
         Ok(Self {
             identity: folder.join(raw.identity.folder),
             coordinator: address(raw.coordinator.address)?,
@@ -114,11 +118,12 @@ impl Config {
                     true => Baseline::Local,
                     false => Baseline::Off,
                 },
-                head: match raw.head.is_none_or(|head| head.personal) {
+                head: match training.personal_head {
                     true => Head::Personal,
                     false => Head::Federation,
                 },
             },
+            device: training.device()?,
             log: raw.log.unwrap_or_default().format,
         })
     }
@@ -156,7 +161,7 @@ struct RawConfig {
     history: RawHistory,
     scoring: RawScoring,
     baseline: RawBaseline,
-    head: Option<RawHead>,
+    training: Option<RawTraining>,
     log: Option<RawLog>,
 }
 
@@ -265,9 +270,34 @@ struct RawBaseline {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawHead {
-    personal: bool,
+#[serde(deny_unknown_fields, default)]
+struct RawTraining {
+    device: Device,
+    personal_head: bool,
+}
+
+impl Default for RawTraining {
+    fn default() -> Self {
+        Self {
+            device: Device::Cpu,
+            personal_head: true,
+        }
+    }
+}
+
+impl RawTraining {
+    /// Refuses a device that this process cannot train on: a bank should hear of it at the start,
+    /// not from its first round.
+    fn device(&self) -> Result<Device, ConfigError> {
+        match self.device.check() {
+            Ok(()) => Ok(self.device),
+            Err(error) => Err(ConfigError::Value {
+                key: "training.device".to_owned(),
+                found: self.device.to_string(),
+                expected: format!("a device that is there: {error}"),
+            }),
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -294,6 +324,7 @@ mod tests {
             head: Head::Personal,
         };
         assert_eq!(config.own, own);
+        assert_eq!(config.device, Device::Cpu);
         assert!(!config.consent.kinds.is_empty());
         assert_eq!(config.schema, FeatureSchema::standard());
     }
@@ -338,11 +369,22 @@ mod tests {
                 ("fallback = \"approve\"", "fallback = \"decline\""),
                 "decline",
             ),
+            (("device = \"cpu\"", "device = \"tpu\""), "`cpu` or `cuda`"),
             (("consent.toml", "missing.toml"), "missing.toml"),
             (("schemas/standard.toml", "schemas/none.toml"), "none.toml"),
         ] {
             let error = with(change);
             assert!(error.contains(expected), "{expected}: {error}");
         }
+    }
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_refused_at_the_start() {
+        if Device::Cuda.is_available() {
+            return;
+        }
+        let error = with(("device = \"cpu\"", "device = \"cuda\""));
+        assert!(error.starts_with("training.device: cuda"), "{error}");
+        assert!(error.contains("found no CUDA device"), "{error}");
     }
 }

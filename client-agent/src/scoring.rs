@@ -2,8 +2,8 @@
 //! and tables into its one queue. No step waits for the coordinator.
 //!
 //! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door, with
-//! `door.rs` and `http.rs` for the socket's side of it; `decision.rs` and `reasons.rs` what a
-//! score leads to, `problem.rs` every refusal.
+//! `door.rs` and `http.rs` for the socket's side of it; `decision.rs`, `reasons.rs` and
+//! `surprise.rs` what a score leads to, `problem.rs` every refusal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crypto::Digest;
 use features::{FeatureEncoder, FeatureSchema, RiskTable};
 use host::clock::Clock;
 use host::telemetry::Telemetry;
-use model::{Calibration, ModelError, NetworkSize, Scorer};
+use model::{Calibration, ModelError, NetworkSize, Recent, Scorer, Usual};
 use tokio::sync::oneshot;
 
 use crate::journal::{Journal, JournalError};
@@ -32,9 +32,10 @@ mod problem;
 mod reasons;
 mod request;
 mod status;
+mod surprise;
 mod worker;
 
-pub use answer::{Answer, Head, Mode, ModelName, Reason, Shadow};
+pub use answer::{Answer, Head, Mode, ModelName, Reason, Shadow, Surprise};
 pub use axum::Router;
 pub use decision::Decision;
 pub use door::Door;
@@ -96,11 +97,15 @@ pub struct Bundle {
     pub size: NetworkSize,
     /// From logit to probability.
     pub calibration: Calibration,
+    /// What its energies are over the bank's history; payments scored live come on top of it.
+    /// Nothing where surprises are not asked for, or the energies mean nothing.
+    pub usual: Option<Usual>,
 }
 
 impl Scoring {
     /// Starts the worker. `encoder` has seen the bank's history; the journal's payments, which
-    /// came after it, are replayed into it here, so that windows survive a restart.
+    /// came after it, are replayed into it here, so that windows survive a restart, and so does
+    /// what is usual.
     ///
     /// # Errors
     /// [`ScoringError`] on settings that contradict themselves, a journal that cannot be read, or
@@ -112,8 +117,11 @@ impl Scoring {
         telemetry: &Telemetry,
     ) -> Result<Self, ScoringError> {
         settings.check()?;
+        let mut recent = Recent::new(encoder.schema().len());
         for transaction in journal.transactions() {
-            encoder.encode(&transaction?);
+            let transaction = transaction?;
+            let vector = encoder.encode(&transaction);
+            recent.push(transaction.day(), &vector.0);
         }
         let (jobs, queue) = sync_channel(settings.queue_max as usize);
         let scored = Arc::new(AtomicU64::new(journal.len()));
@@ -122,6 +130,7 @@ impl Scoring {
         let worker = Worker {
             settings,
             encoder,
+            recent,
             journal,
             live: None,
             local: None,
@@ -151,13 +160,22 @@ impl Scoring {
     pub fn install(&self, bundle: Bundle) -> Result<(), ScoringError> {
         let schema = &self.0.schema;
         let scorer = Scorer::new(schema, bundle.size, &bundle.parameters, bundle.calibration)?;
+        let mut usual = bundle.usual;
+        if let Some(usual) = &mut usual {
+            // What is scored until the model is in place is missing: a few payments of many.
+            self.recent()?.enter(&scorer, usual);
+        }
         let name = ModelName {
             version: bundle.version,
             head: bundle.head,
             parameters: Digest(bundle.digest).to_hex(),
             schema: Digest(schema.digest()).to_hex(),
         };
-        let installed = Installed { name, scorer };
+        let installed = Installed {
+            name,
+            scorer,
+            usual,
+        };
         self.send(Job::Install(bundle.slot, Box::new(installed)))
     }
 
@@ -233,6 +251,13 @@ impl Scoring {
             ProblemType::Unavailable,
             "the scoring worker has stopped",
         ))
+    }
+
+    /// The rows scored of late, as the worker has them.
+    fn recent(&self) -> Result<Recent, ScoringError> {
+        let (reply, waiting) = sync_channel(1);
+        self.send(Job::Recent(reply))?;
+        waiting.recv().map_err(|_| ScoringError::Stopped)
     }
 
     fn send(&self, job: Job) -> Result<(), ScoringError> {

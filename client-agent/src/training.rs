@@ -13,6 +13,7 @@ use protocol::bucket::BucketKey;
 use protocol::client::{Installed, Order, Outcome};
 
 mod calibration;
+mod lately;
 mod schedule;
 mod solo;
 mod trainer;

@@ -76,6 +76,18 @@ pub enum ModelError {
         /// Step at which it was noticed, from 0.
         step: u32,
     },
+    /// A device that libtorch has, but we do not compute on.
+    #[error("found the device {found:?}, expected cpu or cuda")]
+    Device {
+        /// What was named.
+        found: String,
+    },
+    /// No CUDA device. Linkers leave `libtorch_cuda.so` out, since nothing of it is called by name.
+    #[error(
+        "found no CUDA device in this libtorch, expected one: a GPU with its driver, a libtorch \
+         with CUDA to build against (LIBTORCH), and its libtorch_cuda.so in LD_PRELOAD"
+    )]
+    NoCuda,
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

@@ -120,6 +120,18 @@ impl Examples {
     }
 }
 
+/// Refuses values that do not divide into rows, and the first that is not finite.
+pub(crate) fn check_rows(rows: &[f32], names: &[String]) -> Result<(), ModelError> {
+    let columns = names.len();
+    if !rows.len().is_multiple_of(columns) {
+        return Err(ModelError::RowLength {
+            found: rows.len(),
+            columns,
+        });
+    }
+    check_finite(rows, names)
+}
+
 /// Refuses the first value that is not finite, by row and column name.
 pub(crate) fn check_finite(values: &[f32], names: &[String]) -> Result<(), ModelError> {
     match values.iter().position(|v| !v.is_finite()) {

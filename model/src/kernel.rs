@@ -64,6 +64,25 @@ impl Kernel {
     /// Fraud logit of a whole row of the schema.
     pub(crate) fn logit(&self, row: &[f32], scratch: &mut Scratch) -> f32 {
         self.encode(row, scratch);
+        self.head(row, scratch)
+    }
+
+    /// Energies of a whole row of the schema, one per field group.
+    pub(crate) fn energies<'a>(&self, row: &[f32], scratch: &'a mut Scratch) -> &'a [f32] {
+        self.encode(row, scratch);
+        self.energy.forward(&scratch.z, &mut scratch.result);
+        &scratch.result
+    }
+
+    /// Both of them, for one encoding of the row.
+    pub(crate) fn judge<'a>(&self, row: &[f32], scratch: &'a mut Scratch) -> (f32, &'a [f32]) {
+        let logit = self.logit(row, scratch);
+        self.energy.forward(&scratch.z, &mut scratch.result);
+        (logit, &scratch.result)
+    }
+
+    /// The logit of a row whose z is in the scratch.
+    fn head(&self, row: &[f32], scratch: &mut Scratch) -> f32 {
         let Scratch {
             wide,
             hidden,
@@ -80,13 +99,6 @@ impl Kernel {
         relu(wide);
         self.last.forward(wide, result);
         result[0]
-    }
-
-    /// Energies of a whole row of the schema, one per field group.
-    pub(crate) fn energies<'a>(&self, row: &[f32], scratch: &'a mut Scratch) -> &'a [f32] {
-        self.encode(row, scratch);
-        self.energy.forward(&scratch.z, &mut scratch.result);
-        &scratch.result
     }
 
     /// Leaves z in the scratch.
@@ -164,6 +176,7 @@ mod tests {
 
     use super::*;
     use crate::chance::Chance;
+    use crate::device::Device;
     use crate::forward::{Network, table};
     use crate::network::{NetworkSize, genesis, layout};
     use crate::synthetic;
@@ -178,11 +191,10 @@ mod tests {
         Roles::gather(&roles.inputs, row, &mut inputs);
         Roles::gather(&roles.head, row, &mut beside);
         let z = network
-            .encode(&table(&inputs, inputs.len()).unwrap())
+            .encode(&table(&inputs, inputs.len(), Device::Cpu).unwrap())
             .unwrap();
-        let logit = network
-            .logits(&z, &table(&beside, beside.len()).unwrap(), None)
-            .unwrap();
+        let beside = table(&beside, beside.len(), Device::Cpu).unwrap();
+        let logit = network.logits(&z, &beside, None).unwrap();
         let energies = network.energies(&z).unwrap().flatten(0, -1);
         (
             logit.double_value(&[0]) as f32,
@@ -217,9 +229,12 @@ mod tests {
                 let (logit, energies) = by_libtorch(&network, &roles, &row);
                 let own = kernel.logit(&row, &mut scratch);
                 assert!(close(own, logit), "logit {own} {logit}");
-                for (a, b) in kernel.energies(&row, &mut scratch).iter().zip(&energies) {
+                let alone = kernel.energies(&row, &mut scratch).to_vec();
+                for (a, b) in alone.iter().zip(&energies) {
                     assert!(close(*a, *b), "energy {a} {b}");
                 }
+                let both = kernel.judge(&row, &mut scratch);
+                assert_eq!(both, (own, alone.as_slice()));
             }
         }
     }

@@ -5,10 +5,13 @@
 //!
 //! Reading order: [`network`] (what the tensors are), `forward` (the same in libtorch),
 //! `contrast` (what is learnt without labels), [`trainer`] (both kinds of local training),
-//! `kernel` and [`scorer`] (the hot path, without libtorch), [`evaluation`], [`checkpoint`].
+//! `kernel` and [`scorer`] (the hot path, without libtorch), [`surprise`] (scores without labels),
+//! [`evaluation`], [`checkpoint`]; `device` and `logits` (where libtorch computes, and whole
+//! tables there).
 //!
 //! Chance never comes from libtorch's generator: every draw is made from a ChaCha stream seeded
-//! by the terms, so the same seed gives the same bytes on one machine and thread count.
+//! by the terms, so the same seed gives the same bytes on one machine and thread count. On a GPU
+//! ([`Device::Cuda`]) the draws are the same, and sums are added in the device's own order.
 
 mod adam;
 pub mod calibration;
@@ -16,11 +19,13 @@ mod chance;
 pub mod checkpoint;
 pub mod collapse;
 mod contrast;
+mod device;
 mod error;
 pub mod evaluation;
 pub mod examples;
 mod forward;
 mod kernel;
+mod logits;
 mod loss;
 pub mod network;
 pub mod parameters;
@@ -28,17 +33,21 @@ pub mod progress;
 mod roles;
 pub mod schedule;
 pub mod scorer;
+pub mod surprise;
 #[cfg(test)]
 mod synthetic;
 pub mod trainer;
 
 pub use calibration::{Calibration, CalibrationError};
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use device::Device;
 pub use error::ModelError;
 pub use examples::Examples;
+pub use logits::logits_on;
 pub use network::{Init, NetworkSize, Part, TensorSpec, genesis, layout};
 pub use progress::{Bar, Progress};
-pub use scorer::{Score, Scorer};
+pub use scorer::{Judged, Score, Scorer};
+pub use surprise::{Recent, Usual};
 pub use trainer::{FinetuneReport, FinetuneTerms, Learner, PretrainReport, PretrainTerms};
 
 /// Sets how many threads libtorch uses inside one operation. Results are the same bytes twice

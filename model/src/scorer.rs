@@ -5,7 +5,7 @@ use features::{FeatureSchema, FieldGroup, Role};
 
 use crate::calibration::Calibration;
 use crate::error::ModelError;
-use crate::examples::check_finite;
+use crate::examples::check_rows;
 use crate::kernel::{Kernel, Scratch};
 use crate::network::{NetworkSize, layout};
 use crate::parameters;
@@ -18,6 +18,15 @@ pub struct Score {
     pub logit: f32,
     /// Calibrated probability of fraud.
     pub probability: f32,
+}
+
+/// All that one pass through the network says of a transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// Its score.
+    pub score: Score,
+    /// How well each field group fits its card, as [`Scorer::energies`] says, in that order.
+    pub energies: Vec<f32>,
 }
 
 /// A model that scores.
@@ -69,21 +78,30 @@ impl Scorer {
     pub fn score(&self, rows: &[f32]) -> Result<Vec<Score>, ModelError> {
         self.check(rows)?;
         let mut scratch = Scratch::default();
-        let score = |row| {
-            let logit = self.kernel.logit(row, &mut scratch);
-            Score {
-                logit,
-                probability: self.calibration.probability(logit),
-            }
-        };
+        let score = |row| self.calibrated(self.kernel.logit(row, &mut scratch));
         Ok(rows
             .chunks_exact(self.kernel.roles.columns())
             .map(score)
             .collect())
     }
 
+    /// Score and energies of one row, which is encoded once.
+    ///
+    /// # Errors
+    /// As [`Scorer::energies`].
+    pub fn judge(&self, row: &[f32]) -> Result<Judged, ModelError> {
+        self.check_one(row)?;
+        let mut scratch = Scratch::default();
+        let (logit, energies) = self.kernel.judge(row, &mut scratch);
+        Ok(Judged {
+            score: self.calibrated(logit),
+            energies: energies.to_vec(),
+        })
+    }
+
     /// How well each field group of a row fits its card, learnt without labels: the lower, the
-    /// more surprising. Compare with the trailing median of the same group, never with a constant.
+    /// more surprising. Compare with what is usual for the same group ([`crate::surprise`]), never
+    /// with a constant.
     ///
     /// # Errors
     /// As [`Scorer::score`], and if there is not exactly one row.
@@ -124,15 +142,15 @@ impl Scorer {
         Ok(self.groups.iter().map(drop).collect())
     }
 
-    fn check(&self, rows: &[f32]) -> Result<(), ModelError> {
-        let columns = self.kernel.roles.columns();
-        if !rows.len().is_multiple_of(columns) {
-            return Err(ModelError::RowLength {
-                found: rows.len(),
-                columns,
-            });
+    fn calibrated(&self, logit: f32) -> Score {
+        Score {
+            logit,
+            probability: self.calibration.probability(logit),
         }
-        check_finite(rows, &self.kernel.roles.names)
+    }
+
+    fn check(&self, rows: &[f32]) -> Result<(), ModelError> {
+        check_rows(rows, &self.kernel.roles.names)
     }
 
     fn check_one(&self, row: &[f32]) -> Result<(), ModelError> {
@@ -207,6 +225,11 @@ mod tests {
         let together = scorer.score(&rows.values).unwrap();
         for (index, score) in together.iter().enumerate() {
             assert_eq!(scorer.score(rows.row(index)).unwrap(), [*score]);
+            let judged = scorer.judge(rows.row(index)).unwrap();
+            let energies = scorer.energies(rows.row(index)).unwrap();
+            assert_eq!(judged.score, *score);
+            let energies = energies.iter().map(|(_, energy)| energy);
+            assert!(energies.eq(&judged.energies));
             let expected = 1.0 / (1.0 + (-(2.0 * score.logit + 0.5)).exp());
             assert!((score.probability - expected).abs() < 1e-6);
         }
@@ -229,6 +252,7 @@ mod tests {
             Err(ModelError::RowLength { .. })
         ));
         assert!(scorer.energies(&rows[..1]).is_err());
+        assert!(scorer.judge(&rows[columns..]).is_err());
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) fn singles(payments: u32, seed: u64) -> Examples {
 /// `each` payments of each of `cards` cards, in order of time. A payment's event fields lie within
 /// .3 sd of its card's habit and its context shows habits; windows and risks are noise.
 /// Fraud, a tenth, is planted on two columns of which only the head can know the meaning:
-/// the first own-risk column above 1, with the gap above -1.
+/// the first shared-risk column above 1, with the gap above -1.
 pub(crate) fn population(cards: u32, each: u32, seed: u64) -> Examples {
     let schema = schema();
     let mut chance = Chance::new(seed, 77);
@@ -102,7 +102,7 @@ pub(crate) fn derive(schema: &FeatureSchema, row: &mut [f32]) {
 /// The planted rule.
 fn is_fraud(schema: &FeatureSchema, row: &[f32]) -> bool {
     let gap = named(schema, "gap");
-    let risk = named(schema, "own_count_1d");
+    let risk = named(schema, "shared_count_1d");
     row[risk] > 1.0 && row[gap] > -1.0
 }
 

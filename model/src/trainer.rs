@@ -2,7 +2,8 @@
 //! pretrains without labels and fine-tunes with them. What is contrasted is in `contrast`, the
 //! layers are in `forward`; where parameters come from and go to is the caller's business.
 //!
-//! Same parameters, examples and terms give the same bytes on one machine and thread count.
+//! Same parameters, examples and terms give the same bytes on one machine and thread count, on the
+//! processor; a GPU draws alike and adds in its own order.
 
 mod finetune;
 mod pretrain;
@@ -13,6 +14,7 @@ use features::FeatureSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::adam::Adam;
+use crate::device::Device;
 use crate::error::ModelError;
 use crate::examples::Examples;
 use crate::network::{NetworkSize, TensorSpec, layout};
@@ -29,6 +31,7 @@ pub struct Learner {
     parameters: Vec<f32>,
     pretrain: Adam,
     finetune: Adam,
+    device: Device,
 }
 
 /// Terms of training without labels.
@@ -102,7 +105,7 @@ pub struct FinetuneReport {
 }
 
 impl Learner {
-    /// A learner with these parameters and no moments yet.
+    /// A learner with these parameters and no moments yet, on the processor.
     ///
     /// # Errors
     /// If the parameters do not fit the schema's layout.
@@ -120,7 +123,18 @@ impl Learner {
             parameters: flat.to_vec(),
             pretrain: Adam::new(flat.len()),
             finetune: Adam::new(flat.len()),
+            device: Device::Cpu,
         })
+    }
+
+    /// The same learner, which computes losses and gradients on `device`. Parameters and moments
+    /// stay on the host.
+    ///
+    /// # Errors
+    /// [`ModelError::NoCuda`] where the device is not to be had.
+    pub fn on(self, device: Device) -> Result<Self, ModelError> {
+        device.check()?;
+        Ok(Self { device, ..self })
     }
 
     /// Replaces the parameters and keeps the moments.

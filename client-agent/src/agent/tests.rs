@@ -40,6 +40,7 @@ fn config(folder: &Path) -> Config {
             baseline: Baseline::Off,
             head: Head::Federation,
         },
+        device: model::Device::Cpu,
         log: host::telemetry::LogFormat::Text,
     }
 }

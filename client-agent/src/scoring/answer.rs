@@ -20,10 +20,19 @@ pub struct Answer {
     pub probability: Option<f32>,
     /// The network's logit, before calibration.
     pub logit: Option<f32>,
+    /// The score for which this bank needs no label: the surprise of the schema's first field
+    /// group, the amount in the schemas that come with this build. Nothing where it has none.
+    #[serde(default)]
+    pub label_free: Option<f32>,
     /// What the bank should do.
     pub decision: Decision,
-    /// Why, the weightiest first; only from the configured probability on.
+    /// Why, the weightiest first, then what surprises; only from the configured probability on.
     pub reasons: Vec<Reason>,
+    /// How surprising each field group is, in the schema's order. Empty without a model, with one
+    /// that was never pretrained, and where too few payments of the seven days before the payment's
+    /// are known to say what is usual.
+    #[serde(default)]
+    pub surprise: Vec<Surprise>,
     /// The model that scored.
     pub model: Option<ModelName>,
     /// What the bank's own model says to the same payment.
@@ -97,6 +106,16 @@ pub struct Shadow {
     pub logit: f32,
 }
 
+/// How little one field group of a payment fits its card, as the encoder sees it, held against the
+/// bank's own last seven days.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Surprise {
+    /// The field group, by its name in the schema.
+    pub group: String,
+    /// Standard deviations above the median, in hundredths; below zero where it fits better.
+    pub deviations: f32,
+}
+
 /// One reason for a score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reason {
@@ -104,8 +123,9 @@ pub struct Reason {
     pub code: String,
     /// 1 for the weightiest.
     pub rank: u8,
-    /// What the fact adds to the logit, by the model's own account.
-    pub weight: f32,
+    /// What the fact adds to the logit, by the model's own account. Nothing for a surprise: it is a
+    /// fact beside the score, and adds nothing to the logit.
+    pub weight: Option<f32>,
     /// What was observed, with its unit.
     pub observed: String,
     /// What is usual, with its unit, where anything is.

@@ -1,6 +1,7 @@
 //! Reasons for a score: the groups of facts that the model itself says raise it, by occlusion,
 //! with the figure that weighs most in each. Codes are stable; words and units are for analysts.
-//! The occlusion is `model::scorer`'s, the figures are those of `features`' explanations.
+//! The occlusion is `model::scorer`'s, the figures are those of `features`' explanations; reasons
+//! that need no label are in `surprise.rs`.
 
 use features::{
     Explanation, FeatureEncoder, FeatureSchema, FeatureVector, Measure, Role, Transaction,
@@ -41,6 +42,11 @@ pub(super) fn explain(
             Some(told(&kind, name, explanation, transaction, rank, weight))
         })
         .collect()
+}
+
+/// The code of the reason that names a group.
+pub(super) fn code(group: &str, schema: &FeatureSchema) -> String {
+    kind(group, schema).code
 }
 
 /// A group of facts that a reason names.
@@ -135,7 +141,7 @@ fn kind(group: &str, schema: &FeatureSchema) -> Kind {
 
 /// Whether a field group holds what its name says in the standard schema: a consortium may call any
 /// group by any name.
-fn is_what_it_is_called(group: &str, schema: &FeatureSchema) -> bool {
+pub(super) fn is_what_it_is_called(group: &str, schema: &FeatureSchema) -> bool {
     let column = match group {
         "amount" => "amount",
         "gap" => "gap",
@@ -225,7 +231,7 @@ fn told(
     Reason {
         code: kind.code.clone(),
         rank,
-        weight,
+        weight: Some(weight),
         text: format!("{}: {} {observed}{against}.", kind.lead, words(column)),
         observed,
         usual,

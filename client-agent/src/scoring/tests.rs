@@ -14,6 +14,7 @@ use super::*;
 mod memory;
 mod refusals;
 mod socket;
+mod usual;
 
 const HOUR_MS: i64 = 3_600_000;
 /// The first of March 2026, eight o'clock UTC.
@@ -108,6 +109,7 @@ fn bundle(slot: Slot, version: u64) -> Bundle {
         digest: [u8::try_from(version).unwrap(); 32],
         size,
         calibration: Calibration { a: 1.5, b: 2.0 },
+        usual: Some(Usual::new(FeatureSchema::standard().groups().len())),
     }
 }
 
@@ -159,7 +161,8 @@ fn reasons_are_the_models_own_contributions_the_weightiest_first() {
         .collect();
     expected.sort_by(|one, other| other.total_cmp(one));
     expected.truncate(4);
-    let found: Vec<f32> = answer.reasons.iter().map(|reason| reason.weight).collect();
+    let reasons = answer.reasons.iter();
+    let found: Vec<f32> = reasons.filter_map(|reason| reason.weight).collect();
     assert!(!expected.is_empty());
     assert_eq!(found, expected);
     for (reason, rank) in answer.reasons.iter().zip(1..) {
@@ -194,6 +197,7 @@ fn without_a_model_the_configured_decision_is_answered() {
         (None, None, None)
     );
     assert!(answer.reasons.is_empty() && answer.model.is_none() && answer.shadow.is_none());
+    assert!(answer.surprise.is_empty() && answer.label_free.is_none());
 }
 
 #[test]

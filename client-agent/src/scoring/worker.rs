@@ -4,27 +4,29 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Instant;
 
 use features::{FeatureEncoder, FeatureVector, RiskTable};
 use host::clock::Clock;
-use model::{Score, Scorer};
+use model::{Judged, Recent, Scorer, Usual};
 use tokio::sync::oneshot;
 
-use super::answer::{Answer, Mode, ModelName, Reason, Shadow};
+use super::answer::{Answer, Mode, ModelName, Reason, Shadow, Surprise};
 use super::decision::{Thresholds, score};
 use super::meters::{Meters, Outcome};
 use super::problem::{Problem, ProblemType};
 use super::reasons;
 use super::request::{Purpose, Request};
-use super::{Settings, Slot};
+use super::{Settings, Slot, surprise};
 use crate::journal::{Entry, Journal, JournalError};
 
 /// All that scoring remembers.
 pub(super) struct Worker {
     pub(super) settings: Settings,
     pub(super) encoder: FeatureEncoder,
+    /// What the next model will be shown.
+    pub(super) recent: Recent,
     pub(super) journal: Journal,
     pub(super) live: Option<Box<Installed>>,
     pub(super) local: Option<Box<Installed>>,
@@ -37,6 +39,8 @@ pub(super) struct Worker {
 pub(super) struct Installed {
     pub(super) name: ModelName,
     pub(super) scorer: Scorer,
+    /// Goes on with every payment that is remembered.
+    pub(super) usual: Option<Usual>,
 }
 
 /// What waits in the queue.
@@ -51,6 +55,8 @@ pub(super) enum Job {
     Install(Slot, Box<Installed>),
     /// The federation's risk table.
     InstallRisk(Arc<RiskTable>),
+    /// Who is about to install a model asks for the rows of late.
+    Recent(SyncSender<Recent>),
 }
 
 /// An answer that waits for the journal.
@@ -95,6 +101,11 @@ impl Worker {
                 self.encoder.install_risk(table);
                 None
             }
+            Job::Recent(reply) => {
+                // Who asked may be gone.
+                let _ = reply.send(self.recent.clone());
+                None
+            }
         }
     }
 
@@ -104,7 +115,9 @@ impl Worker {
         match request.purpose {
             Purpose::Whatif => {
                 let vector = self.encoder.preview(&request.transaction);
-                return Ok((self.judge(request, &vector), Outcome::Whatif));
+                let said = self.ask_live(&vector);
+                let answer = self.judge(request, &vector, said.as_ref());
+                return Ok((answer, Outcome::Whatif));
             }
             Purpose::Authorise | Purpose::Advice => {}
         }
@@ -113,7 +126,10 @@ impl Worker {
             return replay(&entry, request);
         }
         let vector = self.encoder.encode(&request.transaction);
-        let mut answer = self.judge(request, &vector);
+        let said = self.ask_live(&vector);
+        self.prepare(request.transaction.day());
+        let mut answer = self.judge(request, &vector, said.as_ref());
+        self.remember(request.transaction.day(), &vector, said.as_ref());
         // In order of time; unique even if a journal is lost and its numbers begin again.
         let id = format!("{:012x}-{:x}", answer.scored_at, self.journal.len());
         answer.decision_id = Some(id);
@@ -131,10 +147,40 @@ impl Worker {
         Ok((answer, Outcome::Scored))
     }
 
-    /// Scores a vector, decides, and gives reasons.
-    fn judge(&self, request: &Request, vector: &FeatureVector) -> Answer {
-        let live = self.live.as_deref();
-        let judged = live.and_then(|live| Some((live, self.ask(&live.scorer, &vector.0)?)));
+    /// What the live model says of a vector.
+    fn ask_live(&self, vector: &FeatureVector) -> Option<Judged> {
+        let live = self.live.as_deref()?;
+        self.ask(&live.scorer, &vector.0)
+    }
+
+    /// Computes what is usual for the live model once a day.
+    fn prepare(&mut self, day: i32) {
+        if let Some(usual) = self.usual_mut() {
+            usual.prepare(day);
+        }
+    }
+
+    /// What this payment was belongs to what is usual for later ones.
+    fn remember(&mut self, day: i32, vector: &FeatureVector, said: Option<&Judged>) {
+        self.recent.push(day, &vector.0);
+        if let Some((usual, said)) = self.usual_mut().zip(said) {
+            usual.remember(day, 1, &said.energies);
+        }
+    }
+
+    fn usual_mut(&mut self) -> Option<&mut Usual> {
+        self.live.as_mut()?.usual.as_mut()
+    }
+
+    /// Decides by what the live model said, and gives reasons.
+    fn judge(&self, request: &Request, vector: &FeatureVector, said: Option<&Judged>) -> Answer {
+        let (live, schema) = (self.live.as_deref(), self.encoder.schema());
+        let judged = live.zip(said.map(|said| said.score));
+        let usual = live.and_then(|live| live.usual.as_ref());
+        let surprise = usual.zip(said).map_or_else(Vec::new, |(usual, said)| {
+            let day = request.transaction.day();
+            surprise::figures(schema, &usual.surprises(day, &said.energies))
+        });
         let thresholds = Thresholds {
             review_at: self.settings.review_at,
             decline_at: self.settings.decline_at,
@@ -146,12 +192,17 @@ impl Worker {
             score: judged.map(|(_, judged)| score(judged.probability)),
             probability: judged.map(|(_, judged)| judged.probability),
             logit: judged.map(|(_, judged)| judged.logit),
+            label_free: surprise::label_free(schema, &surprise),
             decision: judged.map_or(self.settings.fallback, |(_, judged)| {
                 thresholds.decide(judged.probability)
             }),
             reasons: judged.map_or_else(Vec::new, |(live, judged)| {
-                self.reasons(live, judged, request, vector)
+                match judged.probability >= self.settings.reasons_at {
+                    true => self.reasons(live, request, vector, &surprise),
+                    false => Vec::new(),
+                }
             }),
+            surprise,
             model: judged.map(|(live, _)| live.name.clone()),
             shadow: self.shadow(vector),
             mode: if judged.is_some() {
@@ -165,17 +216,19 @@ impl Worker {
         }
     }
 
+    /// What raises the score, and beside it what surprises.
     fn reasons(
         &self,
         live: &Installed,
-        judged: Score,
         request: &Request,
         vector: &FeatureVector,
+        figures: &[Surprise],
     ) -> Vec<Reason> {
-        if judged.probability < self.settings.reasons_at {
-            return Vec::new();
-        }
-        reasons::explain(&live.scorer, &self.encoder, &request.transaction, vector)
+        let (scorer, encoder) = (&live.scorer, &self.encoder);
+        let mut told = reasons::explain(scorer, encoder, &request.transaction, vector);
+        let strange = surprise::explain(encoder.schema(), figures, &told);
+        told.extend(strange);
+        told
     }
 
     /// What the bank's own model says. It was trained without the federation's risk, so it is
@@ -187,19 +240,16 @@ impl Worker {
         let judged = self.ask(&local.scorer, &own)?;
         Some(Shadow {
             bundle: "local".to_owned(),
-            probability: judged.probability,
-            logit: judged.logit,
+            probability: judged.score.probability,
+            logit: judged.score.logit,
         })
     }
 
     /// A model that refuses the numbers, or answers with none, counts as no model: a payment is
     /// answered in any case.
-    fn ask(&self, scorer: &Scorer, values: &[f32]) -> Option<Score> {
-        let judged = scorer
-            .score(values)
-            .ok()
-            .and_then(|scores| scores.first().copied());
-        let judged = judged.filter(|judged| judged.probability.is_finite());
+    fn ask(&self, scorer: &Scorer, values: &[f32]) -> Option<Judged> {
+        let judged = scorer.judge(values).ok();
+        let judged = judged.filter(|judged| judged.score.probability.is_finite());
         if judged.is_none() {
             self.meters.model_refused();
         }

@@ -1,8 +1,8 @@
 //! What the bank trains by itself, a round's worth at a time, so that orders go first. Its baseline
 //! is the model that it could have had alone: the same network from the same first parameters, the
-//! same steps on the same days, the bank's own risk only; beside it in `shadow`, everybody sees what
-//! the federation gives. Its own head is the federation's, trained on: it decides where rows held
-//! out from both prefer it.
+//! same steps on the same days, the bank's own risk only; beside it in `shadow`, everybody sees
+//! what the federation gives. Its own head is the federation's, trained on: it decides where rows
+//! held out from both prefer it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 use features::FeatureSchema;
 use model::evaluation::is_preferred;
 use model::schedule::{HEAD_ROUNDS, Place};
-use model::{Bar, Calibration, Examples, Learner, NetworkSize, Scorer};
+use model::{Bar, Calibration, Device, Examples, Learner, NetworkSize, Scorer, Usual};
 use protocol::genesis;
 use protocol::id::PlanId;
 use protocol::plan::Training;
@@ -47,8 +47,9 @@ pub(super) struct Solo {
 enum Aim {
     /// The model for comparison.
     Baseline,
-    /// The bank's own head, in place of this model.
-    Head(Arc<Vec<f32>>),
+    /// The bank's own head, in place of this model's; what is usual to it stays, since its encoder
+    /// does.
+    Head(Arc<Vec<f32>>, Option<Usual>),
 }
 
 /// How far it is.
@@ -62,8 +63,7 @@ pub(super) enum Advance {
 impl Solo {
     /// Begins a baseline. `of` is the plan, and the ledger's length that the model stands beside.
     pub(super) fn baseline(
-        schema: &FeatureSchema,
-        size: NetworkSize,
+        (schema, size, device): (&FeatureSchema, NetworkSize, Device),
         (pretrain, mut finetune): (Option<Stage>, Stage),
         mut judged: Judged,
         of: (PlanId, u64),
@@ -74,7 +74,7 @@ impl Solo {
         // Alone, there is nobody to stay near to.
         finetune.training.proximal = 0.0;
         Ok(Self {
-            learner: Learner::new(schema, size, &start)?,
+            learner: Learner::new(schema, size, &start)?.on(device)?,
             schema: schema.clone(),
             size,
             pretrain,
@@ -90,9 +90,8 @@ impl Solo {
     /// Begins a head on the model `start`: so many rounds' worth as `HEAD_ROUNDS` says, at a plan's
     /// rates from the first on, with the encoder as it is.
     pub(super) fn head(
-        schema: &FeatureSchema,
-        size: NetworkSize,
-        (mut finetune, start): (Stage, Arc<Vec<f32>>),
+        (schema, size, device): (&FeatureSchema, NetworkSize, Device),
+        (mut finetune, start): (Stage, &Bundle),
         judged: Judged,
         of: (PlanId, u64),
     ) -> Result<Self, TrainingError> {
@@ -100,13 +99,13 @@ impl Solo {
         finetune.training.rate_encoder = 0.0;
         finetune.training.proximal = 0.0;
         Ok(Self {
-            learner: Learner::new(schema, size, &start)?,
+            learner: Learner::new(schema, size, &start.parameters)?.on(device)?,
             schema: schema.clone(),
             size,
             pretrain: None,
             finetune,
             judged,
-            aim: Aim::Head(start),
+            aim: Aim::Head(Arc::clone(&start.parameters), start.usual.clone()),
             plan: of.0,
             version: of.1,
             done: 0,
@@ -121,7 +120,7 @@ impl Solo {
     fn kind(&self) -> &'static str {
         match self.aim {
             Aim::Baseline => "baseline",
-            Aim::Head(_) => "head",
+            Aim::Head(..) => "head",
         }
     }
 
@@ -185,16 +184,17 @@ impl Solo {
     fn finish(&self) -> Result<Option<Bundle>, TrainingError> {
         let parameters = self.learner.parameters();
         let calibration = calibration::fit(&self.schema, self.size, &parameters, &self.judged)?;
-        let (slot, head) = match &self.aim {
-            Aim::Baseline => (Slot::Local, Head::Local),
-            Aim::Head(incumbent) => {
+        let (slot, head, usual) = match &self.aim {
+            // It is asked for scores only.
+            Aim::Baseline => (Slot::Local, Head::Local, None),
+            Aim::Head(incumbent, usual) => {
                 let candidate = self.probabilities(&parameters, calibration)?;
                 let fitted = calibration::fit(&self.schema, self.size, incumbent, &self.judged)?;
                 let incumbent = self.probabilities(incumbent, fitted)?;
                 if !is_preferred(&candidate, &incumbent, &self.judged.frauds) {
                     return Ok(None);
                 }
-                (Slot::Live, Head::Personal)
+                (Slot::Live, Head::Personal, usual.clone())
             }
         };
         Ok(Some(Bundle {
@@ -205,6 +205,7 @@ impl Solo {
             parameters: Arc::new(parameters),
             size: self.size,
             calibration,
+            usual,
         }))
     }
 

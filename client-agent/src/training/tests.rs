@@ -463,6 +463,26 @@ fn only_a_fine_tuned_model_scores() {
     assert!(!trainer.has_solo_work());
 }
 
+// Energies as they were drawn at first would say what chance says. The past ends with day 17,024.
+#[test]
+fn a_model_that_was_pretrained_comes_with_what_is_usual() {
+    let (mut trainer, _) = trainer(Baseline::Off);
+    let mut usual = |installed: &Installed| match trainer.install(installed) {
+        Some(Product::Model(bundle)) => bundle.usual,
+        Some(Product::Risk(_)) | None => panic!("a model was installed"),
+    };
+    let mut installed = result(finetune(), 1, &[]);
+    assert!(usual(&installed).is_none());
+    let mut parameters = genesis::parameters(&model_terms());
+    for range in genesis::ranges(&model_terms().layout, &[Part::Energy]) {
+        parameters[range].iter_mut().for_each(|value| *value *= 2.0);
+    }
+    installed.parameters = Some(Arc::new(parameters));
+    let energies = vec![0.0; FeatureSchema::standard().groups().len()];
+    let surprises = usual(&installed).unwrap().surprises(17_025, &energies);
+    assert!(surprises.len() == energies.len() && surprises.iter().all(Option::is_some));
+}
+
 /// One released day: four payments, four frauds, four banks in every bucket.
 fn released_day(from_day: u32) -> Installed {
     let terms = RiskTerms {

@@ -10,23 +10,26 @@ use std::time::Instant;
 use crypto::Digest;
 use features::{FeatureSchema, RiskError, RiskTable};
 use model::schedule::Place;
-use model::{Bar, Calibration, Learner, ModelError, NetworkSize, Scorer};
+use model::{Bar, Calibration, Device, Learner, ModelError, NetworkSize, Scorer};
 use protocol::bucket::BucketKey;
 use protocol::client::{Contribution, Installed, Order};
 use protocol::moments::Tally;
 use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, Training, Work};
 use protocol::{genesis, histogram, moments, vector};
 
+mod solos;
+
 use super::calibration::{self, HeldOut, logits};
+use super::lately::{self, Lately};
 use super::schedule;
-use super::solo::{Advance, Solo, Stage};
+use super::solo::Solo;
 use super::window::{self, Shown, Windows};
 use crate::config;
 use crate::history::History;
 use crate::network::{self, NetworkError};
 use crate::risk::{self, SharedRisk};
 use crate::scoring::{Bundle, Head, Slot};
-use crate::status::{BaselineStatus, Board, EvaluationStatus, ModelStatus, TrainingStatus};
+use crate::status::{Board, EvaluationStatus, ModelStatus, TrainingStatus};
 
 /// A bank's learning: its past, its moments, and what the federation has given it.
 pub struct Trainer {
@@ -34,8 +37,10 @@ pub struct Trainer {
     schema: FeatureSchema,
     board: Board,
     wanted: config::Own,
+    device: Device,
     held_out: HeldOut,
     windows: Windows,
+    lately: Lately,
     risk: SharedRisk,
     learner: Option<(Digest, Learner)>,
     live: Option<(Digest, Calibration)>,
@@ -53,7 +58,7 @@ pub enum Product {
 }
 
 impl Trainer {
-    /// A trainer that has heard nothing of the federation.
+    /// A trainer that has heard nothing of the federation, on the processor.
     #[must_use]
     pub fn new(history: History, wanted: config::Own, board: Board) -> Self {
         board.update(|status| status.history = history.summary());
@@ -63,13 +68,21 @@ impl Trainer {
             history,
             board,
             wanted,
+            device: Device::Cpu,
             windows: Windows::default(),
+            lately: Lately::default(),
             risk: SharedRisk::default(),
             learner: None,
             live: None,
             pretrained: None,
             solos: VecDeque::new(),
         }
+    }
+
+    /// The same, whose steps are computed on this device; scores and calibration never are.
+    #[must_use]
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
     }
 
     /// This bank's vector for an attempt. A bank without data for the plan takes part with zeros.
@@ -126,47 +139,6 @@ impl Trainer {
         Some(Product::Risk(table))
     }
 
-    /// Whether a model of the bank's own is in the making.
-    #[must_use]
-    pub fn has_solo_work(&self) -> bool {
-        !self.solos.is_empty()
-    }
-
-    /// Trains the bank's own models for a round's worth.
-    pub fn advance_solo(&mut self) -> Option<Product> {
-        let solo = self.solos.front_mut()?;
-        let is_baseline = solo.is_baseline();
-        let bundle = match solo.advance() {
-            Ok(Advance::More(status)) => {
-                self.board.trained(status);
-                return None;
-            }
-            Ok(Advance::Done(bundle)) => bundle,
-            Err(error) => {
-                tracing::warn!(%error, "a model of the bank's own could not be trained");
-                None
-            }
-        };
-        self.solos.pop_front();
-        self.board
-            .update(|status| match (&bundle, &mut status.model) {
-                (_, _) if is_baseline => {
-                    status.baseline = match bundle {
-                        Some(_) => BaselineStatus::Ready,
-                        None => BaselineStatus::None,
-                    }
-                }
-                (Some(bundle), Some(model)) => {
-                    model.head = bundle.head;
-                    model.parameters = Digest(bundle.digest).to_hex();
-                    model.calibration_a = bundle.calibration.a;
-                    model.calibration_b = bundle.calibration.b;
-                }
-                (None, _) | (_, None) => {}
-            });
-        bundle.map(|bundle| Product::Model(*bundle))
-    }
-
     fn pretrain(
         &mut self,
         order: &Order,
@@ -181,7 +153,8 @@ impl Trainer {
         if examples.len() < ROWS_MIN {
             return Ok(nothing(training));
         }
-        let learner = learner(&mut self.learner, &self.schema, size, order, training)?;
+        let build = (&self.schema, size, self.device);
+        let learner = learner(&mut self.learner, build, order, training)?;
         let terms = schedule::pretrain(training, place(order), order.seed);
         let mut bar = Bar::new("pretrain");
         let report = learner.pretrain(examples, &terms, &mut bar)?;
@@ -217,7 +190,8 @@ impl Trainer {
         if examples.labelled().is_empty() {
             return Ok(nothing(training));
         }
-        let learner = learner(&mut self.learner, &self.schema, size, order, training)?;
+        let build = (&self.schema, size, self.device);
+        let learner = learner(&mut self.learner, build, order, training)?;
         let terms = schedule::finetune(training, place(order), order.seed);
         let mut bar = Bar::new("finetune");
         let report = learner.finetune(examples, &terms, &mut bar)?;
@@ -305,6 +279,12 @@ impl Trainer {
             .encoded(&self.history, &self.risk, days(training))?;
         let judged = window.held_out(cutoff(training), &self.held_out);
         let calibration = calibration::fit(&self.schema, size, parameters, &judged)?;
+        let usual = if lately::is_pretrained(&training.model, parameters) {
+            let scorer = Scorer::new(&self.schema, size, parameters, calibration)?;
+            Some(self.lately.usual(&self.history, &scorer))
+        } else {
+            None
+        };
         let root = genesis::model_root(parameters);
         self.live = Some((root, calibration));
         let bundle = Bundle {
@@ -315,6 +295,7 @@ impl Trainer {
             digest: root.0,
             size,
             calibration,
+            usual,
         };
         self.board.update(|status| {
             status.model = Some(ModelStatus {
@@ -330,71 +311,9 @@ impl Trainer {
         // A head on a model that is in place no more.
         self.solos.retain(Solo::is_baseline);
         if installed.step + 1 == plan.rounds {
-            self.begin_solos(plan, training, (parameters, bundle.version))?;
+            self.begin_solos(plan, training, &bundle)?;
         }
         Ok(Product::Model(bundle))
-    }
-
-    /// What the bank trains for itself once a plan has ended. Without a label there is nothing.
-    fn begin_solos(
-        &mut self,
-        plan: &Plan,
-        training: &Training,
-        (parameters, version): (&Arc<Vec<f32>>, u64),
-    ) -> Result<(), TrainingError> {
-        let size = network::size_of(&training.model, &self.schema)?;
-        let pretrain = match self.wanted.baseline {
-            config::Baseline::Local => self.pretrain_stage(training)?,
-            config::Baseline::Off => None,
-        };
-        let window = self
-            .windows
-            .encoded(&self.history, &self.risk, days(training))?;
-        let judged = window.held_out(cutoff(training), &self.held_out);
-        let examples = window.examples(cutoff(training), Shown::Trained(&self.held_out));
-        if examples.labelled().is_empty() {
-            return Ok(());
-        }
-        let stage = || Stage {
-            training: training.clone(),
-            rounds: plan.rounds,
-            examples: examples.clone(),
-        };
-        let (schema, of) = (&self.schema, (plan.id(), version));
-        if self.wanted.head == config::Head::Personal {
-            let on = (stage(), Arc::clone(parameters));
-            let head = Solo::head(schema, size, on, judged.clone(), of)?;
-            self.solos.push_back(head);
-        }
-        if self.wanted.baseline == config::Baseline::Local {
-            let stages = (pretrain, stage());
-            let baseline = Solo::baseline(schema, size, stages, judged, of)?;
-            self.solos.retain(|solo| !solo.is_baseline());
-            self.solos.push_back(baseline);
-            self.board
-                .update(|status| status.baseline = BaselineStatus::Training);
-        }
-        Ok(())
-    }
-
-    /// The pretraining of a baseline: that of the federation's last plan of the same lineage.
-    fn pretrain_stage(&mut self, training: &Training) -> Result<Option<Stage>, TrainingError> {
-        let lineage = training.model.lineage();
-        let pretrained = self.pretrained.clone();
-        let pretrained = pretrained.filter(|(earlier, _)| earlier.model.lineage() == lineage);
-        let Some((training, rounds)) = pretrained else {
-            return Ok(None);
-        };
-        let window = self
-            .windows
-            .encoded(&self.history, &self.risk, days(&training))?;
-        let examples = window.examples(cutoff(&training), Shown::All).clone();
-        let is_enough = examples.len() >= ROWS_MIN;
-        Ok(is_enough.then_some(Stage {
-            training,
-            rounds,
-            examples,
-        }))
     }
 
     fn install_risk(
@@ -426,8 +345,7 @@ impl Trainer {
 /// The learner of a lineage with the order's parameters; its moments live from round to round.
 fn learner<'a>(
     kept: &'a mut Option<(Digest, Learner)>,
-    schema: &FeatureSchema,
-    size: NetworkSize,
+    (schema, size, device): (&FeatureSchema, NetworkSize, Device),
     order: &Order,
     training: &Training,
 ) -> Result<&'a mut Learner, TrainingError> {
@@ -437,7 +355,7 @@ fn learner<'a>(
             learner.load(&order.parameters)?;
             learner
         }
-        None => Learner::new(schema, size, &order.parameters)?,
+        None => Learner::new(schema, size, &order.parameters)?.on(device)?,
     };
     Ok(&mut kept.insert((lineage, found)).1)
 }

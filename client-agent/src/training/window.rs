@@ -76,7 +76,7 @@ pub(super) fn with_gaps(
 
 /// Encodes the history up to the end of these days, with the labels as they came, and gives the
 /// days' payments with their vectors.
-fn replay(
+pub(super) fn replay(
     (history, risk, days): (&History, &SharedRisk, &Range<u32>),
     encode: fn(&mut FeatureEncoder, &Transaction) -> FeatureVector,
     mut each: impl FnMut(&Payment, &FeatureVector),

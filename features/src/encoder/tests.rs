@@ -223,6 +223,50 @@ fn shared_risk_is_read_from_the_table_with_its_delay() {
     }
 }
 
+// The table of one day knows outlet 1 and not outlet 2, where this bank has seen a fraud.
+#[test]
+fn where_the_federation_knows_nothing_its_columns_say_what_the_bank_knows() {
+    let terms = RiskTerms {
+        buckets: 1_024,
+        key: RiskKey::new([1; 32]),
+        from_day: DAY,
+        days: 1,
+        label_delay_days: 7,
+        banks_min: 1,
+    };
+    let mut counts = RiskCounts::new(terms.clone());
+    counts.add(&payment(0, START, 1, 1, 500), Some(START));
+    let words: Vec<i64> = counts.into_words().into_iter().map(i64::from).collect();
+    let mut table = RiskTable::new(1_024, RiskKey::new([1; 32]));
+    table.absorb(&terms, &words).unwrap();
+    let mut encoder = encoder();
+    encoder.install_risk(Arc::new(table));
+    for (id, outlet) in [(0, 1), (1, 1), (2, 2)] {
+        encoder.encode(&payment(id, START, 1, outlet, 500));
+    }
+    let fraud = Label {
+        txn_id: "x2".into(),
+        fraud: true,
+        known_at: START + 1,
+        source: None,
+    };
+    encoder.add_label(&payment(2, START, 1, 2, 500), &fraud);
+    let schema = FeatureSchema::standard();
+    let at = |name: &str| schema.position(name).unwrap();
+    let (own, shared) = (at("own_rate_1d"), at("shared_rate_1d"));
+    let known = encoder.preview(&payment(3, START + 8 * DAY_MS, 2, 1, 500));
+    assert_eq!((known.0[own], known.0[shared]), (0.0, 3.0));
+    let unknown = encoder.preview(&payment(3, START + 8 * DAY_MS, 2, 2, 500));
+    assert_eq!((unknown.0[own], unknown.0[shared]), (3.0, 3.0));
+    assert!(schema.is_own_risk(&unknown.0) && !schema.is_own_risk(&known.0));
+    let mut alone = known.0.clone();
+    schema.hide_federation(&mut alone);
+    assert_eq!(alone[shared], 0.0);
+    let same = |column: usize| alone[column] == known.0[column];
+    let shared = schema.indices(|role| matches!(role, Role::SharedRisk));
+    assert!((0..schema.len()).all(|column| shared.contains(&column) || same(column)));
+}
+
 /// Forty cards pay three times a day; from day 60 on they pay once every two days. Without the
 /// trend the count of the last week falls for good; with it, it returns within nine days.
 #[test]

@@ -8,6 +8,7 @@ use tch::Tensor;
 use super::{FinetuneReport, FinetuneTerms, Learner, check_step, recent_mean, term};
 use crate::adam::cosine;
 use crate::chance::{Batches, Chance};
+use crate::device::Device;
 use crate::error::ModelError;
 use crate::examples::Examples;
 use crate::forward::{Dropout, gradient, table};
@@ -106,17 +107,18 @@ fn slope(
     dropout: f32,
     chance: &mut Chance,
 ) -> Result<(f32, Vec<f32>), ModelError> {
-    let roles = &learner.roles;
+    let (roles, device) = (&learner.roles, learner.device);
     let (mut inputs, mut beside, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for &row in batch {
         Roles::gather(&roles.inputs, examples.row(row), &mut inputs);
         Roles::gather(&roles.head, examples.row(row), &mut beside);
         labels.push(examples.label[row]);
     }
-    let inputs = table(&inputs, roles.inputs.len())?;
-    let beside = table(&beside, roles.head.len())?;
-    let labels = Tensor::f_from_slice(&labels)?;
-    let mut mask = || drop_mask(batch.len(), learner.size.head, dropout, chance);
+    let inputs = table(&inputs, roles.inputs.len(), device)?;
+    let beside = table(&beside, roles.head.len(), device)?;
+    let labels = device.hold(Tensor::f_from_slice(&labels)?)?;
+    let shape = (batch.len(), learner.size.head);
+    let mut mask = || drop_mask(shape, dropout, chance, device);
     let dropout = match dropout > 0.0 {
         true => Some(Dropout {
             first: mask()?,
@@ -124,7 +126,8 @@ fn slope(
         }),
         false => None,
     };
-    gradient(&learner.layout, roles, &learner.parameters, |network| {
+    let (layout, parameters) = (&learner.layout, &learner.parameters);
+    gradient(device, layout, roles, parameters, |network| {
         let z = network.encode(&inputs)?;
         loss::fraud(&network.logits(&z, &beside, dropout.as_ref())?, &labels)
     })
@@ -132,17 +135,17 @@ fn slope(
 
 /// 0 with probability `share`, else 1 / (1 - share), so that the mean stays.
 fn drop_mask(
-    rows: usize,
-    width: u16,
+    (rows, width): (usize, u16),
     share: f32,
     chance: &mut Chance,
+    device: Device,
 ) -> Result<Tensor, ModelError> {
     let width = usize::from(width);
     let kept = 1.0 / (1.0 - share);
     let mask: Vec<f32> = (0..rows * width)
         .map(|_| if chance.uniform() < share { 0.0 } else { kept })
         .collect();
-    table(&mask, width)
+    table(&mask, width, device)
 }
 
 /// Adds the gradient of `strength`/2 · |parameters - start|².

@@ -91,7 +91,8 @@ pub(super) fn run(
 /// One step of Adam on encoder and energies; the training loss before it.
 fn descend(learner: &mut Learner, made: &[f32], rate: f32, step: u32) -> Result<f32, ModelError> {
     let (roles, layout) = (&learner.roles, &learner.layout);
-    let (loss, slope) = gradient(layout, roles, &learner.parameters, |network| {
+    let parameters = &learner.parameters;
+    let (loss, slope) = gradient(learner.device, layout, roles, parameters, |network| {
         contrast_loss(learner, network, made).map(|(loss, _)| loss)
     })?;
     check_step(step, loss, &slope)?;
@@ -111,7 +112,7 @@ fn contrast_loss(
     network: &Network,
     made: &[f32],
 ) -> Result<(tch::Tensor, tch::Tensor), ModelError> {
-    let inputs = table(made, learner.roles.inputs.len())?;
+    let inputs = table(made, learner.roles.inputs.len(), learner.device)?;
     let z = network.encode(&inputs)?;
     let groups = learner.roles.groups.len() as i64;
     let energies = network.energies(&z)?;
@@ -151,6 +152,7 @@ impl HeldOut {
     fn measure(&self, learner: &Learner) -> Result<(f32, Collapse), ModelError> {
         let _guard = tch::no_grad_guard();
         let flat = tch::Tensor::f_from_slice(&learner.parameters)?;
+        let flat = learner.device.hold(flat)?;
         let network = Network::new(&learner.layout, &learner.roles, &flat)?;
         let (loss, z) = contrast_loss(learner, &network, &self.versions)?;
         let width = usize::from(learner.size.width);

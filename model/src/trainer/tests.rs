@@ -340,3 +340,40 @@ fn divergence_is_noticed_and_leaves_the_parameters() {
     assert!(matches!(error, ModelError::Diverged { step: 0 }), "{error}");
     assert_eq!(learner.parameters(), start);
 }
+
+// Adam's first step has the size of the rate wherever there is any slope, and where the slope is
+// nearly none, the order of a sum may turn its sign: parameters agree on average, not one by one.
+#[test]
+fn a_step_on_cuda_is_the_step_on_the_processor() {
+    if !Device::Cuda.is_available() {
+        eprintln!("skipped: this libtorch has no CUDA device");
+        let refused = learner(3).on(Device::Cuda);
+        assert!(matches!(refused, Err(ModelError::NoCuda)));
+        return;
+    }
+    let examples = synthetic::population(60, 10, 1);
+    let start = learner(3).parameters();
+    let step = |device| {
+        let mut learner = learner(3).on(device).unwrap();
+        let pretrained = learner
+            .pretrain(&examples, &pretrain_terms(1), &mut ())
+            .unwrap();
+        let after = learner.parameters();
+        learner.load(&start).unwrap();
+        let finetuned = learner
+            .finetune(&examples, &finetune_terms(1), &mut ())
+            .unwrap();
+        let losses = [pretrained.loss, finetuned.loss];
+        (losses, [after, learner.parameters()], pretrained.held_out)
+    };
+    let (cpu, cuda) = (step(Device::Cpu), step(Device::Cuda));
+    for (a, b) in cpu.0.iter().zip(&cuda.0) {
+        assert!((a - b).abs() < 1e-4, "losses {:?} {:?}", cpu.0, cuda.0);
+    }
+    for (a, b) in cpu.1.iter().zip(&cuda.1) {
+        let distance: f32 = a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum();
+        let mean = distance / a.len() as f32;
+        assert!(mean < 1e-4, "parameters lie {mean} apart");
+    }
+    assert!((cpu.2 - cuda.2).abs() < 1e-2, "{} {}", cpu.2, cuda.2);
+}

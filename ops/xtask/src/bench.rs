@@ -1,11 +1,14 @@
 //! `cargo xtask bench`: the table of benchmarks, each a bench target of the crate it measures.
 //!
-//! `tests/tidy.rs` compares the table with the folders.
+//! `tests/tidy.rs` compares the table with the folders. What runs in turn with the same work of
+//! another tool is in the folder beside.
+
+mod pytorch;
 
 use std::path::Path;
 
 use crate::setup;
-use crate::workshop::Failure;
+use crate::workshop::{Failure, Workshop};
 
 /// One benchmark.
 pub(crate) struct Bench {
@@ -13,6 +16,13 @@ pub(crate) struct Bench {
     pub(crate) package: &'static str,
     pub(crate) target: &'static str,
     pub(crate) measures: &'static str,
+    pub(crate) beside: Beside,
+}
+
+/// Who does the same work in turn, where a benchmark is asked for by its name.
+pub(crate) enum Beside {
+    Nobody,
+    PyTorch,
 }
 
 /// Every benchmark of the project.
@@ -22,24 +32,35 @@ pub(crate) const BENCHES: &[Bench] = &[
         package: "tests",
         target: "secagg",
         measures: "the secure sum: masks, whole rounds over loopback QUIC, bytes, memory",
+        beside: Beside::Nobody,
     },
     Bench {
         name: "primitives",
         package: "crypto",
         target: "cost",
         measures: "masks, shares, seals, agreements and signatures",
+        beside: Beside::Nobody,
     },
     Bench {
         name: "score",
         package: "client-agent",
         target: "score",
         measures: "one live decision, with and without reasons and journal",
+        beside: Beside::Nobody,
     },
     Bench {
         name: "features",
         package: "features",
         target: "encode",
         measures: "one payment to its feature vector",
+        beside: Beside::Nobody,
+    },
+    Bench {
+        name: "pretrain",
+        package: "model",
+        target: "pretrain",
+        measures: "rows pretrained on a second; by its name, in turn with Python PyTorch",
+        beside: Beside::PyTorch,
     },
 ];
 
@@ -61,29 +82,38 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), Failure> {
     }
     let workshop = setup::run(root)?;
     for bench in BENCHES {
-        if !names.is_empty() && !names.iter().any(|name| *name == bench.name) {
+        let is_named = names.iter().any(|name| *name == bench.name);
+        if !names.is_empty() && !is_named {
             continue;
         }
+        match bench.beside {
+            Beside::PyTorch if is_named => pytorch::run(root, &workshop, bench, &options)?,
+            Beside::PyTorch | Beside::Nobody => bench.run(&workshop, &options)?,
+        }
+    }
+    Ok(())
+}
+
+impl Bench {
+    /// Runs it alone; `options` are handed on.
+    fn run(&self, workshop: &Workshop, options: &[&String]) -> Result<(), Failure> {
         let mut cargo = workshop.cargo();
         cargo.args([
             "bench",
             "--locked",
             "--package",
-            bench.package,
+            self.package,
             "--bench",
-            bench.target,
+            self.target,
         ]);
         let status = cargo
             .arg("--")
-            .args(&options)
+            .args(options)
             .status()
             .map_err(|error| Failure::Said(format!("could not start cargo: {error}")))?;
         if !status.success() {
-            return Err(Failure::Said(format!(
-                "the benchmark {} failed",
-                bench.name
-            )));
+            return Err(Failure::Said(format!("the benchmark {} failed", self.name)));
         }
+        Ok(())
     }
-    Ok(())
 }

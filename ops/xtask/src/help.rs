@@ -151,6 +151,12 @@ Usage: cargo xtask bench [NAME] [--json]
 Runs the named benchmark, or all of them, in the bench profile. --json is handed on: a
 benchmark that knows it prints its figures as JSON lines.
 
+`pretrain`, asked for by its name, runs five times in turn with the same network in ordinary Python
+PyTorch (ops/peers/pytorch), and prints medians and their ratio; --json prints one object. The first
+time, python3 makes a virtual environment in target/peers/pytorch and pip installs the PyTorch of
+ops/libtorch.lock there: up to 5 GB of disk. Nothing else should run meanwhile: at two threads each
+waits for the other. Among all benchmarks, and by `cargo bench -p model`, it runs alone.
+
 Example: cargo xtask bench secagg
 
 Benchmarks:

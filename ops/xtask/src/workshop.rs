@@ -45,13 +45,18 @@ impl Workshop {
         Ok(self.command(own.with_file_name(name).into()))
     }
 
-    /// Where a release build of this workspace puts a program.
-    pub(crate) fn released(&self, name: &str) -> Result<PathBuf, Failure> {
+    /// The folder of everything that is built.
+    pub(crate) fn target(&self) -> Result<PathBuf, Failure> {
         let own = env::current_exe()
             .map_err(|error| Failure::Said(format!("could not find the programs: {error}")))?;
         let target = own.ancestors().nth(2);
         let target = target.expect("this program lies two folders below the target folder");
-        Ok(target.join("release").join(name))
+        Ok(target.to_owned())
+    }
+
+    /// Where a release build of this workspace puts a program.
+    pub(crate) fn released(&self, name: &str) -> Result<PathBuf, Failure> {
+        Ok(self.target()?.join("release").join(name))
     }
 
     /// Whether `cargo SUBCOMMAND` is installed.

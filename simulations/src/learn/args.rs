@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use model::Device;
 use serde_json::{Value, json};
 
 use super::Failed;
@@ -157,6 +158,9 @@ pub(super) struct Learning {
     /// Rows of a step
     #[arg(long, default_value_t = 128)]
     pub(super) batch: u32,
+    /// Where libtorch trains and scores: cpu, or cuda where there is one
+    #[arg(long, default_value_t = Device::Cpu, value_name = "DEVICE")]
+    pub(super) device: Device,
 }
 
 const EXAMPLE: &str = "\
@@ -192,7 +196,7 @@ impl Args {
         if (self.banks.split == Split::Column) != self.banks.column.is_some() {
             return Err("--split column and --column come together".into());
         }
-        Ok(())
+        Ok(self.learning.device.check()?)
     }
 
     /// How many of the last banks are new.
@@ -271,6 +275,7 @@ impl Args {
                 true => SharedRisk::Hidden,
                 false => SharedRisk::Shown,
             },
+            device: learning.device,
         }
     }
 
@@ -312,6 +317,11 @@ pub(super) fn terms_of(
     }
     if setting != Setting::Ratio {
         of["recipe"] = json!(terms.recipe);
+        match terms.device {
+            // Not said, so that what was finished before there was a choice is found again.
+            Device::Cpu => {}
+            Device::Cuda => of["device"] = json!(terms.device),
+        }
     }
     match setting {
         Setting::Local | Setting::LocalSharedRisk | Setting::Pooled | Setting::Ratio => {}

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use crypto::Seed;
 use features::FeatureSchema;
 use model::evaluation::is_preferred;
-use model::{Calibration, Examples};
+use model::{Calibration, Device, Examples, Usual};
 use protocol::genesis;
 use protocol::plan::ModelTerms;
 
@@ -20,7 +20,7 @@ use super::recipe::{Kind, Recipe, Together, model_terms};
 use super::setting::Setting;
 use super::sum::Summing;
 use super::surprise;
-use super::training::{self, Alone, logits, on_all_processors};
+use super::training::{self, Alone, on_all_processors};
 
 /// What is trained, and how.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub(super) struct Terms {
     pub(super) together: Together,
     /// Whether a federation reads the federation's risk table.
     pub(super) shared_risk: SharedRisk,
+    /// Where libtorch computes.
+    pub(super) device: Device,
 }
 
 /// Whether the columns of the federation's risk table are shown.
@@ -127,7 +129,7 @@ impl<'a> Arms<'a> {
                 let parameters = self.training().finetune(start, &rows, &seed)?;
                 let sight = self.sight(book, share, shared);
                 let threshold = self.threshold(&parameters, &sight)?;
-                let scores = logits(self.schema(), &parameters, &sight.judged)?;
+                let scores = self.training().logits(&parameters, &sight.judged)?;
                 Ok((sight.judged, scores, threshold))
             })?;
         let scored = (0..)
@@ -226,7 +228,10 @@ impl<'a> Arms<'a> {
                 false => &fitted.parameters,
             };
             let threshold = self.threshold(parameters, sight)?;
-            Ok((logits(self.schema(), parameters, &sight.judged)?, threshold))
+            Ok((
+                self.training().logits(parameters, &sight.judged)?,
+                threshold,
+            ))
         })?;
         let scored = (0..).zip(sights).zip(scored);
         let scored = scored.map(|((bank, sight), (scores, threshold))| Scored {
@@ -246,7 +251,7 @@ impl<'a> Arms<'a> {
     ) -> Result<bool, Failed> {
         let frauds = &sight.validation.frauds;
         let probabilities = |parameters: &[f32]| -> Result<Vec<f32>, Failed> {
-            let logits = logits(self.schema(), parameters, &sight.validation)?;
+            let logits = self.training().logits(parameters, &sight.validation)?;
             let fitted = Calibration::fit(&logits, frauds).unwrap_or_default();
             Ok(logits.iter().map(|&l| fitted.probability(l)).collect())
         };
@@ -277,7 +282,7 @@ impl<'a> Arms<'a> {
         let books = self.consortium.members()?;
         let pretrained = self.together(hear)?;
         hear("looking for surprises");
-        let from = self.week.test_from - surprise::TRAILING_DAYS;
+        let from = self.week.test_from - Usual::DAYS;
         let days = from..self.week.test_to;
         let scored = on_all_processors(books.iter().collect(), |book| {
             let rows = book.labelled(&self.ground().feed, &days, |_| 0.0);
@@ -386,6 +391,7 @@ impl<'a> Arms<'a> {
             rounds: recipe.rounds_of(kind),
             training: recipe.training(kind, &self.model, together, (examples, banks)),
             together,
+            device: self.terms.device,
             seed,
         };
         let rounds = federation.rounds;
@@ -406,7 +412,7 @@ impl<'a> Arms<'a> {
             scored.push(Scored {
                 bank: u16::try_from(from + at)?,
                 rows: &sight.judged,
-                scores: logits(self.schema(), &fitted.parameters, &sight.judged)?,
+                scores: self.training().logits(&fitted.parameters, &sight.judged)?,
                 threshold: Some(*threshold),
             });
         }
@@ -414,7 +420,7 @@ impl<'a> Arms<'a> {
     }
 
     fn threshold(&self, parameters: &[f32], sight: &Sight) -> Result<f32, Failed> {
-        let scores = logits(self.schema(), parameters, &sight.validation)?;
+        let scores = self.training().logits(parameters, &sight.validation)?;
         Ok(threshold(&scores, &sight.validation.frauds))
     }
 
@@ -451,6 +457,7 @@ impl<'a> Arms<'a> {
             recipe: &self.terms.recipe,
             together: &self.terms.together,
             model: &self.model,
+            device: self.terms.device,
         }
     }
 

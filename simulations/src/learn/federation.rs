@@ -5,7 +5,7 @@
 use crypto::Seed;
 use features::FeatureSchema;
 use model::schedule::Place;
-use model::{Examples, Learner, NetworkSize};
+use model::{Device, Examples, Learner, NetworkSize};
 use protocol::genesis;
 use protocol::id::Seat;
 use protocol::ledger::Optimizer;
@@ -34,6 +34,7 @@ pub(super) struct Federation<'a> {
     pub(super) rounds: u32,
     pub(super) training: Training,
     pub(super) together: &'a Together,
+    pub(super) device: Device,
     pub(super) seed: Seed,
 }
 
@@ -142,7 +143,10 @@ impl Federation<'_> {
                 learner.load(parameters)?;
                 learner
             }
-            None => Learner::new(self.schema, NetworkSize::default(), parameters)?,
+            None => {
+                let learner = Learner::new(self.schema, NetworkSize::default(), parameters)?;
+                learner.on(self.device)?
+            }
         };
         let label = format!("steps of bank {bank}");
         let seed = number(&self.seed, &label, place.step);

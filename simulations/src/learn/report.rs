@@ -271,6 +271,7 @@ fn words(terms: &Value) -> String {
     add(recipe["pretrain_rounds"] == 0, "no pretraining".to_owned());
     add(terms["shared_risk"] == false, "no shared risk".to_owned());
     add(together["moments"] == "fresh", "fresh moments".to_owned());
+    add(terms["device"] == "cuda", "on a GPU".to_owned());
     for (name, usual) in [("participation", 1.0), ("drops", 0.0), ("proximal", 0.0)] {
         add(
             together[name] != usual,

@@ -228,6 +228,28 @@ fn finished_work_is_taken_up_again_under_equal_terms_only() {
     assert_eq!(ap(&with(&[]), "local"), ap(&first, "local"));
 }
 
+// The processor is not said, so that finished work of runs that had no choice counts.
+#[test]
+fn what_was_learnt_on_a_gpu_is_kept_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let of = |setting, more: &[&str]| {
+        let args = arguments(dir.path(), more);
+        let weeks = calendar::weeks(&feed(&args), args.spans(), None, 1).unwrap();
+        args::terms_of(&args, &json!({}), (setting, 1, &weeks[0], 1.0))
+    };
+    let (cpu, cuda) = (["--device", "cpu"], ["--device", "cuda"]);
+    for setting in Setting::ALL {
+        let plain = of(setting, &[]);
+        assert!(plain.get("device").is_none() && plain == of(setting, &cpu));
+        // The ratio trains nothing.
+        assert_eq!(plain == of(setting, &cuda), setting == Setting::Ratio);
+    }
+    let words = "learn --banks 4 --data feed --map map --device tpu";
+    let refused = Cli::try_parse_from(words.split(' ')).err();
+    let error = refused.map(|error| error.to_string()).unwrap_or_default();
+    assert!(error.contains("expected cpu or cuda"), "{error}");
+}
+
 #[test]
 fn results_are_left_as_parquet_and_as_a_page_without_assets() {
     let dir = tempfile::tempdir().unwrap();
@@ -501,6 +523,9 @@ fn what_cannot_be_is_refused_with_what_was_found() {
     assert!(refusal(&["--labels", "1.5"]).contains("found 1.5 as --labels"));
     assert!(refusal(&["--new-banks", "2"]).contains("found 2 new banks of 4"));
     assert!(refusal(&["--split", "column"]).contains("come together"));
+    if !model::Device::Cuda.is_available() {
+        assert!(refusal(&["--device", "cuda"]).contains("found no CUDA device"));
+    }
     assert!(refusal(&["--train-day", "17000"]).contains("from day 17000"));
     let column = refusal(&["--split", "column", "--column", "customer"]);
     assert!(

@@ -7,7 +7,10 @@ use std::sync::{Mutex, PoisonError};
 use crypto::Seed;
 use features::FeatureSchema;
 use model::schedule::{DROPOUT, HEAD_ROUNDS, Place, WEIGHT_DECAY};
-use model::{Calibration, Examples, FinetuneTerms, Learner, NetworkSize, PretrainTerms, Scorer};
+use model::{
+    Calibration, Device, Examples, FinetuneTerms, Learner, NetworkSize, PretrainTerms, Scorer,
+    logits_on,
+};
 use protocol::plan::ModelTerms;
 
 use super::Failed;
@@ -25,6 +28,7 @@ pub(super) struct Alone<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) together: &'a Together,
     pub(super) model: &'a ModelTerms,
+    pub(super) device: Device,
 }
 
 impl Alone<'_> {
@@ -38,7 +42,7 @@ impl Alone<'_> {
         if rows.len() < ROWS_MIN {
             return Ok(start.to_vec());
         }
-        let mut learner = Learner::new(self.schema, NetworkSize::default(), start)?;
+        let mut learner = self.learner(start)?;
         let training = self
             .recipe
             .training(Kind::Pretrain, self.model, self.together, (1, 1));
@@ -59,7 +63,7 @@ impl Alone<'_> {
         if rows.labelled().is_empty() {
             return Ok(start.to_vec());
         }
-        let mut learner = Learner::new(self.schema, NetworkSize::default(), start)?;
+        let mut learner = self.learner(start)?;
         let mut training = self
             .recipe
             .training(Kind::Finetune, self.model, self.together, (1, 1));
@@ -83,7 +87,7 @@ impl Alone<'_> {
         if rows.labelled().is_empty() {
             return Ok(start.to_vec());
         }
-        let mut learner = Learner::new(self.schema, NetworkSize::default(), start)?;
+        let mut learner = self.learner(start)?;
         let mut training = self
             .recipe
             .training(Kind::Finetune, self.model, self.together, (1, 1));
@@ -94,6 +98,28 @@ impl Alone<'_> {
         }
         Ok(learner.parameters())
     }
+
+    /// Logits of whole rows: by the kernel that agents score with, or on the GPU that was asked
+    /// for.
+    pub(super) fn logits(&self, parameters: &[f32], rows: &Judged) -> Result<Vec<f32>, Failed> {
+        let size = NetworkSize::default();
+        match self.device {
+            Device::Cpu => {
+                let scorer = Scorer::new(self.schema, size, parameters, Calibration::default())?;
+                let scores = scorer.score(&rows.values)?;
+                Ok(scores.iter().map(|score| score.logit).collect())
+            }
+            Device::Cuda => {
+                let logits = logits_on(self.device, self.schema, size, parameters, &rows.values)?;
+                Ok(logits)
+            }
+        }
+    }
+
+    fn learner(&self, start: &[f32]) -> Result<Learner, Failed> {
+        let learner = Learner::new(self.schema, NetworkSize::default(), start)?;
+        Ok(learner.on(self.device)?)
+    }
 }
 
 /// Pretrains one model on everybody's rows, in one go.
@@ -103,7 +129,7 @@ pub(super) fn pretrain_pooled(
     rows: &Examples,
     seed: &Seed,
 ) -> Result<Vec<f32>, Failed> {
-    let mut learner = Learner::new(alone.schema, NetworkSize::default(), start)?;
+    let mut learner = alone.learner(start)?;
     let terms = PretrainTerms {
         steps: alone.recipe.pretrain_rounds * alone.recipe.pretrain_steps,
         batch: POOLED_BATCH,
@@ -124,7 +150,7 @@ pub(super) fn finetune_pooled(
     rows: &Examples,
     seed: &Seed,
 ) -> Result<Vec<f32>, Failed> {
-    let mut learner = Learner::new(alone.schema, NetworkSize::default(), start)?;
+    let mut learner = alone.learner(start)?;
     let passes = POOLED_PASSES * rows.labelled().len() / POOLED_BATCH as usize;
     let terms = FinetuneTerms {
         steps: u32::try_from(passes)?.max(POOLED_STEPS_MIN),
@@ -138,18 +164,6 @@ pub(super) fn finetune_pooled(
     };
     learner.finetune_annealed(rows, &terms, &mut ())?;
     Ok(learner.parameters())
-}
-
-/// Logits of whole rows.
-pub(super) fn logits(
-    schema: &FeatureSchema,
-    parameters: &[f32],
-    rows: &Judged,
-) -> Result<Vec<f32>, Failed> {
-    let size = NetworkSize::default();
-    let scorer = Scorer::new(schema, size, parameters, Calibration::default())?;
-    let scores = scorer.score(&rows.values)?;
-    Ok(scores.iter().map(|score| score.logit).collect())
 }
 
 /// Does the work of every item, on all processors; results stand in the items' order. One thread

@@ -36,6 +36,19 @@ fn a_retry_gets_the_stored_answer_and_changes_nothing() {
     );
 }
 
+// As it was written before answers told surprises, when every reason had a weight.
+#[test]
+fn a_stored_answer_of_an_earlier_build_is_read() {
+    let stored = r#"{"decision_id": "019ca8d2a400-0", "txn_id": "t0", "scored_at": 1772352000000,
+        "score": 784, "probability": 0.12, "logit": -2.0, "decision": "review", "reasons": [{
+        "code": "R22_TIME_OF_DAY", "rank": 1, "weight": 0.5, "observed": "08:00", "usual": null,
+        "text": "The time stands out: hour of the day 08:00."}], "model": null, "shadow": null,
+        "mode": "full", "replayed": false, "unknown_fields": 0, "latency_us": 90}"#;
+    let answer: Answer = serde_json::from_str(stored).unwrap();
+    assert!(answer.surprise.is_empty() && answer.label_free.is_none());
+    assert_eq!(answer.reasons[0].weight, Some(0.5));
+}
+
 #[test]
 fn another_payment_under_the_same_id_is_a_conflict() {
     let bank = Bank::new();

@@ -64,6 +64,7 @@ fn held_alike(folder: &Path, all: &HistoryConfig, schema: &FeatureSchema) {
         digest: [1; 32],
         size,
         calibration,
+        usual: None,
     };
     scoring.install(bundle).unwrap();
     let live = live_payments(all);

@@ -1,0 +1,118 @@
+//! When the bank trains what for itself: a head on each model that ends a plan, then the baseline.
+//! What is trained is `solo.rs`.
+
+use crypto::Digest;
+use protocol::plan::{Plan, Training};
+
+use super::{Product, ROWS_MIN, Trainer, TrainingError, cutoff, days};
+use crate::config;
+use crate::network;
+use crate::scoring::Bundle;
+use crate::status::BaselineStatus;
+use crate::training::solo::{Advance, Solo, Stage};
+use crate::training::window::Shown;
+
+impl Trainer {
+    /// Whether a model of the bank's own is in the making.
+    #[must_use]
+    pub fn has_solo_work(&self) -> bool {
+        !self.solos.is_empty()
+    }
+
+    /// Trains the bank's own models for a round's worth.
+    pub fn advance_solo(&mut self) -> Option<Product> {
+        let solo = self.solos.front_mut()?;
+        let is_baseline = solo.is_baseline();
+        let bundle = match solo.advance() {
+            Ok(Advance::More(status)) => {
+                self.board.trained(status);
+                return None;
+            }
+            Ok(Advance::Done(bundle)) => bundle,
+            Err(error) => {
+                tracing::warn!(%error, "a model of the bank's own could not be trained");
+                None
+            }
+        };
+        self.solos.pop_front();
+        self.board
+            .update(|status| match (&bundle, &mut status.model) {
+                (_, _) if is_baseline => {
+                    status.baseline = match bundle {
+                        Some(_) => BaselineStatus::Ready,
+                        None => BaselineStatus::None,
+                    }
+                }
+                (Some(bundle), Some(model)) => {
+                    model.head = bundle.head;
+                    model.parameters = Digest(bundle.digest).to_hex();
+                    model.calibration_a = bundle.calibration.a;
+                    model.calibration_b = bundle.calibration.b;
+                }
+                (None, _) | (_, None) => {}
+            });
+        bundle.map(|bundle| Product::Model(*bundle))
+    }
+
+    /// What the bank trains for itself once a plan has ended. Without a label there is nothing.
+    pub(super) fn begin_solos(
+        &mut self,
+        plan: &Plan,
+        training: &Training,
+        bundle: &Bundle,
+    ) -> Result<(), TrainingError> {
+        let size = network::size_of(&training.model, &self.schema)?;
+        let pretrain = match self.wanted.baseline {
+            config::Baseline::Local => self.pretrain_stage(training)?,
+            config::Baseline::Off => None,
+        };
+        let window = self
+            .windows
+            .encoded(&self.history, &self.risk, days(training))?;
+        let judged = window.held_out(cutoff(training), &self.held_out);
+        let examples = window.examples(cutoff(training), Shown::Trained(&self.held_out));
+        if examples.labelled().is_empty() {
+            return Ok(());
+        }
+        let stage = || Stage {
+            training: training.clone(),
+            rounds: plan.rounds,
+            examples: examples.clone(),
+        };
+        let build = (&self.schema, size, self.device);
+        let of = (plan.id(), bundle.version);
+        if self.wanted.head == config::Head::Personal {
+            let head = Solo::head(build, (stage(), bundle), judged.clone(), of)?;
+            self.solos.push_back(head);
+        }
+        if self.wanted.baseline == config::Baseline::Local {
+            let stages = (pretrain, stage());
+            let baseline = Solo::baseline(build, stages, judged, of)?;
+            self.solos.retain(|solo| !solo.is_baseline());
+            self.solos.push_back(baseline);
+            self.board
+                .update(|status| status.baseline = BaselineStatus::Training);
+        }
+        Ok(())
+    }
+
+    /// The pretraining of a baseline: that of the federation's last plan of the same lineage.
+    fn pretrain_stage(&mut self, training: &Training) -> Result<Option<Stage>, TrainingError> {
+        let lineage = training.model.lineage();
+        let pretrained = self.pretrained.clone();
+        let pretrained = pretrained.filter(|(earlier, _)| earlier.model.lineage() == lineage);
+        let Some((training, rounds)) = pretrained else {
+            return Ok(None);
+        };
+        let window = self
+            .windows
+            .encoded(&self.history, &self.risk, days(&training))?;
+        let examples = window.examples(cutoff(&training), Shown::All).clone();
+        let is_enough = examples.len() >= ROWS_MIN;
+        Ok(is_enough.then_some(Stage {
+            training,
+            rounds,
+            examples,
+        }))
+    }
+}
