@@ -234,6 +234,14 @@ impl FeatureEncoder {
         self.shared = Some(table);
     }
 
+    /// Days from the newest of the federation's table to `day`; nothing without a released day. A
+    /// table that is up to date is a label delay and a day old.
+    #[must_use]
+    pub fn risk_age_days(&self, day: i32) -> Option<i32> {
+        let newest = self.shared.as_ref()?.newest_day()?;
+        Some(day.saturating_sub(newest))
+    }
+
     /// The vector of natural values; then remembers the payment.
     fn take(&mut self, transaction: &Transaction, natural: &[f64]) -> FeatureVector {
         self.trend.prepare(transaction.day());

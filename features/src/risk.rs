@@ -43,17 +43,22 @@ impl RiskKey {
         Self(bytes)
     }
 
-    /// The bucket of an outlet, out of so many: the first eight bytes of HMAC-SHA-256, little
-    /// endian, modulo the buckets.
-    pub(crate) fn bucket(&self, buckets: u32, outlet: &str) -> u32 {
+    /// The buckets of an outlet, out of so many: one in each of [`ROWS`] stretches of equal length.
+    /// Eight bytes each of HMAC-SHA-256, little endian, modulo the length. Buckets that no stretch
+    /// has room for stay empty.
+    pub(crate) fn buckets(&self, buckets: u32, outlet: &str) -> [u32; ROWS] {
         let keyed = Hmac::<Sha256>::new_from_slice(&self.0);
         let mut keyed = keyed.expect("HMAC takes a key of any length");
         keyed.update(outlet.as_bytes());
         let code: [u8; 32] = keyed.finalize().into_bytes().into();
-        let mut head = [0; 8];
-        head.copy_from_slice(&code[..8]);
-        let place = u64::from_le_bytes(head) % u64::from(buckets.max(1));
-        u32::try_from(place).expect("a remainder by a u32 is a u32")
+        let length = (buckets / ROWS as u32).max(1);
+        std::array::from_fn(|row| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&code[8 * row..8 * row + 8]);
+            let place = u64::from_le_bytes(word) % u64::from(length);
+            let place = u32::try_from(place).expect("a remainder by a u32 is a u32");
+            (row as u32 * length + place).min(buckets.saturating_sub(1))
+        })
     }
 }
 
@@ -66,8 +71,10 @@ impl fmt::Debug for RiskKey {
 /// The terms of one secure sum of risk counts; every bank of the cohort counts by them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RiskTerms {
-    /// Outlets are hashed into this many buckets. Under a keyed hash, outlets that share a bucket
-    /// are told apart no more: at 1.6 buckets an outlet nearly every second one, at 8 one in eight.
+    /// Outlets are hashed into this many buckets, each outlet into [`ROWS`] of them. What is read
+    /// of an outlet is the least that any of its buckets holds (count-min, Cormode and
+    /// Muthukrishnan 2005), which is too much only where it shares every one with others: at 8
+    /// buckets an outlet one in forty, at 13 one in two hundred.
     pub buckets: u32,
     /// Key of the hash, the same for all banks and days.
     pub key: RiskKey,
@@ -88,10 +95,10 @@ impl RiskTerms {
         u64::from(self.buckets) * (2 * u64::from(self.days) + 1)
     }
 
-    /// The bucket of an outlet.
+    /// The buckets of an outlet.
     #[must_use]
-    pub fn bucket(&self, outlet: &str) -> u32 {
-        self.key.bucket(self.buckets, outlet)
+    pub fn buckets_of(&self, outlet: &str) -> [u32; ROWS] {
+        self.key.buckets(self.buckets, outlet)
     }
 
     /// The day by whose start the frauds of `day` must be known to be counted. Each day has its
@@ -137,19 +144,28 @@ impl RiskCounts {
         if !((days - PRESENCE_DAYS).min(0)..days).contains(&offset) {
             return;
         }
+        let as_of = i64::from(self.terms.as_of_day(transaction.day())) * DAY_MS;
+        let is_fraud = fraud_known_at.is_some_and(|known_at| known_at <= as_of);
+        let of_outlet = self.terms.buckets_of(outlet);
+        for (row, &bucket) in of_outlet.iter().enumerate() {
+            // With fewer buckets than rows some are the same.
+            if !of_outlet[..row].contains(&bucket) {
+                self.add_to(bucket as usize, usize::try_from(offset).ok(), is_fraud);
+            }
+        }
+    }
+
+    /// Counts a payment in a bucket, on a day of the range or as presence alone.
+    fn add_to(&mut self, bucket: usize, day: Option<usize>, is_fraud: bool) {
         let buckets = self.terms.buckets as usize;
-        let bucket = self.terms.bucket(outlet) as usize;
         let presence = 2 * usize::from(self.terms.days) * buckets + bucket;
         if let Some(word) = self.words.get_mut(presence) {
             *word = 1;
         }
-        let Ok(day) = usize::try_from(offset) else {
-            return;
-        };
-        let as_of = i64::from(self.terms.as_of_day(transaction.day())) * DAY_MS;
+        let Some(day) = day else { return };
         let cell = 2 * (day * buckets + bucket);
         self.raise(cell);
-        if fraud_known_at.is_some_and(|known_at| known_at <= as_of) {
+        if is_fraud {
             self.raise(cell + 1);
         }
     }
@@ -198,6 +214,10 @@ impl RiskReading {
         ]
     }
 }
+
+/// Buckets of an outlet, each in a stretch of its own: as many as one HMAC has words for, and near
+/// the best number for ten buckets an outlet (`ln 2` times that).
+pub(crate) const ROWS: usize = 4;
 
 /// Days up to the end of a range in which a payment makes a bank present in a bucket.
 pub const PRESENCE_DAYS: i64 = 30;

@@ -200,7 +200,8 @@ pub struct Adaptive {
 /// are more): `days * buckets * 2 + buckets` words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RiskTerms {
-    /// Size of the hashed table, at least 1.6 times the merchants (learning.md §2).
+    /// Size of the hashed table: four stretches, a merchant has a bucket in each. Eight times the
+    /// merchants and more, so that few share all four with others.
     pub buckets: u32,
     /// Salt of the hash from merchant to bucket, whose key is the banks' own (`bucket.rs`).
     pub salt: Digest,

@@ -33,6 +33,10 @@ pub struct Answer {
     /// are known to say what is usual.
     #[serde(default)]
     pub surprise: Vec<Surprise>,
+    /// Days from the newest of the federation's risk counts to the payment; a label delay and one
+    /// day is as fresh as they can be. Nothing where none have come.
+    #[serde(default)]
+    pub risk_age_days: Option<i32>,
     /// The model that scored.
     pub model: Option<ModelName>,
     /// What the bank's own model says to the same payment.

@@ -26,6 +26,7 @@ struct Inner {
     replayed: Counter,
     version: Gauge<u64, AtomicU64>,
     depth: Gauge<i64, AtomicI64>,
+    risk_age: Gauge<i64, AtomicI64>,
 }
 
 /// How a request that was answered came out.
@@ -46,6 +47,7 @@ impl Meters {
             replayed: Counter::default(),
             version: Gauge::default(),
             depth: Gauge::default(),
+            risk_age: Gauge::default(),
         };
         telemetry.register(|registry| {
             let r = registry.sub_registry_with_prefix("phalanx");
@@ -81,6 +83,12 @@ impl Meters {
                 "Requests waiting for the worker",
                 depth,
             );
+            let risk_age = inner.risk_age.clone();
+            r.register(
+                "risk_age_days",
+                "Days from the newest risk counts to the last payment; 0 before any have come",
+                risk_age,
+            );
         });
         Self(Arc::new(inner))
     }
@@ -108,6 +116,9 @@ impl Meters {
         let labels = [("mode", answer.mode.word()), ("outcome", word)];
         self.0.requests.get_or_create(&labels).inc();
         self.0.latency.observe(latency.as_secs_f64());
+        if let (Some(days), Outcome::Scored) = (answer.risk_age_days, outcome) {
+            self.0.risk_age.set(i64::from(days));
+        }
     }
 
     pub(super) fn refused(&self, kind: ProblemType) {

@@ -219,6 +219,8 @@ fn the_banks_own_model_is_asked_without_the_federations_risk() {
     table.absorb(&terms, &sum).unwrap();
     scoring.install_risk(Arc::new(table)).unwrap();
     let answer = scoring.score(&stream(0)).unwrap();
+    // Counted up to nine days before the payment's day.
+    assert_eq!(answer.risk_age_days, Some(9));
     drop(scoring);
     let vector = open(bank.folder.path()).find("t0").unwrap().unwrap().vector;
     let shared =

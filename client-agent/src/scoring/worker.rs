@@ -203,6 +203,7 @@ impl Worker {
                 }
             }),
             surprise,
+            risk_age_days: self.encoder.risk_age_days(request.transaction.day()),
             model: judged.map(|(live, _)| live.name.clone()),
             shadow: self.shadow(vector),
             mode: if judged.is_some() {

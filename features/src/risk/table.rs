@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{RISK_DAYS, RiskKey, RiskReading, RiskTerms};
+use super::{RISK_DAYS, ROWS, RiskKey, RiskReading, RiskTerms};
 
 /// All released days of the federation, at most `DAYS_MAX` of them; the oldest go first. It has
 /// no stored form: the key would be in it, and the results of the ledger make it again.
@@ -110,11 +110,11 @@ impl RiskTable {
     pub fn window(&self, outlet: &str, last_day: i32, days: u16) -> Option<(u64, u64)> {
         let first = last_day.saturating_sub(i32::from(days).saturating_sub(1));
         let released = self.released(first..=last_day, i32::MAX);
-        let cells = self.row(self.key.bucket(self.buckets, outlet));
+        let rows = self.rows(outlet);
         let mut totals = None;
         for at in released {
             let (payments, frauds) = totals.get_or_insert((0, 0));
-            let cell = cells.get(at).copied().unwrap_or_default();
+            let cell = least(&rows, at);
             *payments += u64::from(cell.0);
             *frauds += u64::from(cell.1);
         }
@@ -142,10 +142,10 @@ impl RiskTable {
         if self.as_of.is_empty() {
             return reading;
         }
-        let cells = self.row(self.key.bucket(self.buckets, outlet));
+        let rows = self.rows(outlet);
         let first = last_day.saturating_sub(RISK_DAYS[3] - 1);
         for at in self.released(first..=last_day, today) {
-            let (payments, frauds) = cells.get(at).copied().unwrap_or_default();
+            let (payments, frauds) = least(&rows, at);
             let day = i64::from(self.first_day) + at as i64;
             for (days, window) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
                 if i64::from(last_day) - day < i64::from(days) {
@@ -166,10 +166,13 @@ impl RiskTable {
         (first..end).filter(move |&at| self.as_of[at].is_some_and(|as_of| as_of <= today))
     }
 
-    fn row(&self, bucket: u32) -> &[(u32, u32)] {
+    /// The days of each of an outlet's buckets.
+    fn rows(&self, outlet: &str) -> [&[(u32, u32)]; ROWS] {
         let width = self.as_of.len();
-        let start = bucket as usize * width;
-        self.cells.get(start..start + width).unwrap_or(&[])
+        self.key.buckets(self.buckets, outlet).map(|bucket| {
+            let start = bucket as usize * width;
+            self.cells.get(start..start + width).unwrap_or(&[])
+        })
     }
 
     fn judge(&self, terms: &RiskTerms, sum: &[i64]) -> Result<(), RiskError> {
@@ -256,6 +259,16 @@ impl RiskTable {
         self.as_of.drain(..excess);
         self.first_day += i32::try_from(excess).expect("a few hundred days");
     }
+}
+
+/// What the bucket with the least holds of a day: no outlet has more. A bucket that too few banks
+/// know holds nothing, and then the outlet is known by as few.
+fn least(rows: &[&[(u32, u32)]; ROWS], at: usize) -> (u32, u32) {
+    let cells = rows
+        .iter()
+        .map(|row| row.get(at).copied().unwrap_or_default());
+    let least = cells.reduce(|one, other| (one.0.min(other.0), one.1.min(other.1)));
+    least.unwrap_or_default()
 }
 
 /// Days a table keeps: a year of training, and the windows before it. With 16,384 buckets and

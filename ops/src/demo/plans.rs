@@ -120,9 +120,8 @@ impl Plans {
         self.resolve(plan)
     }
 
-    /// At least eight times the merchants, as a power of two: under a keyed hash at most one
-    /// merchant in eight shares its bucket. At 1.6 times every second one does, which cost the
-    /// handbook's banks a tenth of their average precision.
+    /// At least eight times the merchants, as a power of two: at most one merchant in forty shares
+    /// all of its buckets with others.
     fn buckets(&self) -> u32 {
         (self.stage.outlets.saturating_mul(8))
             .next_power_of_two()
