@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Parser};
+use features::FeatureSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ mod bars;
 mod experiments;
 mod page;
 
-use experiments::{EXPERIMENTS, Experiment};
+use experiments::{EXPERIMENTS, Experiment, Made};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -116,8 +117,10 @@ fn wanted(names: &[String]) -> Result<Vec<&'static Experiment>, Failed> {
 impl Experiment {
     /// Trains and judges, from the project's root.
     fn run(&self, data: &Path, work: &Path) -> Result<Finding, Failed> {
-        if let Some(seed) = self.made {
-            make(seed, work)?;
+        match self.made {
+            Some(Made::Typologies(seed)) => typologies(seed, work)?,
+            Some(Made::Untrended) => untrended(work)?,
+            None => {}
         }
         let folder = work.join(self.name);
         let place = |words: &str| {
@@ -139,7 +142,7 @@ impl Experiment {
 }
 
 /// Makes up the single payments of one seed, unless they are there.
-fn make(seed: u64, work: &Path) -> Result<(), Failed> {
+fn typologies(seed: u64, work: &Path) -> Result<(), Failed> {
     let folder = work.join(format!("typology-data-{seed}"));
     if folder.join("transactions.parquet").exists() {
         return Ok(());
@@ -154,6 +157,14 @@ fn make(seed: u64, work: &Path) -> Result<(), Failed> {
         return Err(format!("single payments of seed {seed} could not be made").into());
     }
     Ok(std::fs::rename(half, folder)?)
+}
+
+/// Writes the standard schema without its trailing means.
+fn untrended(work: &Path) -> Result<(), Failed> {
+    std::fs::create_dir_all(work)?;
+    let schema = FeatureSchema::standard().canonical();
+    let schema = schema.replace("detrend = true", "detrend = false");
+    Ok(std::fs::write(work.join("untrended.toml"), schema)?)
 }
 
 #[derive(Parser)]

@@ -215,7 +215,7 @@ impl Args {
             let is_named = self.settings.is_empty() || self.settings.contains(setting);
             let is_possible = match setting {
                 Setting::NewBank | Setting::NewBankMember => self.newcomers() > 0,
-                Setting::Unsupervised => !self.learning.no_pretraining,
+                Setting::Unsupervised | Setting::UnsupervisedLive => !self.learning.no_pretraining,
                 Setting::LocalSharedRisk => !self.learning.no_shared_risk,
                 Setting::Local
                 | Setting::Federated
@@ -326,7 +326,7 @@ pub(super) fn terms_of(
     match setting {
         Setting::Local | Setting::LocalSharedRisk | Setting::Pooled | Setting::Ratio => {}
         Setting::Unsupervised => of["together"] = json!(terms.together),
-        Setting::Federated | Setting::Personal => {
+        Setting::Federated | Setting::Personal | Setting::UnsupervisedLive => {
             of["together"] = json!(terms.together);
             of["shared_risk"] = json!(terms.shared_risk == SharedRisk::Shown);
         }
@@ -340,4 +340,4 @@ pub(super) fn terms_of(
 }
 
 /// Grows with every change that makes equal terms come to other outcomes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;

@@ -5,8 +5,7 @@ use std::sync::OnceLock;
 
 use crypto::Seed;
 use features::FeatureSchema;
-use model::evaluation::is_preferred;
-use model::{Calibration, Device, Examples, Usual};
+use model::{Device, Examples};
 use protocol::genesis;
 use protocol::plan::ModelTerms;
 
@@ -19,8 +18,10 @@ use super::measures::{Outcome, Scored, median, threshold};
 use super::recipe::{Kind, Recipe, Together, model_terms};
 use super::setting::Setting;
 use super::sum::Summing;
-use super::surprise;
 use super::training::{self, Alone, on_all_processors};
+
+mod personal;
+mod unlabelled;
 
 /// What is trained, and how.
 #[derive(Clone, Debug)]
@@ -100,9 +101,10 @@ impl<'a> Arms<'a> {
             Setting::Local => one(self.local(share, SharedRisk::Hidden, hear)?),
             Setting::LocalSharedRisk => one(self.local(share, SharedRisk::Shown, hear)?),
             Setting::Pooled => one(self.pooled(share, hear)?),
-            Setting::Federated | Setting::Personal | Setting::NewBankMember => {
-                self.federated(share, hear)
-            }
+            Setting::Federated
+            | Setting::Personal
+            | Setting::NewBankMember
+            | Setting::UnsupervisedLive => self.federated(share, hear),
             Setting::NewBank => one(self.new_bank(share, hear)?),
             Setting::Unsupervised => one(self.unsupervised(hear)?),
             Setting::Ratio => one(self.ratio()?),
@@ -198,68 +200,16 @@ impl<'a> Arms<'a> {
         hear("trying heads of their own");
         let own = self.personal(books, &fitted, &sights, share)?;
         let mut outcomes = vec![(Setting::Federated, all), (Setting::Personal, own)];
+        if self.terms.recipe.is_pretrained() {
+            let surprised = self.surprised(&fitted.parameters, hear)?;
+            outcomes.push((Setting::UnsupervisedLive, surprised));
+        }
         if self.consortium.newcomers > 0 {
             let (sights, thresholds) = (&sights[old..], &thresholds[old..]);
             let new = self.outcome(&fitted, sights, thresholds, old)?;
             outcomes.push((Setting::NewBankMember, new));
         }
         Ok(outcomes)
-    }
-
-    /// Each bank trains the federation's head on for itself, and takes it where its validation
-    /// slice prefers it, as agents do.
-    fn personal(
-        &self,
-        books: &[Book],
-        fitted: &Fitted,
-        sights: &[Sight],
-        share: f64,
-    ) -> Result<Outcome, Failed> {
-        let banks = books.iter().zip(sights).zip(0..).collect();
-        let scored = on_all_processors(banks, |((book, sight), bank): ((&Book, &Sight), u16)| {
-            let mut rows = self
-                .consortium
-                .training(book, self.shown(share, Side::Train));
-            hide(&mut rows.values, self.schema(), self.terms.shared_risk);
-            let seed = self.seed.derive("head", u64::from(bank));
-            let own = self.training().head(&fitted.parameters, &rows, &seed)?;
-            let parameters = match self.is_preferred(&own, &fitted.parameters, sight)? {
-                true => &own,
-                false => &fitted.parameters,
-            };
-            let threshold = self.threshold(parameters, sight)?;
-            Ok((
-                self.training().logits(parameters, &sight.judged)?,
-                threshold,
-            ))
-        })?;
-        let scored = (0..).zip(sights).zip(scored);
-        let scored = scored.map(|((bank, sight), (scores, threshold))| Scored {
-            bank,
-            rows: &sight.judged,
-            scores,
-            threshold: Some(threshold),
-        });
-        Ok(Outcome::new(&scored.collect::<Vec<_>>(), Vec::new()))
-    }
-
-    fn is_preferred(
-        &self,
-        candidate: &[f32],
-        incumbent: &[f32],
-        sight: &Sight,
-    ) -> Result<bool, Failed> {
-        let frauds = &sight.validation.frauds;
-        let probabilities = |parameters: &[f32]| -> Result<Vec<f32>, Failed> {
-            let logits = self.training().logits(parameters, &sight.validation)?;
-            let fitted = Calibration::fit(&logits, frauds).unwrap_or_default();
-            Ok(logits.iter().map(|&l| fitted.probability(l)).collect())
-        };
-        Ok(is_preferred(
-            &probabilities(candidate)?,
-            &probabilities(incumbent)?,
-            frauds,
-        ))
     }
 
     /// Banks that fine-tune nothing and count no risk: pretraining needs no label, so they take
@@ -276,35 +226,6 @@ impl<'a> Arms<'a> {
         let threshold = median(&thresholds).ok_or("a federation has banks")?;
         let sights: Vec<Sight> = new.iter().map(sight).collect();
         self.outcome(&fitted, &sights, &vec![threshold; sights.len()], old)
-    }
-
-    fn unsupervised(&self, hear: &mut dyn FnMut(&str)) -> Result<Outcome, Failed> {
-        let books = self.consortium.members()?;
-        let pretrained = self.together(hear)?;
-        hear("looking for surprises");
-        let from = self.week.test_from - Usual::DAYS;
-        let days = from..self.week.test_to;
-        let scored = on_all_processors(books.iter().collect(), |book| {
-            let rows = book.labelled(&self.ground().feed, &days, |_| 0.0);
-            let judged = book.judged(&self.ground().feed, &self.week, &self.compromised);
-            let parameters = &pretrained.parameters;
-            let scores = surprise::scores(self.schema(), parameters, &rows, &judged)?;
-            Ok((judged, scores))
-        })?;
-        Ok(without_threshold(&scored, pretrained.losses.clone()))
-    }
-
-    fn ratio(&self) -> Result<Outcome, Failed> {
-        let books = self.consortium.members()?.iter();
-        let scored = books.map(|book| {
-            let judged = book.judged(&self.ground().feed, &self.week, &self.compromised);
-            let scores = surprise::ratios(self.schema(), &judged)?;
-            Ok((judged, scores))
-        });
-        Ok(without_threshold(
-            &scored.collect::<Result<Vec<_>, Failed>>()?,
-            Vec::new(),
-        ))
     }
 
     /// The encoder that all banks pretrain together.
@@ -479,14 +400,4 @@ fn hide(values: &mut [f32], schema: &FeatureSchema, shared: SharedRisk) {
         SharedRisk::Shown => {}
         SharedRisk::Hidden => schema.hide_federation(values),
     }
-}
-
-fn without_threshold(scored: &[(Judged, Vec<f32>)], losses: Vec<f32>) -> Outcome {
-    let scored = (0..).zip(scored).map(|(bank, (rows, scores))| Scored {
-        bank,
-        rows,
-        scores: scores.clone(),
-        threshold: None,
-    });
-    Outcome::new(&scored.collect::<Vec<_>>(), losses)
 }

@@ -222,6 +222,7 @@ fn shown(trials: &[Trial]) -> Vec<Setting> {
         | Setting::NewBank
         | Setting::NewBankMember
         | Setting::Unsupervised
+        | Setting::UnsupervisedLive
         | Setting::Ratio => false,
     };
     settings(trials).into_iter().filter(is_compared).collect()

@@ -25,13 +25,15 @@ pub(crate) enum Setting {
     NewBankMember,
     /// No labels at all: how surprising the amount is to the pretrained encoder
     Unsupervised,
+    /// The same score of the federated model, whose encoder was fine-tuned since
+    UnsupervisedLive,
     /// No labels and nothing learnt: the amount over the card's median
     Ratio,
 }
 
 impl Setting {
     /// All of them, in the order of a table.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Local,
         Self::LocalSharedRisk,
         Self::Federated,
@@ -40,6 +42,7 @@ impl Setting {
         Self::NewBank,
         Self::NewBankMember,
         Self::Unsupervised,
+        Self::UnsupervisedLive,
         Self::Ratio,
     ];
 
@@ -54,6 +57,7 @@ impl Setting {
             Self::NewBank => "new_bank",
             Self::NewBankMember => "new_bank_member",
             Self::Unsupervised => "unsupervised",
+            Self::UnsupervisedLive => "unsupervised_live",
             Self::Ratio => "ratio",
         }
     }
@@ -69,6 +73,7 @@ impl Setting {
             Self::NewBank => "new bank",
             Self::NewBankMember => "new bank, as member",
             Self::Unsupervised => "no labels: surprise",
+            Self::UnsupervisedLive => "surprise, live model",
             Self::Ratio => "no labels: ratio",
         }
     }
@@ -86,7 +91,8 @@ impl Setting {
             | Self::Pooled
             | Self::NewBank
             | Self::NewBankMember
-            | Self::Unsupervised => true,
+            | Self::Unsupervised
+            | Self::UnsupervisedLive => true,
         }
     }
 
@@ -99,7 +105,8 @@ impl Setting {
             | Self::Personal
             | Self::Pooled
             | Self::NewBank
-            | Self::NewBankMember => true,
+            | Self::NewBankMember
+            | Self::UnsupervisedLive => true,
             Self::Unsupervised | Self::Ratio => false,
         }
     }

@@ -159,6 +159,12 @@ pub(super) const BARS: &[Bar] = &[
         |of| of.mean_at("sparkov-5", 0.05, "federated", "bank_mean_ap"),
     ),
     bar(
+        "January",
+        "Sparkov: federated AP of January, when traffic drops, less December's",
+        -0.02,
+        |of| brought(of, "sparkov-5", "sparkov-december"),
+    ),
+    bar(
         "Q10",
         "AUC without labels, surprise less the plain ratio",
         0.0,

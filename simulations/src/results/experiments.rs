@@ -8,8 +8,17 @@ pub(super) struct Experiment {
     pub(super) title: &'static str,
     /// The words after `phalanx-sim learn`; `{data}` and `{work}` stand for folders.
     pub(super) words: &'static str,
-    /// The seed of made-up single payments that it needs.
-    pub(super) made: Option<u64>,
+    /// What has to be made for it.
+    pub(super) made: Option<Made>,
+}
+
+/// Something that an experiment needs and no data set has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    /// Single payments of this seed, in `{work}/typology-data-SEED`.
+    Typologies(u64),
+    /// The standard schema without its trailing means, `{work}/untrended.toml`.
+    Untrended,
 }
 
 const fn experiment(name: &'static str, title: &'static str, words: &'static str) -> Experiment {
@@ -31,12 +40,13 @@ macro_rules! handbook {
     };
 }
 
-/// Sparkov-type payments with sixty labelled days before the January in which traffic drops.
+/// Sparkov-type payments with sixty labelled days before the month that is judged.
 macro_rules! sparkov {
     ($($more:literal),*) => {
         concat!(
             "--data {data}/sparkov/transactions.parquet --map ops/config/maps/sparkov.toml",
-            " --train-day 18197 --train-days 60 --test-days 31", $(" ", $more),*
+            " --train-days 60 --test-days 31 --banks 5 --split iid --rounds 40 --seeds 3",
+            $(" ", $more),*
         )
     };
 }
@@ -151,33 +161,47 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
     ),
     experiment(
         "sparkov-5",
-        "Sparkov, five banks, January after two months of labels",
-        sparkov!("--banks 5 --split iid --rounds 40 --seeds 3 --labels 1.0,0.1,0.05"),
+        "Sparkov, five banks, January after two months of labels: traffic drops",
+        sparkov!("--train-day 18197 --labels 1.0,0.1,0.05"),
     ),
     experiment(
         "sparkov-5-scratch",
         "Ablation: Sparkov without pretraining",
         sparkov!(
-            "--banks 5 --split iid --rounds 40 --seeds 3 --labels 1.0,0.1,0.05 --no-pretraining",
+            "--train-day 18197 --labels 1.0,0.1,0.05 --no-pretraining",
             "--settings local,federated,pooled"
         ),
     ),
+    experiment(
+        "sparkov-december",
+        "Sparkov, the month before: traffic rises",
+        sparkov!("--train-day 18166 --settings federated,pooled,unsupervised"),
+    ),
+    Experiment {
+        name: "sparkov-untrended",
+        title: "Ablation: Sparkov's January without trailing means",
+        words: sparkov!(
+            "--train-day 18197 --schema {work}/untrended.toml",
+            "--settings federated,pooled,unsupervised"
+        ),
+        made: Some(Made::Untrended),
+    },
     Experiment {
         name: "typology-1",
         title: "Single payments, disjoint typologies, data of seed 1",
         words: typology!("1"),
-        made: Some(1),
+        made: Some(Made::Typologies(1)),
     },
     Experiment {
         name: "typology-2",
         title: "Single payments, disjoint typologies, data of seed 2",
         words: typology!("2"),
-        made: Some(2),
+        made: Some(Made::Typologies(2)),
     },
     Experiment {
         name: "typology-3",
         title: "Single payments, disjoint typologies, data of seed 3",
         words: typology!("3"),
-        made: Some(3),
+        made: Some(Made::Typologies(3)),
     },
 ];

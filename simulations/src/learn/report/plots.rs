@@ -162,6 +162,7 @@ pub(super) fn hex(setting: Setting) -> &'static str {
         Setting::NewBank => "#56b4e9",
         Setting::NewBankMember => "#d55e00",
         Setting::Unsupervised => "#999999",
+        Setting::UnsupervisedLive => "#555555",
         Setting::Ratio => "#b0a030",
     }
 }
