@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use model::Device;
+use model::{Device, NetworkSize};
 use serde_json::{Value, json};
 
 use super::Failed;
@@ -158,6 +158,18 @@ pub(super) struct Learning {
     /// Rows of a step
     #[arg(long, default_value_t = 128)]
     pub(super) batch: u32,
+    /// Width of the encoder's two layers
+    #[arg(long, default_value_t = NetworkSize::default().width,
+        value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub(super) width: u16,
+    /// Learnt frequencies of each column's periodic embedding; 0 leaves the embedding out
+    #[arg(long, default_value_t = NetworkSize::default().frequencies,
+        value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub(super) frequencies: u16,
+    /// Width of the head's two layers
+    #[arg(long, default_value_t = NetworkSize::default().head,
+        value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub(super) head: u16,
     /// Where libtorch trains and scores: cpu, or cuda where there is one
     #[arg(long, default_value_t = Device::Cpu, value_name = "DEVICE")]
     pub(super) device: Device,
@@ -276,6 +288,11 @@ impl Args {
                 false => SharedRisk::Shown,
             },
             device: learning.device,
+            size: NetworkSize {
+                width: learning.width,
+                frequencies: learning.frequencies,
+                head: learning.head,
+            },
         }
     }
 
@@ -321,6 +338,9 @@ pub(super) fn terms_of(
             // Not said, so that what was finished before there was a choice is found again.
             Device::Cpu => {}
             Device::Cuda => of["device"] = json!(terms.device),
+        }
+        if terms.size != NetworkSize::default() {
+            of["size"] = json!(terms.size);
         }
     }
     match setting {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use crypto::Seed;
 use features::FeatureSchema;
-use model::{Device, Examples};
+use model::{Device, Examples, NetworkSize};
 use protocol::genesis;
 use protocol::plan::ModelTerms;
 
@@ -18,7 +18,7 @@ use super::measures::{Outcome, Scored, median, threshold};
 use super::recipe::{Kind, Recipe, Together, model_terms};
 use super::setting::Setting;
 use super::sum::Summing;
-use super::training::{self, Alone, on_all_processors};
+use super::training::{self, Alone, Network, on_all_processors};
 
 mod personal;
 mod unlabelled;
@@ -32,6 +32,8 @@ pub(super) struct Terms {
     pub(super) shared_risk: SharedRisk,
     /// Where libtorch computes.
     pub(super) device: Device,
+    /// How large the network is.
+    pub(super) size: NetworkSize,
 }
 
 /// Whether the columns of the federation's risk table are shown.
@@ -79,7 +81,7 @@ impl<'a> Arms<'a> {
             consortium,
             week,
             terms,
-            model: model_terms(&ground.schema, genesis_seed),
+            model: model_terms(&ground.schema, terms.size, genesis_seed),
             seed: consortium.seed.derive("week", from),
             compromised: Compromised::new(&ground.feed, &week),
             together: OnceLock::new(),
@@ -131,7 +133,7 @@ impl<'a> Arms<'a> {
                 let parameters = self.training().finetune(start, &rows, &seed)?;
                 let sight = self.sight(book, share, shared);
                 let threshold = self.threshold(&parameters, &sight)?;
-                let scores = self.training().logits(&parameters, &sight.judged)?;
+                let scores = self.network().logits(&parameters, &sight.judged)?;
                 Ok((sight.judged, scores, threshold))
             })?;
         let scored = (0..)
@@ -307,12 +309,11 @@ impl<'a> Arms<'a> {
         let seed = self.seed.derive(name, banks);
         let mut summing = Summing::new(seed.derive("masks", 0), self.ground().masks);
         let federation = Federation {
-            schema: self.schema(),
+            network: self.network(),
             kind,
             rounds: recipe.rounds_of(kind),
             training: recipe.training(kind, &self.model, together, (examples, banks)),
             together,
-            device: self.terms.device,
             seed,
         };
         let rounds = federation.rounds;
@@ -333,7 +334,7 @@ impl<'a> Arms<'a> {
             scored.push(Scored {
                 bank: u16::try_from(from + at)?,
                 rows: &sight.judged,
-                scores: self.training().logits(&fitted.parameters, &sight.judged)?,
+                scores: self.network().logits(&fitted.parameters, &sight.judged)?,
                 threshold: Some(*threshold),
             });
         }
@@ -341,7 +342,7 @@ impl<'a> Arms<'a> {
     }
 
     fn threshold(&self, parameters: &[f32], sight: &Sight) -> Result<f32, Failed> {
-        let scores = self.training().logits(parameters, &sight.validation)?;
+        let scores = self.network().logits(parameters, &sight.validation)?;
         Ok(threshold(&scores, &sight.validation.frauds))
     }
 
@@ -374,10 +375,17 @@ impl<'a> Arms<'a> {
 
     fn training(&self) -> Alone<'_> {
         Alone {
-            schema: self.schema(),
+            network: self.network(),
             recipe: &self.terms.recipe,
             together: &self.terms.together,
             model: &self.model,
+        }
+    }
+
+    fn network(&self) -> Network<'_> {
+        Network {
+            schema: self.schema(),
+            size: self.terms.size,
             device: self.terms.device,
         }
     }

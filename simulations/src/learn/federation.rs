@@ -3,9 +3,8 @@
 //! and whose vector is lost is drawn from the seed. Local steps run on all processors.
 
 use crypto::Seed;
-use features::FeatureSchema;
 use model::schedule::Place;
-use model::{Device, Examples, Learner, NetworkSize};
+use model::{Examples, Learner};
 use protocol::genesis;
 use protocol::id::Seat;
 use protocol::ledger::Optimizer;
@@ -15,7 +14,7 @@ use protocol::vector;
 use super::Failed;
 use super::recipe::{Kind, Moments, Together, finetune_terms, pretrain_terms};
 use super::sum::{Summing, Vector, WIDTH};
-use super::training::{ROWS_MIN, number, on_all_processors};
+use super::training::{Network, ROWS_MIN, number, on_all_processors};
 
 /// A bank at one kind of training.
 pub(super) struct Member {
@@ -29,12 +28,11 @@ pub(super) struct Member {
 
 /// A run of rounds of one kind.
 pub(super) struct Federation<'a> {
-    pub(super) schema: &'a FeatureSchema,
+    pub(super) network: Network<'a>,
     pub(super) kind: Kind,
     pub(super) rounds: u32,
     pub(super) training: Training,
     pub(super) together: &'a Together,
-    pub(super) device: Device,
     pub(super) seed: Seed,
 }
 
@@ -143,10 +141,7 @@ impl Federation<'_> {
                 learner.load(parameters)?;
                 learner
             }
-            None => {
-                let learner = Learner::new(self.schema, NetworkSize::default(), parameters)?;
-                learner.on(self.device)?
-            }
+            None => self.network.learner(parameters)?,
         };
         let label = format!("steps of bank {bank}");
         let seed = number(&self.seed, &label, place.step);

@@ -191,8 +191,12 @@ pub(super) fn finetune_terms(training: &Training, place: Place, seed: u64) -> Fi
 }
 
 /// The model that all arms of a seed begin with.
-pub(super) fn model_terms(schema: &FeatureSchema, genesis_seed: u64) -> ModelTerms {
-    let layout = model::layout(schema, NetworkSize::default());
+pub(super) fn model_terms(
+    schema: &FeatureSchema,
+    size: NetworkSize,
+    genesis_seed: u64,
+) -> ModelTerms {
+    let layout = model::layout(schema, size);
     ModelTerms {
         schema: SchemaText(schema.canonical()),
         layout: Layout(layout.into_iter().map(spec).collect()),

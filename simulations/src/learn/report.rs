@@ -273,6 +273,14 @@ fn words(terms: &Value) -> String {
     add(terms["shared_risk"] == false, "no shared risk".to_owned());
     add(together["moments"] == "fresh", "fresh moments".to_owned());
     add(terms["device"] == "cuda", "on a GPU".to_owned());
+    let size = &terms["size"];
+    add(
+        size.is_object(),
+        format!(
+            "width {}, {} frequencies, head {}",
+            size["width"], size["frequencies"], size["head"]
+        ),
+    );
     for (name, usual) in [("participation", 1.0), ("drops", 0.0), ("proximal", 0.0)] {
         add(
             together[name] != usual,

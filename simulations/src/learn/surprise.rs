@@ -13,12 +13,11 @@ use super::setting::RATIO;
 /// is the surprise of the amount, the group that deviates most in fraud; 0 where a bank has too few
 /// payments to say what is usual.
 pub(super) fn scores(
-    schema: &FeatureSchema,
+    (schema, size): (&FeatureSchema, NetworkSize),
     parameters: &[f32],
     rows: &Judged,
     judged: &Judged,
 ) -> Result<Vec<f32>, Failed> {
-    let size = NetworkSize::default();
     let scorer = Scorer::new(schema, size, parameters, Calibration::default())?;
     let mut usual = Usual::new(1);
     let mut surprises = Vec::with_capacity(rows.len());

@@ -22,13 +22,48 @@ use super::recipe::{
 /// Rows below which there is nothing to contrast with.
 pub(super) const ROWS_MIN: usize = 20;
 
+/// What is trained, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Network<'a> {
+    pub(super) schema: &'a FeatureSchema,
+    pub(super) size: NetworkSize,
+    pub(super) device: Device,
+}
+
+impl Network<'_> {
+    /// A learner of these parameters.
+    pub(super) fn learner(&self, start: &[f32]) -> Result<Learner, Failed> {
+        let learner = Learner::new(self.schema, self.size, start)?;
+        Ok(learner.on(self.device)?)
+    }
+
+    /// Logits of whole rows: by the kernel that agents score with, or on the GPU that was asked
+    /// for.
+    pub(super) fn logits(&self, parameters: &[f32], rows: &Judged) -> Result<Vec<f32>, Failed> {
+        let (schema, size) = (self.schema, self.size);
+        match self.device {
+            Device::Cpu => {
+                let scorer = Scorer::new(schema, size, parameters, Calibration::default())?;
+                let scores = scorer.score(&rows.values)?;
+                Ok(scores.iter().map(|score| score.logit).collect())
+            }
+            Device::Cuda => Ok(logits_on(
+                self.device,
+                schema,
+                size,
+                parameters,
+                &rows.values,
+            )?),
+        }
+    }
+}
+
 /// One bank's own model: the rounds of the recipe, with nobody to sum with.
 pub(super) struct Alone<'a> {
-    pub(super) schema: &'a FeatureSchema,
+    pub(super) network: Network<'a>,
     pub(super) recipe: &'a Recipe,
     pub(super) together: &'a Together,
     pub(super) model: &'a ModelTerms,
-    pub(super) device: Device,
 }
 
 impl Alone<'_> {
@@ -42,7 +77,7 @@ impl Alone<'_> {
         if rows.len() < ROWS_MIN {
             return Ok(start.to_vec());
         }
-        let mut learner = self.learner(start)?;
+        let mut learner = self.network.learner(start)?;
         let training = self
             .recipe
             .training(Kind::Pretrain, self.model, self.together, (1, 1));
@@ -63,7 +98,7 @@ impl Alone<'_> {
         if rows.labelled().is_empty() {
             return Ok(start.to_vec());
         }
-        let mut learner = self.learner(start)?;
+        let mut learner = self.network.learner(start)?;
         let mut training = self
             .recipe
             .training(Kind::Finetune, self.model, self.together, (1, 1));
@@ -87,7 +122,7 @@ impl Alone<'_> {
         if rows.labelled().is_empty() {
             return Ok(start.to_vec());
         }
-        let mut learner = self.learner(start)?;
+        let mut learner = self.network.learner(start)?;
         let mut training = self
             .recipe
             .training(Kind::Finetune, self.model, self.together, (1, 1));
@@ -98,28 +133,6 @@ impl Alone<'_> {
         }
         Ok(learner.parameters())
     }
-
-    /// Logits of whole rows: by the kernel that agents score with, or on the GPU that was asked
-    /// for.
-    pub(super) fn logits(&self, parameters: &[f32], rows: &Judged) -> Result<Vec<f32>, Failed> {
-        let size = NetworkSize::default();
-        match self.device {
-            Device::Cpu => {
-                let scorer = Scorer::new(self.schema, size, parameters, Calibration::default())?;
-                let scores = scorer.score(&rows.values)?;
-                Ok(scores.iter().map(|score| score.logit).collect())
-            }
-            Device::Cuda => {
-                let logits = logits_on(self.device, self.schema, size, parameters, &rows.values)?;
-                Ok(logits)
-            }
-        }
-    }
-
-    fn learner(&self, start: &[f32]) -> Result<Learner, Failed> {
-        let learner = Learner::new(self.schema, NetworkSize::default(), start)?;
-        Ok(learner.on(self.device)?)
-    }
 }
 
 /// Pretrains one model on everybody's rows, in one go.
@@ -129,7 +142,7 @@ pub(super) fn pretrain_pooled(
     rows: &Examples,
     seed: &Seed,
 ) -> Result<Vec<f32>, Failed> {
-    let mut learner = alone.learner(start)?;
+    let mut learner = alone.network.learner(start)?;
     let terms = PretrainTerms {
         steps: alone.recipe.pretrain_rounds * alone.recipe.pretrain_steps,
         batch: POOLED_BATCH,
@@ -150,7 +163,7 @@ pub(super) fn finetune_pooled(
     rows: &Examples,
     seed: &Seed,
 ) -> Result<Vec<f32>, Failed> {
-    let mut learner = alone.learner(start)?;
+    let mut learner = alone.network.learner(start)?;
     let passes = POOLED_PASSES * rows.labelled().len() / POOLED_BATCH as usize;
     let terms = FinetuneTerms {
         steps: u32::try_from(passes)?.max(POOLED_STEPS_MIN),

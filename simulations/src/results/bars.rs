@@ -171,6 +171,15 @@ pub(super) const BARS: &[Bar] = &[
         |of| gain(of, "handbook-iid-10", ("unsupervised", "ratio"), "auc"),
     ),
     bar(
+        "Q11",
+        "pooled AP, with periodic embedding less without",
+        0.015,
+        |of| {
+            let of = |name| of.mean(name, "pooled", "ap");
+            Some(of("handbook-iid-10")? - of("handbook-plain-columns")?)
+        },
+    ),
+    bar(
         "typologies",
         "mean F1 of the banks, federated, three sets of data",
         0.925,

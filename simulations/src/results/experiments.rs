@@ -136,6 +136,11 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         ),
     ),
     experiment(
+        "handbook-plain-columns",
+        "Ablation: columns without their periodic embedding",
+        handbook!("--banks 10 --split iid --rounds 40 --seeds 3 --frequencies 0 --settings pooled"),
+    ),
+    experiment(
         "handbook-drops",
         "Ablation: six banks in ten take part in a round, and two of them are lost",
         handbook!(

@@ -33,10 +33,7 @@ impl Arms<'_> {
                 false => &fitted.parameters,
             };
             let threshold = self.threshold(parameters, sight)?;
-            Ok((
-                self.training().logits(parameters, &sight.judged)?,
-                threshold,
-            ))
+            Ok((self.network().logits(parameters, &sight.judged)?, threshold))
         })?;
         let scored = (0..).zip(sights).zip(scored);
         let scored = scored.map(|((bank, sight), (scores, threshold))| Scored {
@@ -56,7 +53,7 @@ impl Arms<'_> {
     ) -> Result<bool, Failed> {
         let frauds = &sight.validation.frauds;
         let probabilities = |parameters: &[f32]| -> Result<Vec<f32>, Failed> {
-            let logits = self.training().logits(parameters, &sight.validation)?;
+            let logits = self.network().logits(parameters, &sight.validation)?;
             let fitted = Calibration::fit(&logits, frauds).unwrap_or_default();
             Ok(logits.iter().map(|&l| fitted.probability(l)).collect())
         };

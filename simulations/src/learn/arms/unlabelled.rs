@@ -33,7 +33,8 @@ impl Arms<'_> {
         let scored = on_all_processors(books.iter().collect(), |book| {
             let rows = book.labelled(&self.ground().feed, &days, |_| 0.0);
             let judged = book.judged(&self.ground().feed, &self.week, &self.compromised);
-            let scores = surprise::scores(self.schema(), parameters, &rows, &judged)?;
+            let scores =
+                surprise::scores((self.schema(), self.terms.size), parameters, &rows, &judged)?;
             Ok((judged, scores))
         })?;
         Ok(without_threshold(&scored))
