@@ -43,14 +43,21 @@ pub fn store(folder: &Path, session: &Digest, key: &BucketKey) -> Result<(), Ide
         .map_err(|error| IdentityError::file("write", &path, error))
 }
 
-/// Whether a key could be kept in `folder`: better known at the start than when one comes.
+/// Whether a key could be kept in `folder`: better known at the start than when one comes. As many
+/// bytes as a key takes are written, so that a full disk shows.
 ///
 /// # Errors
 /// [`IdentityError`] where the folder cannot be written.
 pub fn probe(folder: &Path) -> Result<(), IdentityError> {
     let draft = folder.join(BUCKET_KEY_DRAFT);
-    std::fs::write(&draft, "")
-        .and_then(|()| std::fs::remove_file(&draft))
+    let written = File::create(&draft).and_then(|mut file| {
+        file.write_all(&[b'0'; KEY_FILE_BYTES])?;
+        file.sync_all()
+    });
+    // What was written of it goes in any case.
+    let removed = std::fs::remove_file(&draft);
+    written
+        .and(removed)
         .map_err(|error| IdentityError::file("write", &draft, error))
 }
 
@@ -75,6 +82,8 @@ fn write_durably(
 }
 
 /// The consortium's session, then the key, a line each in hexadecimal.
+/// Two lines of 64 digits.
+const KEY_FILE_BYTES: usize = 130;
 const BUCKET_KEY: &str = "bucket.key";
 const BUCKET_KEY_DRAFT: &str = "bucket.key.draft";
 

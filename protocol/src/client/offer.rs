@@ -125,10 +125,11 @@ pub(crate) fn consider(
     if manifest.head != bank.ledger.head() {
         return Ok(Answer::CheckIn);
     }
-    check_base(manifest, plan, bank)?;
-    let sitting = take_seat(manifest, plan, keyring)?;
+    // Before the base: that of a plan's first round is a genesis as large as the plan's layout.
     bank.policy
         .check(plan, manifest, bank.memory.seated_most())?;
+    check_base(manifest, plan, bank)?;
+    let sitting = take_seat(manifest, plan, keyring)?;
     bank.policy
         .check_day(bank.memory.joined_today(now, manifest.round))?;
     bank.memory.check_base(plan, manifest.base)?;
