@@ -3,8 +3,8 @@
 //!
 //! A plain program: the standard schema, batches of 256, a made-up table, one process and one
 //! table for all thread counts. A row counts once, whatever the number of its perturbed versions.
-//! One call is measured as an agent makes it, so with its held-out measures, about a step's worth.
-//! `cargo xtask bench pretrain` holds it against `ops/peers/pytorch/pretrain.py`.
+//! One call is measured as an agent makes it, so with its held-out measures, about three steps'
+//! worth. `cargo xtask bench pretrain` holds it against `ops/peers/pytorch/pretrain.py`.
 #![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
 
 use std::time::Instant;

@@ -4,11 +4,13 @@
 //!
 //! Versions, in order: the true rows; the same with another card's context, where the schema has
 //! a context; then, per field group, three copies with that group's fields replaced. Without a
-//! context the population alone says what fits. Derived columns follow each change.
+//! context the population alone says what fits. Derived columns follow each change. Of a version
+//! only what it changes is kept: `forward::versions` computes no more than that, [`whole`] has it
+//! all.
 
 use crate::chance::Chance;
 use crate::examples::Examples;
-use crate::roles::{Group, Roles};
+use crate::roles::{Change, Changed, Group, Roles};
 
 /// Perturbed copies per field group.
 pub(crate) const COPIES: usize = 3;
@@ -24,43 +26,84 @@ pub(crate) fn plain_count(roles: &Roles) -> usize {
     1 + usize::from(!roles.context.is_empty())
 }
 
-/// How many versions of each row [`versions`] makes.
+/// How many versions of each row there are.
 pub(crate) fn version_count(roles: &Roles) -> usize {
-    plain_count(roles) + COPIES * roles.groups.len()
+    1 + roles.changes.iter().map(copies).sum::<usize>()
 }
 
-/// Encoder inputs `[version_count, batch, inputs]`, row-major.
+/// How many versions of each row make the same change, with other draws.
+pub(crate) fn copies(change: &Change) -> usize {
+    match change.of {
+        Changed::Context => 1,
+        Changed::Group(_) => COPIES,
+    }
+}
+
+/// Values of a row in all its versions: the encoder inputs of the true one, then in order of
+/// versions what each has in the positions of its change.
+pub(crate) fn values_count(roles: &Roles) -> usize {
+    let changed = |change: &Change| copies(change) * change.positions.len();
+    roles.inputs.len() + roles.changes.iter().map(changed).sum::<usize>()
+}
+
+/// Makes the versions of a batch, `[batch, values_count]`, row-major.
 pub(crate) fn versions(
     roles: &Roles,
     examples: &Examples,
     batch: &[usize],
     chance: &mut Chance,
 ) -> Vec<f32> {
-    let capacity = version_count(roles) * batch.len() * roles.inputs.len();
-    let mut made = Vec::with_capacity(capacity);
+    let (mut start, count) = (roles.inputs.len(), values_count(roles));
+    let mut made = Vec::with_capacity(batch.len() * count);
     for &row in batch {
         Roles::gather(&roles.inputs, examples.row(row), &mut made);
+        made.resize(made.len() + count - start, 0.0);
     }
     // One row's room for all versions: thousands are made for a step.
     let mut version = vec![0.0; roles.columns()];
-    let swapped = if roles.context.is_empty() { &[] } else { batch };
-    for &row in swapped {
-        let other = examples.row(other_card(examples, batch, row, chance));
-        version.copy_from_slice(examples.row(row));
-        replace(&mut version, other, &roles.context);
-        finish(roles, &mut version, &mut made);
-    }
-    for group in &roles.groups {
-        for _ in 0..COPIES {
-            for &row in batch {
+    for change in &roles.changes {
+        for _ in 0..copies(change) {
+            for (&row, made) in batch.iter().zip(made.chunks_exact_mut(count)) {
                 version.copy_from_slice(examples.row(row));
-                perturb(&mut version, group, examples, batch, chance);
-                finish(roles, &mut version, &mut made);
+                match change.of {
+                    Changed::Context => {
+                        let other = other_card(examples, batch, row, chance);
+                        replace(&mut version, examples.row(other), &roles.context);
+                    }
+                    Changed::Group(at) => {
+                        perturb(&mut version, &roles.groups[at], examples, batch, chance);
+                    }
+                }
+                roles.derive(&change.derived, &mut version);
+                for (value, &position) in made[start..].iter_mut().zip(&change.positions) {
+                    *value = version[roles.inputs[position]];
+                }
             }
+            start += change.positions.len();
         }
     }
-    debug_assert_eq!(made.len(), capacity);
     made
+}
+
+/// Encoder inputs of all versions that were made, `[version_count, batch, inputs]`, row-major.
+pub(crate) fn whole(roles: &Roles, made: &[f32]) -> Vec<f32> {
+    let inputs = roles.inputs.len();
+    let rows = || made.chunks_exact(values_count(roles));
+    let mut whole: Vec<f32> = rows().flat_map(|row| &row[..inputs]).copied().collect();
+    let mut start = inputs;
+    for change in &roles.changes {
+        for _ in 0..copies(change) {
+            for row in rows() {
+                let version = whole.len();
+                whole.extend_from_slice(&row[..inputs]);
+                for (&position, &value) in change.positions.iter().zip(&row[start..]) {
+                    whole[version + position] = value;
+                }
+            }
+            start += change.positions.len();
+        }
+    }
+    whole
 }
 
 /// Changes one field group of a row: what may be shifted is shifted or replaced, all else
@@ -80,11 +123,6 @@ fn perturb(
         let other = examples.row(batch[chance.below(batch.len())]);
         replace(version, other, &group.fields);
     }
-}
-
-fn finish(roles: &Roles, version: &mut [f32], made: &mut Vec<f32>) {
-    roles.derive(version);
-    Roles::gather(&roles.inputs, version, made);
 }
 
 fn replace(version: &mut [f32], other: &[f32], columns: &[usize]) {
@@ -107,12 +145,19 @@ mod tests {
     use super::*;
     use crate::synthetic;
 
+    fn whole_versions(roles: &Roles, examples: &Examples, batch: &[usize]) -> Vec<f32> {
+        whole(
+            roles,
+            &versions(roles, examples, batch, &mut Chance::new(1, 0)),
+        )
+    }
+
     #[test]
     fn each_version_changes_only_its_own_fields_and_what_follows_from_them() {
         let roles = Roles::new(&synthetic::schema());
         let examples = synthetic::population(40, 5, 1);
         let batch: Vec<usize> = (0..32).collect();
-        let made = versions(&roles, &examples, &batch, &mut Chance::new(1, 0));
+        let made = whole_versions(&roles, &examples, &batch);
         let width = roles.inputs.len();
         let events: usize = roles.groups.iter().map(|group| group.fields.len()).sum();
         let at = |version: usize, i: usize| {
@@ -152,12 +197,30 @@ mod tests {
         }
     }
 
+    // Planted: `follows` in `roles` without the minuend, so that the amount moves alone.
+    #[test]
+    fn in_every_version_derived_columns_are_what_its_other_columns_say() {
+        let roles = Roles::new(&synthetic::schema());
+        let examples = synthetic::population(40, 5, 1);
+        let batch: Vec<usize> = (0..32).collect();
+        let made = whole_versions(&roles, &examples, &batch);
+        for (at, version) in made.chunks_exact(roles.inputs.len()).enumerate() {
+            let mut row = examples.row(batch[at % batch.len()]).to_vec();
+            for (&column, &value) in roles.inputs.iter().zip(version) {
+                row[column] = value;
+            }
+            let found = row.clone();
+            roles.derive(&roles.derived, &mut row);
+            assert_eq!(found, row, "version {}", at / batch.len());
+        }
+    }
+
     #[test]
     fn without_a_context_every_rival_of_the_true_row_differs_from_it() {
         let roles = Roles::new(&synthetic::single());
         let examples = synthetic::singles(64, 1);
         let batch: Vec<usize> = (0..64).collect();
-        let made = versions(&roles, &examples, &batch, &mut Chance::new(1, 0));
+        let made = whole_versions(&roles, &examples, &batch);
         let stretch = batch.len() * roles.inputs.len();
         let count = version_count(&roles);
         assert_eq!((plain_count(&roles), made.len()), (1, count * stretch));

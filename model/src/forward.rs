@@ -1,12 +1,17 @@
 //! The network in libtorch, for training: one flat leaf tensor, of which every layer is a view,
 //! so that one backward pass leaves one flat gradient. The same arithmetic without libtorch is
-//! in `kernel`; a test there holds the two together.
+//! in `kernel`; a test there holds the two together. How a step of pretraining has many versions
+//! of a row at the price of few is in `forward/versions.rs`.
+
+pub(crate) mod versions;
+
+use std::f64::consts::TAU;
 
 use tch::Tensor;
 
 use crate::device::Device;
 use crate::error::ModelError;
-use crate::network::TensorSpec;
+use crate::network::{PERIODIC, TensorSpec};
 use crate::roles::Roles;
 
 /// The layers of a network, as views of one flat tensor.
@@ -31,6 +36,12 @@ impl Linear {
     fn forward(&self, input: &Tensor) -> Result<Tensor, ModelError> {
         Ok(input.f_linear(&self.weight, Some(&self.bias))?)
     }
+
+    /// The layer and a ReLU in place, which is cheap as long as `input` has two dimensions: then
+    /// what is written over is no view, and autograd need not copy.
+    fn relu(&self, input: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(self.forward(input)?.f_relu_()?)
+    }
 }
 
 /// Inverted dropout for the head's two layers: 0 or 1/(1-p), `[batch, head]` each.
@@ -46,13 +57,12 @@ impl Network {
         roles: &Roles,
         flat: &Tensor,
     ) -> Result<Self, ModelError> {
-        let mut start = 0;
+        // One split, whose gradient is put together once; each narrow's would be as long as `flat`.
+        let counts: Vec<i64> = layout.iter().map(|spec| spec.count() as i64).collect();
         let mut views = Vec::with_capacity(layout.len());
-        for spec in layout {
+        for (view, spec) in flat.f_split_with_sizes(counts, 0)?.iter().zip(layout) {
             let shape: Vec<i64> = spec.shape.iter().map(|&n| i64::from(n)).collect();
-            let count = spec.count() as i64;
-            views.push(flat.f_narrow(0, start, count)?.f_view(shape.as_slice())?);
-            start += count;
+            views.push(view.f_view(shape.as_slice())?);
         }
         let mut views = views.into_iter();
         let mut take = || {
@@ -86,18 +96,26 @@ impl Network {
 
     /// z of inputs `[rows, inputs]`: `[rows, width]`.
     pub(crate) fn encode(&self, inputs: &Tensor) -> Result<Tensor, ModelError> {
-        let waves = match &self.periodic_inputs {
+        let numbers = match &self.periodic_inputs {
             Some(positions) => inputs.f_index_select(1, positions)?,
             None => inputs.shallow_clone(),
         };
-        let angles = waves.f_unsqueeze(-1)?.f_mul(&self.frequencies)? * std::f64::consts::TAU;
-        let waves = Tensor::f_cat(&[angles.sin(), angles.cos()], -1)?;
-        let embedded = self.periodic.forward(&waves)?.relu().f_flatten(1, -1)?;
+        let embedded = self.embed(&numbers, &self.frequencies)?.f_flatten(1, -1)?;
         let wide = Tensor::f_cat(&[inputs, &embedded], 1)?;
-        Ok(self
-            .out
-            .forward(&self.hidden.forward(&wide)?.relu())?
-            .relu())
+        self.out.relu(&self.hidden.relu(&wide)?)
+    }
+
+    /// Periodic embeddings of `numbers`, `[rows, n]`, each by its own of `frequencies`,
+    /// `[n, frequencies]`: `[rows, n, PERIODIC]`.
+    fn embed(&self, numbers: &Tensor, frequencies: &Tensor) -> Result<Tensor, ModelError> {
+        // The few frequencies take the factor, not the many angles; `kernel` rounds alike.
+        let angles = numbers
+            .f_unsqueeze(-1)?
+            .f_mul(&frequencies.f_mul_scalar(TAU)?)?;
+        let waves = Tensor::f_cat(&[angles.f_sin()?, angles.f_cos()?], -1)?;
+        let sizes = waves.size();
+        let embedded = self.periodic.relu(&waves.f_flatten(0, 1)?)?;
+        Ok(embedded.f_view([sizes[0], sizes[1], PERIODIC as i64])?)
     }
 
     /// Energies of z, `[rows, groups]`: the higher, the better the field group fits its card.
@@ -112,11 +130,11 @@ impl Network {
         beside: &Tensor,
         dropout: Option<&Dropout>,
     ) -> Result<Tensor, ModelError> {
-        let mut hidden = self.first.forward(&Tensor::f_cat(&[z, beside], 1)?)?.relu();
+        let mut hidden = self.first.relu(&Tensor::f_cat(&[z, beside], 1)?)?;
         if let Some(dropout) = dropout {
             hidden = hidden.f_mul(&dropout.first)?;
         }
-        hidden = self.second.forward(&hidden)?.relu();
+        hidden = self.second.relu(&hidden)?;
         if let Some(dropout) = dropout {
             hidden = hidden.f_mul(&dropout.second)?;
         }

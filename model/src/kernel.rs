@@ -14,6 +14,7 @@ use crate::roles::Roles;
 /// The network of one set of parameters, laid out for single rows.
 pub(crate) struct Kernel {
     pub(crate) roles: Roles,
+    /// In radians for each unit of a column.
     frequencies: Vec<f32>,
     frequencies_each: usize,
     periodic: Layer,
@@ -46,10 +47,10 @@ struct Layer {
 impl Kernel {
     /// Lays out `flat`, whose length was checked against `layout`.
     pub(crate) fn new(layout: &[TensorSpec], roles: Roles, flat: &[f32]) -> Self {
-        let frequencies = flat[range_of(layout, "encoder.frequencies")].to_vec();
+        let frequencies = &flat[range_of(layout, "encoder.frequencies")];
         Self {
             frequencies_each: layout[0].shape[1] as usize,
-            frequencies,
+            frequencies: frequencies.iter().map(|turns| turns * TAU).collect(),
             periodic: Layer::new(layout, flat, "encoder.periodic"),
             hidden: Layer::new(layout, flat, "encoder.hidden"),
             out: Layer::new(layout, flat, "encoder.out"),
@@ -119,7 +120,7 @@ impl Kernel {
             waves.clear();
             waves.resize(2 * each, 0.0);
             for k in 0..each {
-                let angle = value * self.frequencies[at * each + k] * TAU;
+                let angle = value * self.frequencies[at * each + k];
                 (waves[k], waves[each + k]) = angle.sin_cos();
             }
             self.periodic.forward(waves, embedded);

@@ -1,7 +1,7 @@
 //! The two losses, from energies and logits, never from probabilities. What they are taken over
 //! is decided in `contrast` and `trainer`.
 
-use tch::{Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 use crate::contrast::COPIES;
 use crate::error::ModelError;
@@ -10,17 +10,18 @@ use crate::error::ModelError;
 /// context, where `plain` versions are two, and that group's perturbed copies. `energies` is
 /// `[versions, batch, groups]`.
 pub(crate) fn contrast(energies: &Tensor, plain: usize) -> Result<Tensor, ModelError> {
-    let sizes = energies.size();
-    let mut losses = Vec::new();
-    for group in 0..sizes[2] {
-        let own = energies.select(2, group);
-        let first = own.f_narrow(0, 0, plain as i64)?;
-        let copies = own.f_narrow(0, plain as i64 + group * COPIES as i64, COPIES as i64)?;
-        let rivals = Tensor::f_cat(&[first, copies], 0)?;
-        let surprise = rivals.f_logsumexp([0], false)? - own.select(0, 0);
-        losses.push(surprise.mean(tch::Kind::Float));
-    }
-    Ok(Tensor::f_stack(&losses, 0)?.sum(tch::Kind::Float))
+    let (sizes, plain, copies) = (energies.size(), plain as i64, COPIES as i64);
+    let (batch, groups) = (sizes[1], sizes[2]);
+    // A copy counts in the group that it was made for, where first and last place are one group.
+    let own = energies
+        .f_narrow(0, plain, groups * copies)?
+        .f_view([groups, copies, batch, groups])?
+        .f_diagonal(0, 0, 3)?;
+    let rivals = Tensor::f_cat(&[energies.f_narrow(0, 0, plain)?, own], 0)?;
+    let surprise = rivals
+        .f_logsumexp([0], false)?
+        .f_sub(&energies.f_select(0, 0)?)?;
+    Ok(surprise.f_sum(Kind::Float)?.f_div_scalar(batch)?)
 }
 
 /// Mean binary cross-entropy of logits `[batch]` against labels `[batch]`.
@@ -38,7 +39,7 @@ mod tests {
     #[test]
     fn equal_energies_cost_the_log_of_the_rivals() {
         for (versions, plain) in [(5, 2), (4, 1)] {
-            let zeros = Tensor::zeros([versions, 3, 1], (tch::Kind::Float, tch::Device::Cpu));
+            let zeros = Tensor::zeros([versions, 3, 1], (Kind::Float, tch::Device::Cpu));
             let loss = contrast(&zeros, plain).unwrap().double_value(&[]);
             assert!((loss - (versions as f64).ln()).abs() < 1e-6);
         }
@@ -48,7 +49,7 @@ mod tests {
     // where its rivals are low: -log softmax([2,0,0,0,0])[0] = .424 per group.
     #[test]
     fn a_true_row_that_stands_out_costs_less_in_every_group() {
-        let energies = Tensor::zeros([8, 1, 2], (tch::Kind::Float, tch::Device::Cpu));
+        let energies = Tensor::zeros([8, 1, 2], (Kind::Float, tch::Device::Cpu));
         let _ = energies.select(0, 0).fill_(2.0);
         let expected = 2.0 * ((2.0_f64.exp() + 4.0).ln() - 2.0);
         assert!((contrast(&energies, 2).unwrap().double_value(&[]) - expected).abs() < 1e-5);

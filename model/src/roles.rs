@@ -44,9 +44,11 @@ pub(crate) struct Roles {
     /// Context columns.
     pub(crate) context: Vec<usize>,
     /// Derived columns.
-    derived: Vec<usize>,
+    pub(crate) derived: Vec<usize>,
     /// Field groups, in the order of the energies.
     pub(crate) groups: Vec<Group>,
+    /// What versions of a row change: the context, where there is one, then each field group.
+    pub(crate) changes: Vec<Change>,
     /// Columns that enter the head after z: derived, event, windows, risk. The federation's risk
     /// stands in for the bank's own, which a head beside it would have to weigh against it.
     pub(crate) head: Vec<usize>,
@@ -58,6 +60,24 @@ pub(crate) struct Group {
     pub(crate) fields: Vec<usize>,
     /// Those of them that a perturbation may shift by noise.
     pub(crate) shifted: Vec<usize>,
+}
+
+/// Columns that versions of a row change together, and what follows from them. It is the schema's
+/// alone, the same for every row and draw, so a step need not look at all else again.
+pub(crate) struct Change {
+    pub(crate) of: Changed,
+    /// Derived columns that follow, in order.
+    pub(crate) derived: Vec<usize>,
+    /// Positions within v of all that may differ from the true row, in order.
+    pub(crate) positions: Vec<usize>,
+}
+
+/// What a change begins with.
+pub(crate) enum Changed {
+    /// The context columns.
+    Context,
+    /// The field group at this place.
+    Group(usize),
 }
 
 impl Roles {
@@ -75,18 +95,30 @@ impl Roles {
                 fields,
             }
         };
+        let groups: Vec<Group> = schema.field_groups().map(group).collect();
+        let swapped = (!context.is_empty()).then_some((Changed::Context, &context));
+        let perturbed = groups
+            .iter()
+            .enumerate()
+            .map(|(at, group)| (Changed::Group(at), &group.fields));
+        let changes = swapped
+            .into_iter()
+            .chain(perturbed)
+            .map(|(of, columns)| Change::new(schema, &inputs, of, columns))
+            .collect();
         let names = schema.columns().iter().map(|column| column.name.clone());
         Self {
             names: names.collect(),
             periodic: (0..inputs.len())
                 .filter(|&at| is_periodic(&schema.columns()[inputs[at]]))
                 .collect(),
-            groups: schema.field_groups().map(group).collect(),
             head: head_columns(schema),
             schema: schema.clone(),
-            inputs,
             derived: columns(schema, is_derived),
+            inputs,
             context,
+            groups,
+            changes,
         }
     }
 
@@ -95,9 +127,9 @@ impl Roles {
         self.names.len()
     }
 
-    /// Recomputes the derived columns of a whole row, by the function that first filled them.
-    pub(crate) fn derive(&self, row: &mut [f32]) {
-        for &column in &self.derived {
+    /// Recomputes derived columns of a whole row, by the function that first filled them.
+    pub(crate) fn derive(&self, derived: &[usize], row: &mut [f32]) {
+        for &column in derived {
             row[column] = self
                 .schema
                 .derive(column, row)
@@ -109,6 +141,41 @@ impl Roles {
     pub(crate) fn gather(columns: &[usize], row: &[f32], into: &mut Vec<f32>) {
         into.extend(columns.iter().map(|&column| row[column]));
     }
+}
+
+impl Change {
+    fn new(schema: &FeatureSchema, inputs: &[usize], of: Changed, columns: &[usize]) -> Self {
+        let (mut moved, mut derived) = (columns.to_vec(), Vec::new());
+        // A column is derived from columns before it, so one pass finds what follows from others.
+        for (at, column) in schema.columns().iter().enumerate() {
+            if follows(column, &moved) {
+                moved.push(at);
+                derived.push(at);
+            }
+        }
+        let is_moved = |at: &usize| moved.contains(&inputs[*at]);
+        Self {
+            of,
+            derived,
+            positions: (0..inputs.len()).filter(is_moved).collect(),
+        }
+    }
+}
+
+/// Whether a column is derived from one of `moved`.
+fn follows(column: &Column, moved: &[usize]) -> bool {
+    let Role::Derived {
+        minuend,
+        subtrahend,
+        divisor,
+        ..
+    } = column.role
+    else {
+        return false;
+    };
+    let operands = [Some(minuend), Some(subtrahend), divisor];
+    let mut operands = operands.into_iter().flatten().map(usize::from);
+    operands.any(|operand| moved.contains(&operand))
 }
 
 /// Flags have no periodic embedding: on 0 and 1, sine and cosine only repeat the linear term.

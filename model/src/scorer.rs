@@ -124,6 +124,7 @@ impl Scorer {
         self.check_one(row)?;
         let mut scratch = Scratch::default();
         let whole = self.kernel.logit(row, &mut scratch);
+        let roles = &self.kernel.roles;
         let drop = |group: &ColumnGroup| {
             let mut occluded = row.to_vec();
             group
@@ -131,7 +132,7 @@ impl Scorer {
                 .iter()
                 .for_each(|&column| occluded[column] = 0.0);
             match group.derived {
-                DerivedAfter::Follow => self.kernel.roles.derive(&mut occluded),
+                DerivedAfter::Follow => roles.derive(&roles.derived, &mut occluded),
                 DerivedAfter::Neutral => {}
             }
             (
