@@ -16,6 +16,7 @@ pub mod export;
 pub mod layout;
 pub mod map;
 pub mod schema;
+pub mod score;
 mod serve;
 
 /// The commands of `phalanx-agent`.
@@ -44,6 +45,9 @@ pub enum Command {
     /// Print the network's tensors and the digests that plans and consent files name.
     #[command(after_help = "Example:\n  phalanx-agent layout --out layout.json")]
     Layout(layout::Arguments),
+    /// Score a stream of payments by a running agent, one answer for each, in their order.
+    #[command(after_help = score::EXAMPLES)]
+    Score(score::Arguments),
     /// Work on the consortium's feature schema.
     #[command(subcommand)]
     Schema(SchemaCommand),
@@ -102,7 +106,8 @@ pub enum EnrolCommand {
 }
 
 impl Command {
-    /// Runs the command; what it says goes to standard output.
+    /// Runs the command; what it says goes to standard output, and to standard error where that
+    /// may be taken by what the command makes.
     ///
     /// # Errors
     /// [`CommandError`], whose exit code is for the shell.
@@ -114,6 +119,11 @@ impl Command {
             Self::Enrol(EnrolCommand::Request(arguments)) => enrol::request(&arguments)?,
             Self::Enrol(EnrolCommand::Install(arguments)) => enrol::install(&arguments)?,
             Self::Layout(arguments) => layout::layout(&arguments)?,
+            Self::Score(arguments) => {
+                let said = score::score(&arguments)?;
+                eprintln!("{}", said.text.trim_end());
+                return said.verdict;
+            }
             Self::Schema(SchemaCommand::Fit(arguments)) => schema::fit(&arguments)?,
             Self::Features(FeaturesCommand::Export(arguments)) => export::export(&arguments)?,
         };
@@ -151,6 +161,23 @@ fn write(path: &PathBuf, text: &str) -> Result<(), CommandError> {
     std::fs::write(path, text).map_err(|error| CommandError::Write {
         path: path.clone(),
         error,
+    })
+}
+
+/// Whether two paths lead to one file that is there.
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(_), _) | (_, Err(_)) => false,
+    }
+}
+
+/// An argument that cannot be.
+fn refused(key: &str, found: String, expected: &str) -> CommandError {
+    CommandError::Config(ConfigError::Value {
+        key: key.to_owned(),
+        found,
+        expected: expected.to_owned(),
     })
 }
 
@@ -210,6 +237,25 @@ pub enum CommandError {
         /// Why.
         error: std::io::Error,
     },
+    /// No agent answers, or it takes no payments.
+    #[error("could not reach the agent at {address}: {why}")]
+    Unreachable {
+        /// Where it was looked for.
+        address: String,
+        /// What happened there.
+        why: String,
+    },
+    /// Some payments were refused; the others were scored.
+    #[error("{problems} of {payments} payments got a problem")]
+    Problems {
+        /// How many.
+        problems: u64,
+        /// Of how many.
+        payments: u64,
+    },
+    /// Somebody told the command to leave before its end.
+    #[error("told to leave")]
+    Interrupted,
     /// No runtime can be had.
     #[error("could not start: {0}")]
     Runtime(std::io::Error),
@@ -219,10 +265,20 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// The exit code by sysexits: 69 network, 70 our fault, 74 disk, 78 configuration.
+    /// Whether what the command said tells this already.
+    #[must_use]
+    pub fn is_said(&self) -> bool {
+        matches!(self, Self::Problems { .. } | Self::Interrupted)
+    }
+
+    /// The exit code by sysexits: 69 network, 70 our fault, 74 disk, 78 configuration. Beside them
+    /// 1 where payments got a problem, and 130, as shells have it, after Ctrl-C.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Problems { .. } => 1,
+            Self::Interrupted => 130,
+            Self::Unreachable { .. } => 69,
             Self::Agent(error) => error.exit_code(),
             Self::Runtime(_) | Self::Json(_) => 70,
             Self::Read { .. } | Self::Write { .. } => 74,

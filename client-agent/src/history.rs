@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use features::{
-    FeatureEncoder, FeatureSchema, FeatureVector, FeedFormat, FeedMap, Label, MapError,
+    FeatureEncoder, FeatureSchema, FeatureVector, FeedFormat, FeedMap, Label, MapError, Reader,
     RiskSettings, Row, RowError, Source, TokenKey, TokenKeyError, Transaction,
 };
 use host::shutdown::Shutdown;
@@ -44,8 +44,8 @@ pub struct Summary {
     pub until_day: Option<i32>,
 }
 
-/// A feed and what it is read with: what `map check` judges, and what `serve` and `features export`
-/// read.
+/// A feed and what it is read with: what `map check` judges, and what `serve`, `features export` and
+/// `score` read.
 #[derive(Debug)]
 pub struct Feed {
     map: FeedMap,
@@ -168,6 +168,11 @@ impl Feed {
             tracing::warn!(rows, %first, "rows of the history refused");
         }
         Ok(rejected)
+    }
+
+    /// The rows of `source`, read with this feed's map and key, wherever they come from.
+    pub(crate) fn rows(&self, source: Source) -> Reader<'_> {
+        features::read(&self.map, &self.key.0, source)
     }
 
     /// What a payment of this feed is with this label, or without any.

@@ -18,7 +18,9 @@ fn main() -> ExitCode {
     match Arguments::parse().command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("phalanx-agent: {error}");
+            if !error.is_said() {
+                eprintln!("phalanx-agent: {error}");
+            }
             ExitCode::from(error.exit_code())
         }
     }

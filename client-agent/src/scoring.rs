@@ -42,6 +42,8 @@ pub use door::Door;
 pub use problem::{Problem, ProblemType};
 pub use status::status_router;
 
+pub(crate) use request::{BODY_BYTES_MAX, too_large};
+
 /// Scoring; clones share the one worker, which ends after the last of them.
 #[derive(Clone)]
 pub struct Scoring(Arc<Inner>);
@@ -333,4 +335,4 @@ pub enum ScoringError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

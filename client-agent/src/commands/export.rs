@@ -1,6 +1,6 @@
 //! `features export`: the vectors of a feed as Parquet, for tools that are not ours. What a payment
 //! becomes is `features`' affair, and how a feed is read `history`'s; here are the file's columns
-//! and its row groups. In this crate no other file names arrow and parquet.
+//! and its row groups. In this crate only `score/sheet.rs` names arrow and parquet too.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,7 +14,6 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use clap::Args;
 use features::{FeatureEncoder, FeatureSchema, FeatureVector, RiskSettings, Row};
-use host::config::ConfigError;
 use host::shutdown::Shutdown;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -22,7 +21,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde::Serialize;
 
-use super::{CommandError, Said, json, token_key};
+use super::{CommandError, Said, is_one_file, json, refused, token_key};
 use crate::config::schema;
 use crate::history::{self, Feed, Verdict};
 
@@ -312,13 +311,6 @@ fn including(days: Option<Range<i32>>, day: i32) -> Range<i32> {
     }
 }
 
-fn is_one_file(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        (Err(_), _) | (_, Err(_)) => false,
-    }
-}
-
 fn none_written(days: &Range<i32>, held: Option<Range<i32>>) -> CommandError {
     let Some(held) = held else {
         return refused("--data", "no payment".to_owned(), "at least one");
@@ -330,14 +322,6 @@ fn none_written(days: &Range<i32>, held: Option<Range<i32>>) -> CommandError {
         (start, end) => format!("days {start} to {}", end - 1),
     };
     refused("--from-day and --to-day", found, &expected)
-}
-
-fn refused(key: &str, found: String, expected: &str) -> CommandError {
-    CommandError::Config(ConfigError::Value {
-        key: key.to_owned(),
-        found,
-        expected: expected.to_owned(),
-    })
 }
 
 fn table(exported: &Exported, out: &Path) -> String {

@@ -67,7 +67,7 @@ impl Request {
     }
 }
 
-pub(super) fn too_large() -> Problem {
+pub(crate) fn too_large() -> Problem {
     let detail = format!("found more than {BODY_BYTES_MAX} bytes, expected one payment");
     Problem::new(ProblemType::TooLarge, detail)
 }
@@ -194,7 +194,7 @@ fn kind_of(value: &Value) -> &'static str {
 }
 
 /// A payment with every field and full extras takes some 10 KiB.
-pub(super) const BODY_BYTES_MAX: usize = 64 << 10;
+pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 
 /// Clocks may differ by minutes; a time zone forgotten makes an hour.
 const FUTURE_MS_MAX: i64 = 5 * 60_000;

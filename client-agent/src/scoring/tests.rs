@@ -13,27 +13,27 @@ use super::*;
 
 mod memory;
 mod refusals;
-mod socket;
+pub(crate) mod socket;
 mod usual;
 
 const HOUR_MS: i64 = 3_600_000;
 /// The first of March 2026, eight o'clock UTC.
 const START_MS: i64 = 1_772_352_000_000;
 
-struct Bank {
+pub(crate) struct Bank {
     folder: TempDir,
     telemetry: Telemetry,
 }
 
 impl Bank {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
             telemetry: Telemetry::default(),
         }
     }
 
-    fn start(&self) -> Scoring {
+    pub(crate) fn start(&self) -> Scoring {
         self.start_with(settings())
     }
 
@@ -87,7 +87,7 @@ fn body(payment: &Value) -> Vec<u8> {
 }
 
 /// The body of payment `number` of a stream over a few cards.
-fn stream(number: u32) -> Vec<u8> {
+pub(crate) fn stream(number: u32) -> Vec<u8> {
     let card = format!("c{}", number % 5);
     let ts = START_MS + i64::from(number) * 60_000;
     body(&payment(
@@ -98,7 +98,7 @@ fn stream(number: u32) -> Vec<u8> {
     ))
 }
 
-fn bundle(slot: Slot, version: u64) -> Bundle {
+pub(crate) fn bundle(slot: Slot, version: u64) -> Bundle {
     let size = NetworkSize::default();
     let parameters = genesis(&layout(&FeatureSchema::standard(), size), version);
     Bundle {

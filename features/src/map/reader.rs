@@ -147,6 +147,7 @@ pub fn read<'a>(map: &'a FeedMap, key: &'a TokenKey, source: Source) -> Reader<'
         schema: None,
         feed,
         broken,
+        line: 0,
         rows: 0,
         rejected: 0,
     }
@@ -159,6 +160,7 @@ pub struct Reader<'a> {
     schema: Option<&'a FeatureSchema>,
     feed: Option<Feed>,
     broken: Option<RowError>,
+    line: u64,
     rows: u64,
     rejected: u64,
 }
@@ -175,6 +177,12 @@ impl<'a> Reader<'a> {
     pub fn against(mut self, schema: &'a FeatureSchema) -> Self {
         self.schema = Some(schema);
         self
+    }
+
+    /// The line of the row given last, from 1, the header included; for Parquet the row.
+    #[must_use]
+    pub fn line(&self) -> u64 {
+        self.line
     }
 
     /// Rows read so far, refused ones included.
@@ -266,7 +274,11 @@ impl Iterator for Reader<'_> {
     type Item = Result<Row, RowError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_cells().map(|(_, row)| row.map(|(_, row)| row))
+        let (_, row) = self.next_cells()?;
+        Some(row.map(|(line, row)| {
+            self.line = line;
+            row
+        }))
     }
 }
 

@@ -85,14 +85,14 @@ fn a_closed_door_says_when_to_come_again_and_opens_while_it_is_served() {
     });
 }
 
-fn door(scoring: Scoring) -> Door {
+pub(crate) fn door(scoring: Scoring) -> Door {
     let door = Door::default();
     door.open(scoring);
     door
 }
 
 /// Serves `router` on a free port of loopback while `client` runs.
-fn with_server(router: Router, client: impl FnOnce(SocketAddr)) {
+pub(crate) fn with_server(router: Router, client: impl FnOnce(SocketAddr)) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let shutdown = Shutdown::default();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
