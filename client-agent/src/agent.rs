@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::history::{History, HistoryError};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Follower, Journal, JournalError};
 use crate::link::{Keeper, Uplink};
 use crate::scoring::{Door, Scoring, ScoringError, status_router};
 use crate::status::Board;
@@ -56,13 +56,15 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         Err(AgentError::History(HistoryError::Leaving)) => return Ok(()),
         read => read?,
     };
-    let scoring = start_scoring(config, encoder, &store, &telemetry).await?;
+    let (scoring, journal) = start_scoring(config, encoder, &store, &telemetry).await?;
     door.open(scoring.clone());
     board.update(|status| status.ready = true);
     telemetry.set_ready(true);
 
     let meters = Meters::new(&telemetry, board.clone(), config.schema.clone());
-    let trainer = Trainer::new(history, config.own, board).on(config.device);
+    let trainer = Trainer::new(history, config.own, board)
+        .on(config.device)
+        .following(journal);
     let ended = take_part(
         config,
         &identity,
@@ -126,17 +128,20 @@ async fn read_history(
     Ok((history, encoder))
 }
 
-/// Replays the journal into the encoder, which may take a while.
+/// Replays the journal into the encoder, which may take a while. Gives beside scoring who reads
+/// the journal for training.
 async fn start_scoring(
     config: &Config,
     encoder: FeatureEncoder,
     store: &Store,
     telemetry: &Telemetry,
-) -> Result<Scoring, AgentError> {
+) -> Result<(Scoring, Follower), AgentError> {
     let (settings, store, telemetry) = (config.scoring.clone(), store.clone(), telemetry.clone());
     let start = move || {
         let journal = Journal::open(&store)?;
-        Ok(Scoring::start(settings, encoder, journal, &telemetry)?)
+        let follower = journal.follow();
+        let scoring = Scoring::start(settings, encoder, journal, &telemetry)?;
+        Ok((scoring, follower))
     };
     tokio::task::spawn_blocking(start)
         .await

@@ -15,18 +15,21 @@ use serde::Serialize;
 
 use crate::config::HistoryConfig;
 
+mod live;
 mod memory;
 
-pub use memory::{Payment, Verdict};
+pub use memory::{Payment, Report, Verdict};
 
+use live::Live;
 use memory::Memory;
 
-/// A bank's past payments, in the order of its file.
+/// A bank's past payments, in the order of its file; after them those scored live.
 #[derive(Debug)]
 pub struct History {
     memory: Memory,
     summary: Summary,
     silence: Verdict,
+    live: Option<Live>,
 }
 
 /// What the status says of a history.
@@ -241,6 +244,7 @@ impl History {
             memory: Memory::new(schema),
             summary: Summary::default(),
             silence,
+            live: None,
         }
     }
 
@@ -289,19 +293,20 @@ impl History {
         self.memory.replay(&mut each);
     }
 
-    /// The label that an encoder takes in with a payment: frauds only, since a verdict of genuine
-    /// changes nothing there.
-    #[must_use]
-    pub fn label_of(payment: &Payment, transaction: &Transaction) -> Option<Label> {
-        match payment.verdict {
-            Verdict::Fraud { known_at } => Some(Label {
-                txn_id: transaction.txn_id.clone(),
-                fraud: true,
-                known_at,
-                source: None,
-            }),
-            Verdict::Genuine | Verdict::Unknown => None,
-        }
+    /// The labels that an encoder takes in with a payment, in this order: a fraud, and the word
+    /// that withdraws it. Any other verdict of genuine changes nothing there.
+    pub fn labels_of(payment: &Payment, transaction: &Transaction) -> impl Iterator<Item = Label> {
+        let label = |fraud, known_at| Label {
+            txn_id: transaction.txn_id.clone(),
+            fraud,
+            known_at,
+            source: None,
+        };
+        let known = payment.verdict.known_fraud();
+        let fraud = known.map(|known| label(true, known.known_at));
+        let withdrawal = known.and_then(|known| known.withdrawn_at);
+        let withdrawal = withdrawal.map(|at| label(false, at));
+        fraud.into_iter().chain(withdrawal)
     }
 }
 
@@ -315,7 +320,7 @@ pub(crate) fn encode(encoder: &mut FeatureEncoder, row: &Row) -> FeatureVector {
     vector
 }
 
-/// Payments kept in memory: at 56 bytes each, and eight for each field that the schema declares,
+/// Payments kept in memory: at 64 bytes each, and eight for each field that the schema declares,
 /// a gigabyte and more. A longer past starts at `from_day`.
 pub const PAYMENTS_MAX: usize = 20_000_000;
 

@@ -1,11 +1,24 @@
 //! Every decision that was answered: the payment, its vector and the answer, in order of arrival.
-//! It makes retries idempotent and rebuilds the windows after a restart. When an entry must be
-//! durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
+//! It makes retries idempotent and rebuilds the windows after a restart. Beside it the labels of
+//! these payments (`journal/labels.rs`), and who reads along (`journal/follower.rs`). When an entry
+//! must be durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use features::{FieldError, RawTransaction, Transaction};
 use host::disk::{DiskError, Store, Table};
 use protocol::wire;
 use serde::{Deserialize, Serialize};
+
+mod follower;
+mod labels;
+
+pub use follower::Follower;
+pub(crate) use labels::LabelEntry;
+
+use follower::Settled;
+use labels::Labels;
 
 /// An append-only journal in one store. One writer at a time.
 #[derive(Debug)]
@@ -15,8 +28,10 @@ pub struct Journal {
     entries: Table,
     /// `txn_id` to the sequence number of its entry.
     ids: Table,
+    labels: Labels,
     next: u64,
     unsettled: Unsettled,
+    settled: Arc<Settled>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +66,30 @@ impl Journal {
             let (key, _) = entry?;
             next = sequence_of(&key)? + 1;
         }
-        let store = store.clone();
-        Ok(Self {
-            store,
+        let labels = Labels::open(store)?;
+        let journal = Self {
+            store: store.clone(),
             entries,
             ids,
+            labels,
             next,
             unsettled: Unsettled::Nothing,
-        })
+            settled: Arc::default(),
+        };
+        journal.tell_settled();
+        Ok(journal)
+    }
+
+    /// Somebody who reads along from the first entry on, on a thread of its own.
+    #[must_use]
+    pub fn follow(&self) -> Follower {
+        Follower {
+            entries: self.entries.clone(),
+            labels: self.labels.table().clone(),
+            settled: Arc::clone(&self.settled),
+            next_entry: 0,
+            next_label: 0,
+        }
     }
 
     /// Every journaled payment in order of arrival.
@@ -69,10 +100,7 @@ impl Journal {
         self.entries.entries().map(|found| {
             let (key, value) = found?;
             let sequence = sequence_of(&key)?;
-            let entry = decode(sequence, &value)?;
-            let raw = RawTransaction::from_json(entry.transaction.as_bytes());
-            let transaction = raw.and_then(Transaction::try_from);
-            transaction.map_err(|error| JournalError::Payment { sequence, error })
+            payment_of(sequence, &decode(sequence, &value)?)
         })
     }
 
@@ -90,15 +118,47 @@ impl Journal {
 
     /// The entry of a payment.
     pub(crate) fn find(&self, txn_id: &str) -> Result<Option<Entry>, JournalError> {
+        Ok(self.find_numbered(txn_id)?.map(|(_, entry)| entry))
+    }
+
+    /// A payment by its id, and its number.
+    pub(crate) fn find_payment(
+        &self,
+        txn_id: &str,
+    ) -> Result<Option<(u64, Transaction)>, JournalError> {
+        let Some((sequence, entry)) = self.find_numbered(txn_id)? else {
+            return Ok(None);
+        };
+        Ok(Some((sequence, payment_of(sequence, &entry)?)))
+    }
+
+    fn find_numbered(&self, txn_id: &str) -> Result<Option<(u64, Entry)>, JournalError> {
         let Some(key) = self.ids.get(txn_id.as_bytes())? else {
             return Ok(None);
         };
         let Some(value) = self.entries.get(&key)? else {
             return Ok(None);
         };
-        let entry = decode(sequence_of(&key)?, &value)?;
+        let sequence = sequence_of(&key)?;
+        let entry = decode(sequence, &value)?;
         // A crash between the two writes leaves an id whose number went to another payment.
-        Ok((entry.txn_id == txn_id).then_some(entry))
+        Ok((entry.txn_id == txn_id).then_some((sequence, entry)))
+    }
+
+    /// Every label in order of arrival.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = Result<LabelEntry, JournalError>> + '_ {
+        self.labels.all()
+    }
+
+    /// The labels of a payment in order of arrival.
+    pub(crate) fn labels_of(&self, txn_id: &str) -> Result<Vec<LabelEntry>, JournalError> {
+        self.labels.of(txn_id)
+    }
+
+    /// Appends a label; durable after [`Self::settle`].
+    pub(crate) fn append_label(&mut self, label: &LabelEntry) -> Result<(), JournalError> {
+        self.unsettled = Unsettled::Entries;
+        self.labels.append(label)
     }
 
     /// Appends an entry; durable after [`Self::settle`]. The id is written first, so that an
@@ -114,13 +174,21 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes every appended entry durable.
+    /// Makes every appended entry and label durable.
     pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
         if self.unsettled == Unsettled::Entries {
             self.store.flush()?;
             self.unsettled = Unsettled::Nothing;
+            self.tell_settled();
         }
         Ok(())
+    }
+
+    /// Tells followers how far they may read: payments first, since a label speaks of one.
+    fn tell_settled(&self) {
+        self.settled.entries.store(self.next, Ordering::Release);
+        let labels = self.labels.len();
+        self.settled.labels.store(labels, Ordering::Release);
     }
 }
 
@@ -150,6 +218,23 @@ pub enum JournalError {
         /// The format found.
         found: u8,
     },
+    /// A label does not decode.
+    #[error("label {sequence} is damaged: restore a backup")]
+    DamagedLabel {
+        /// Its number.
+        sequence: u64,
+    },
+    /// A label of another format.
+    #[error("label {sequence} has format {found}, expected {}", labels::VERSION)]
+    LabelVersion {
+        /// Its number.
+        sequence: u64,
+        /// The format found.
+        found: u8,
+    },
+    /// The list of a payment's labels does not decode.
+    #[error("the list of a payment's labels is damaged: restore a backup")]
+    LabelIndex,
     /// A payment that no longer passes the door.
     #[error("journal entry {sequence}: {error}")]
     Payment {
@@ -165,6 +250,12 @@ fn sequence_of(key: &[u8]) -> Result<u64, JournalError> {
         .try_into()
         .map_err(|_| JournalError::Key { found: key.len() })?;
     Ok(u64::from_be_bytes(bytes))
+}
+
+fn payment_of(sequence: u64, entry: &Entry) -> Result<Transaction, JournalError> {
+    let raw = RawTransaction::from_json(entry.transaction.as_bytes());
+    let transaction = raw.and_then(Transaction::try_from);
+    transaction.map_err(|error| JournalError::Payment { sequence, error })
 }
 
 fn decode(sequence: u64, value: &[u8]) -> Result<Entry, JournalError> {

@@ -11,7 +11,7 @@ use protocol::bucket::BucketKey;
 use protocol::plan;
 use serde::Serialize;
 
-use crate::history::{History, Verdict};
+use crate::history::History;
 
 /// The federation's table as far as results have come.
 #[derive(Clone, Debug, Default)]
@@ -139,11 +139,7 @@ pub fn count(
 ) -> Result<Vec<u32>, RiskError> {
     let mut counts = RiskCounts::new(terms_of(terms, key)?);
     history.replay(|payment, transaction| {
-        let known_at = match payment.verdict {
-            Verdict::Fraud { known_at } => Some(known_at),
-            Verdict::Genuine | Verdict::Unknown => None,
-        };
-        counts.add(transaction, known_at);
+        counts.add(transaction, payment.verdict.known_fraud());
     });
     Ok(counts.into_words())
 }
@@ -168,6 +164,7 @@ fn terms_of(terms: &plan::RiskTerms, key: &BucketKey) -> Result<RiskTerms, RiskE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Verdict;
     use crate::history::tests::sample;
 
     fn terms(days: u16) -> plan::RiskTerms {

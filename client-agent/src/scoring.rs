@@ -3,7 +3,8 @@
 //!
 //! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door, with
 //! `door.rs` and `http.rs` for the socket's side of it; `decision.rs`, `reasons.rs` and
-//! `surprise.rs` what a score leads to, `problem.rs` every refusal.
+//! `surprise.rs` what a score leads to, `labels.rs` what payments turned out to be, `problem.rs`
+//! every refusal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,7 @@ mod answer;
 mod decision;
 mod door;
 mod http;
+mod labels;
 mod meters;
 mod problem;
 mod reasons;
@@ -39,6 +41,7 @@ pub use answer::{Answer, Head, Mode, ModelName, Reason, Shadow, Surprise};
 pub use axum::Router;
 pub use decision::Decision;
 pub use door::Door;
+pub use labels::{LabelAnswer, LabelStatus};
 pub use problem::{Problem, ProblemType};
 pub use status::status_router;
 
@@ -107,7 +110,7 @@ pub struct Bundle {
 impl Scoring {
     /// Starts the worker. `encoder` has seen the bank's history; the journal's payments, which
     /// came after it, are replayed into it here, so that windows survive a restart, and so does
-    /// what is usual.
+    /// what is usual; then their labels.
     ///
     /// # Errors
     /// [`ScoringError`] on settings that contradict themselves, a journal that cannot be read, or
@@ -125,6 +128,7 @@ impl Scoring {
             let vector = encoder.encode(&transaction);
             recent.push(transaction.day(), &vector.0);
         }
+        labels::replay(&journal, &mut encoder)?;
         let (jobs, queue) = sync_channel(settings.queue_max as usize);
         let scored = Arc::new(AtomicU64::new(journal.len()));
         let (meters, clock) = (Meters::new(telemetry), Clock::start());
@@ -134,6 +138,7 @@ impl Scoring {
             encoder,
             recent,
             journal,
+            labelled: Vec::new(),
             live: None,
             local: None,
             scored: scored.clone(),
@@ -225,6 +230,12 @@ impl Scoring {
             arrived,
             reply,
         };
+        self.offer(job)?;
+        Ok(waiting)
+    }
+
+    /// Puts a request into the queue; a full queue refuses at once.
+    fn offer(&self, job: Job) -> Result<(), Problem> {
         // Counted before the worker can count it out.
         self.0.meters.queued();
         let Some(jobs) = &self.0.jobs else {
@@ -239,8 +250,7 @@ impl Scoring {
                 )),
                 TrySendError::Disconnected(_) => self.stopped(),
             }
-        })?;
-        Ok(waiting)
+        })
     }
 
     fn refuse(&self, problem: Problem) -> Problem {

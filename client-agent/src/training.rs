@@ -102,6 +102,8 @@ fn run(
     deliver: &mut dyn FnMut(Product),
 ) {
     let mut waiting = VecDeque::new();
+    // After a restart much may be waiting: better read before an order waits for it.
+    trainer.catch_up();
     loop {
         if waiting.is_empty() && !trainer.has_solo_work() {
             match queue.recv() {
@@ -117,12 +119,14 @@ fn run(
             }
         }
         match waiting.pop_front() {
-            Some(Job::Install(installed)) => trainer
-                .install(&installed)
-                .into_iter()
-                .for_each(&mut *deliver),
+            Some(Job::Install(installed)) => {
+                trainer.catch_up();
+                let product = trainer.install(&installed);
+                product.into_iter().for_each(&mut *deliver);
+            }
             Some(Job::Keep(key)) => trainer.keep(key).into_iter().for_each(&mut *deliver),
             Some(Job::Contribute(order)) if !is_superseded(&waiting) => {
+                trainer.catch_up();
                 let contribution = trainer
                     .contribute(&order)
                     .map_err(|error| error.to_string());

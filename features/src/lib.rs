@@ -28,7 +28,9 @@ pub use map::{
     RowErrorKind, Source, TokenKey, TokenKeyError, check, provisions, read,
 };
 pub use pan::{is_pan_like, is_pan_number, is_sensitive_name, is_time_ms, redact};
-pub use risk::{PRESENCE_DAYS, RiskCounts, RiskError, RiskKey, RiskSettings, RiskTable, RiskTerms};
+pub use risk::{
+    KnownFraud, PRESENCE_DAYS, RiskCounts, RiskError, RiskKey, RiskSettings, RiskTable, RiskTerms,
+};
 pub use schema::{
     Column, Difference, FeatureSchema, FieldGroup, Fit, Role, SCHEMA_BYTES_MAX, SchemaError,
 };

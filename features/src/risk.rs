@@ -111,6 +111,33 @@ impl RiskTerms {
     }
 }
 
+/// Since when a payment was known for a fraud, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownFraud {
+    /// When it became known, milliseconds since 1970-01-01 UTC.
+    pub known_at: i64,
+    /// When it was withdrawn, if it was.
+    pub withdrawn_at: Option<i64>,
+}
+
+impl KnownFraud {
+    /// A fraud known from this moment on, and never withdrawn.
+    #[must_use]
+    pub fn since(known_at: i64) -> Self {
+        Self {
+            known_at,
+            withdrawn_at: None,
+        }
+    }
+
+    /// Whether it was known at this moment, and not withdrawn by then.
+    #[must_use]
+    pub fn is_known_at(self, ts: i64) -> bool {
+        let is_withdrawn = self.withdrawn_at.is_some_and(|at| at <= ts);
+        self.known_at <= ts && !is_withdrawn
+    }
+}
+
 /// One bank's counts under some terms.
 #[derive(Clone, Debug)]
 pub struct RiskCounts {
@@ -130,12 +157,12 @@ impl RiskCounts {
         }
     }
 
-    /// Counts one payment, as a fraud where it was known for one by the start of its day's
-    /// [`RiskTerms::as_of_day`]. A bank is present in a bucket by any payment of the
-    /// [`PRESENCE_DAYS`] days up to the end of the range, so that a range of one day is not
-    /// suppressed where many banks are usual. Other days and payments without an outlet count
-    /// nowhere.
-    pub fn add(&mut self, transaction: &Transaction, fraud_known_at: Option<i64>) {
+    /// Counts one payment, as a fraud where it was known for one at the start of its day's
+    /// [`RiskTerms::as_of_day`] and not withdrawn by then. A bank is present in a bucket by any
+    /// payment of the [`PRESENCE_DAYS`] days up to the end of the range, so that a range of one day
+    /// is not suppressed where many banks are usual. Other days and payments without an outlet
+    /// count nowhere.
+    pub fn add(&mut self, transaction: &Transaction, fraud: Option<KnownFraud>) {
         let Some(outlet) = transaction.outlet() else {
             return;
         };
@@ -145,7 +172,7 @@ impl RiskCounts {
             return;
         }
         let as_of = i64::from(self.terms.as_of_day(transaction.day())) * DAY_MS;
-        let is_fraud = fraud_known_at.is_some_and(|known_at| known_at <= as_of);
+        let is_fraud = fraud.is_some_and(|fraud| fraud.is_known_at(as_of));
         let of_outlet = self.terms.buckets_of(outlet);
         for (row, &bucket) in of_outlet.iter().enumerate() {
             // With fewer buckets than rows some are the same.

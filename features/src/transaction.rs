@@ -290,6 +290,17 @@ pub struct Label {
     pub source: Option<String>,
 }
 
+impl Label {
+    /// Reads a label as the door reads a payment: `txn_id`, `fraud`, `known_at` (`now_ms` where it
+    /// is not told) and `source`, at most 32 bytes of text.
+    ///
+    /// # Errors
+    /// [`FieldError`] of the first field that is missing or has another form.
+    pub fn read(now_ms: i64, raw: &RawTransaction) -> Result<Self, FieldError> {
+        door::label(now_ms, raw)
+    }
+}
+
 /// Why the door refused a field. The message repeats no digit of what may be a card number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("field {field}: found {found}, expected {expected}")]

@@ -1,11 +1,12 @@
-//! Payments at 56 bytes each and eight for each field that the schema declares: what an encoder
+//! Payments at 64 bytes each and eight for each field that the schema declares: what an encoder
 //! and the risk counts read, nothing else. A whole transaction takes about a kilobyte; reading
 //! the file again for each order takes ten times as long. A test holds vectors from here against
 //! those of the whole transactions.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
-use features::{FeatureSchema, Label, RawTransaction, Transaction};
+use features::{FeatureSchema, KnownFraud, Label, RawTransaction, Transaction};
 
 /// What is known of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum Verdict {
     Fraud {
         /// When it became known.
         known_at: i64,
+        /// When somebody said that it was none after all; genuine from then on.
+        withdrawn_at: Option<i64>,
     },
     /// Genuine, as far as anybody will say.
     Genuine,
@@ -27,10 +30,79 @@ impl Verdict {
         label.map_or(silence, |label| match label.fraud {
             true => Self::Fraud {
                 known_at: label.known_at,
+                withdrawn_at: None,
             },
             false => Self::Genuine,
         })
     }
+
+    /// What these reports say, in the order of [`Report`], or `silence` where there is none. Each
+    /// supersedes those before it. Of a fraud that was withdrawn and reported again the last
+    /// report counts: before it, a reader of the past misses a fraud and never sees one early.
+    pub(super) fn of_reports(reports: &[Report], silence: Self) -> Self {
+        reports
+            .iter()
+            .fold(silence, |before, report| match (report.fraud, before) {
+                (
+                    true,
+                    Self::Fraud {
+                        withdrawn_at: None, ..
+                    },
+                )
+                | (
+                    false,
+                    Self::Fraud {
+                        withdrawn_at: Some(_),
+                        ..
+                    },
+                ) => before,
+                // Said at the moment of the withdrawal, which it outdoes.
+                (
+                    true,
+                    Self::Fraud {
+                        known_at,
+                        withdrawn_at: Some(at),
+                    },
+                ) if at == report.known_at => Self::Fraud {
+                    known_at,
+                    withdrawn_at: None,
+                },
+                (true, Self::Fraud { .. } | Self::Genuine | Self::Unknown) => Self::Fraud {
+                    known_at: report.known_at,
+                    withdrawn_at: None,
+                },
+                (false, Self::Fraud { known_at, .. }) => Self::Fraud {
+                    known_at,
+                    withdrawn_at: Some(report.known_at),
+                },
+                (false, Self::Genuine | Self::Unknown) => Self::Genuine,
+            })
+    }
+
+    /// Since when, and until when, the payment was known for a fraud.
+    #[must_use]
+    pub fn known_fraud(self) -> Option<KnownFraud> {
+        match self {
+            Self::Fraud {
+                known_at,
+                withdrawn_at,
+            } => Some(KnownFraud {
+                known_at,
+                withdrawn_at,
+            }),
+            Self::Genuine | Self::Unknown => None,
+        }
+    }
+}
+
+/// What somebody said of a payment. In the order of time; of two at one moment the fraud is later,
+/// as it is to the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Report {
+    /// Since when it is known, milliseconds since 1970-01-01 UTC.
+    pub known_at: i64,
+    /// Fraud, or genuine.
+    pub fraud: bool,
 }
 
 /// One payment, with cards and outlets by number.
@@ -42,7 +114,8 @@ pub struct Payment {
     pub verdict: Verdict,
     /// The card's number, in the order of first appearance among all tokens.
     pub card: u32,
-    outlet: Option<u32>,
+    /// One more than the outlet's number: so its absence costs nothing.
+    outlet: Option<NonZeroU32>,
     amount: Amount,
     mcc: Option<u16>,
     local_hour: Option<u8>,
@@ -103,6 +176,13 @@ impl Memory {
     }
 
     pub(super) fn push(&mut self, transaction: &Transaction, verdict: Verdict) {
+        if self.numbers.is_empty() {
+            // Something follows after all.
+            let numbers = (0..).zip(&self.tokens);
+            self.numbers = numbers
+                .map(|(number, token)| (token.clone(), number))
+                .collect();
+        }
         let amount = match transaction.amount_ref_minor {
             Some(amount) => Amount::Reference(amount),
             None => Amount::Own(transaction.amount_minor, self.number(&transaction.currency)),
@@ -111,7 +191,9 @@ impl Memory {
             ts: transaction.ts,
             verdict,
             card: self.number(transaction.card()),
-            outlet: transaction.outlet().map(|outlet| self.number(outlet)),
+            outlet: transaction
+                .outlet()
+                .and_then(|outlet| NonZeroU32::new(self.number(outlet) + 1)),
             amount,
             mcc: transaction.mcc,
             local_hour: transaction.local_hour,
@@ -138,7 +220,7 @@ impl Memory {
         }
     }
 
-    /// Nothing follows: what only pushing needs is dropped.
+    /// Nothing follows for a while: what only pushing needs is dropped.
     pub(super) fn settle(&mut self) {
         self.numbers = BTreeMap::new();
         self.payments.shrink_to_fit();
@@ -148,6 +230,18 @@ impl Memory {
 
     pub(super) fn len(&self) -> usize {
         self.payments.len()
+    }
+
+    /// The latest time of a payment.
+    pub(super) fn last_ts(&self) -> Option<i64> {
+        self.payments.iter().map(|payment| payment.ts).max()
+    }
+
+    /// Changes what is known of the payment in a place, and gives its day.
+    pub(super) fn judge(&mut self, at: usize, verdict: Verdict) -> i32 {
+        let payment = &mut self.payments[at];
+        payment.verdict = verdict;
+        payment.day()
     }
 
     pub(super) fn tokens(&self) -> &[String] {
@@ -170,7 +264,8 @@ impl Memory {
         match self.parties.get(at) {
             None => {
                 transaction.account_tok.clone_from(self.token(payment.card));
-                transaction.terminal_tok = payment.outlet.map(|outlet| self.token(outlet).clone());
+                let outlet = payment.outlet.map(|outlet| outlet.get() - 1);
+                transaction.terminal_tok = outlet.map(|outlet| self.token(outlet).clone());
             }
             Some(parties) => self.fill_parties(transaction, payment, parties),
         }

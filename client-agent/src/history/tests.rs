@@ -126,7 +126,7 @@ fn vectors_of_replay(history: &History) -> Vec<FeatureVector> {
     let mut vectors = Vec::new();
     history.replay(|payment, transaction| {
         vectors.push(encoder.encode(transaction));
-        if let Some(label) = History::label_of(&payment, transaction) {
+        for label in History::labels_of(&payment, transaction) {
             encoder.add_label(transaction, &label);
         }
     });

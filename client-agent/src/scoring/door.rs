@@ -12,7 +12,7 @@ use axum::routing::post;
 use super::problem::{Problem, ProblemType};
 use super::{Scoring, http};
 
-/// `POST /v1/score`, closed until [`Door::open`]; clones are one door.
+/// `POST /v1/score` and `POST /v1/labels`, closed until [`Door::open`]; clones are one door.
 #[derive(Clone, Default)]
 pub struct Door(Arc<OnceLock<Scoring>>);
 
@@ -29,10 +29,11 @@ impl Door {
         self.0.get().map_or(0, Scoring::scored)
     }
 
-    /// `POST /v1/score`.
+    /// `POST /v1/score` and `POST /v1/labels`.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1/score", post(handle_score))
+            .route("/v1/labels", post(handle_labels))
             .with_state(self.clone())
     }
 }
@@ -40,9 +41,18 @@ impl Door {
 async fn handle_score(State(door): State<Door>, body: Body) -> Response {
     match door.0.get() {
         Some(scoring) => http::handle_score(scoring, body).await,
-        None => {
-            let starting = "found the history still being read, expected a request after /readyz";
-            Problem::new(ProblemType::Unavailable, starting).into_response()
-        }
+        None => starting().into_response(),
     }
+}
+
+async fn handle_labels(State(door): State<Door>, body: Body) -> Response {
+    match door.0.get() {
+        Some(scoring) => http::handle_labels(scoring, body).await,
+        None => starting().into_response(),
+    }
+}
+
+fn starting() -> Problem {
+    let detail = "found the history still being read, expected a request after /readyz";
+    Problem::new(ProblemType::Unavailable, detail)
 }

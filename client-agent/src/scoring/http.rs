@@ -1,5 +1,6 @@
-//! The socket's side of `POST /v1/score`: a bounded body in, an answer or a problem document
-//! out. What a body means is in `request.rs`; the route to here is in `door.rs`.
+//! The socket's side of `POST /v1/score` and `POST /v1/labels`: a bounded body in, an answer or a
+//! problem document out. What a body means is in `request.rs` and `labels.rs`; the route to here is
+//! in `door.rs`.
 
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Scoring;
 use super::answer::Answer;
+use super::labels::{self, Form, LABELS_BYTES_MAX, LabelAnswer};
 use super::problem::Problem;
 use super::request::{BODY_BYTES_MAX, too_large};
 
@@ -33,6 +35,44 @@ async fn score(scoring: &Scoring, body: Body, arrived: Instant) -> Result<Answer
         .map_err(|_| too_large())?;
     let waiting = scoring.enqueue(&body, arrived)?;
     waiting.await.unwrap_or_else(|_| Err(scoring.stopped()))
+}
+
+/// One label is answered alone, with a status of its own; a list by a list, in its order.
+pub(super) async fn handle_labels(scoring: &Scoring, body: Body) -> Response {
+    let (form, mut answers) = match label(scoring, body).await {
+        Ok(told) => told,
+        Err(problem) => return problem.into_response(),
+    };
+    let alone = match form {
+        Form::One => answers.pop(),
+        Form::Many => None,
+    };
+    match alone {
+        Some(LabelAnswer {
+            problem: Some(problem),
+            ..
+        }) => problem.into_response(),
+        Some(answer) => Json(answer).into_response(),
+        None => Json(answers).into_response(),
+    }
+}
+
+async fn label(scoring: &Scoring, body: Body) -> Result<(Form, Vec<LabelAnswer>), Problem> {
+    let too_large = || scoring.refuse(labels::too_large());
+    if body.size_hint().lower() > LABELS_BYTES_MAX as u64 {
+        return Err(too_large());
+    }
+    let body = axum::body::to_bytes(body, LABELS_BYTES_MAX)
+        .await
+        .map_err(|_| too_large())?;
+    let labels = scoring.read_labels(&body)?;
+    let (form, mut answers) = (labels.form, Vec::new());
+    for part in labels.into_parts() {
+        let waiting = scoring.enqueue_labels(part)?;
+        let told = waiting.await;
+        answers.extend(told.unwrap_or_else(|_| Err(scoring.stopped()))?);
+    }
+    Ok((form, answers))
 }
 
 impl IntoResponse for Problem {

@@ -1,14 +1,18 @@
-//! Refusals of `POST /v1/score`, as problem documents of RFC 9457. The types are stable: clients
-//! may switch on them. A problem repeats no digit of what may be a card number.
+//! Refusals of `POST /v1/score` and `POST /v1/labels`, as problem documents of RFC 9457. The types
+//! are stable: clients may switch on them. A problem repeats no digit of what may be a card number.
 //!
 //! | type | status | when | what to do |
 //! |---|---|---|---|
 //! | `schema` | 400 | no JSON, or a field of another form | mend the request |
 //! | `missing_field` | 400 | a required field is absent | mend the request |
 //! | `pan_detected` | 400 | a card number, or a field named for one | send a token |
-//! | `too_future` | 400 | the payment lies more than five minutes ahead | mend a clock or zone |
+//! | `too_future` | 400 | a time lies more than five minutes ahead | mend a clock or zone |
+//! | `known_too_early` | 400 | a label older than its payment or what it supersedes | mend it |
+//! | `unknown_txn` | 404 | a label's payment was not scored here | score the payment first |
+//! | `unknown_label` | 404 | `supersedes` names no label of the payment | mend the request |
 //! | `txn_id_conflict` | 409 | another payment had this id | choose another id |
-//! | `too_large` | 413 | more than 64 KiB | send one payment |
+//! | `too_many_labels` | 409 | the payment has as many labels as are kept | keep the last word |
+//! | `too_large` | 413 | more than 64 KiB, of labels 1 MiB | send one payment, fewer labels |
 //! | `overloaded` | 503 | the queue is full | `Retry-After`, or decide alone |
 //! | `unavailable` | 503 | no durable answer can be given | `Retry-After`, or decide alone |
 
@@ -48,8 +52,16 @@ pub enum ProblemType {
     MissingField,
     /// A card number, or a field named for one.
     PanDetected,
-    /// The payment lies in the future.
+    /// The payment, or the label, lies in the future.
     TooFuture,
+    /// A label is older than its payment, or than the label that it supersedes.
+    KnownTooEarly,
+    /// A label's payment was not scored here.
+    UnknownTxn,
+    /// A label supersedes one that its payment does not have.
+    UnknownLabel,
+    /// A payment has as many labels as are kept.
+    TooManyLabels,
     /// Another payment had this id.
     TxnIdConflict,
     /// The body is too long.
@@ -69,6 +81,10 @@ impl ProblemType {
             Self::MissingField => "missing_field",
             Self::PanDetected => "pan_detected",
             Self::TooFuture => "too_future",
+            Self::KnownTooEarly => "known_too_early",
+            Self::UnknownTxn => "unknown_txn",
+            Self::UnknownLabel => "unknown_label",
+            Self::TooManyLabels => "too_many_labels",
             Self::TxnIdConflict => "txn_id_conflict",
             Self::TooLarge => "too_large",
             Self::Overloaded => "overloaded",
@@ -84,8 +100,13 @@ impl ProblemType {
 
     fn status(self) -> u16 {
         match self {
-            Self::Schema | Self::MissingField | Self::PanDetected | Self::TooFuture => 400,
-            Self::TxnIdConflict => 409,
+            Self::Schema
+            | Self::MissingField
+            | Self::PanDetected
+            | Self::TooFuture
+            | Self::KnownTooEarly => 400,
+            Self::UnknownTxn | Self::UnknownLabel => 404,
+            Self::TxnIdConflict | Self::TooManyLabels => 409,
             Self::TooLarge => 413,
             Self::Overloaded | Self::Unavailable => 503,
         }
@@ -93,10 +114,14 @@ impl ProblemType {
 
     fn title(self) -> &'static str {
         match self {
-            Self::Schema => "The request does not have the form of txn.v1",
+            Self::Schema => "The request does not have the form that is read here",
             Self::MissingField => "A required field is missing",
             Self::PanDetected => "The request carries what may be a card number",
-            Self::TooFuture => "The payment lies in the future",
+            Self::TooFuture => "A time lies in the future",
+            Self::KnownTooEarly => "The label is older than what it speaks of",
+            Self::UnknownTxn => "No such payment was scored here",
+            Self::UnknownLabel => "No such label is there to be superseded",
+            Self::TooManyLabels => "The payment has too many labels",
             Self::TxnIdConflict => "Another payment had this txn_id",
             Self::TooLarge => "The request is too large",
             Self::Overloaded => "Too many requests are waiting",
@@ -159,6 +184,10 @@ mod tests {
             MissingField,
             PanDetected,
             TooFuture,
+            KnownTooEarly,
+            UnknownTxn,
+            UnknownLabel,
+            TooManyLabels,
             TxnIdConflict,
             TooLarge,
             Overloaded,

@@ -54,7 +54,7 @@ impl Request {
             .collect();
         refuse_pans_in(&strangers)?;
         let transaction = Transaction::try_from(raw)?;
-        refuse_future(&transaction, now_ms)?;
+        refuse_future("ts", transaction.ts, now_ms)?;
         let canonical = serde_json::to_string(&transaction)
             .expect("a checked payment has text keys and finite numbers");
         Ok(Self {
@@ -80,18 +80,23 @@ fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(other) => Err(wrong(kind_of(&other))),
-        Err(error) => Err(wrong(&format!(
-            "{} at line {}, column {}",
-            match error.classify() {
-                serde_json::error::Category::Eof => "JSON that ends early",
-                serde_json::error::Category::Io
-                | serde_json::error::Category::Syntax
-                | serde_json::error::Category::Data => "malformed JSON",
-            },
-            error.line(),
-            error.column()
-        ))),
+        Err(error) => Err(wrong(&fault(&error))),
     }
+}
+
+/// What is wrong with a text that should be JSON, without a word of it.
+pub(super) fn fault(error: &serde_json::Error) -> String {
+    let class = match error.classify() {
+        serde_json::error::Category::Eof => "JSON that ends early",
+        serde_json::error::Category::Io
+        | serde_json::error::Category::Syntax
+        | serde_json::error::Category::Data => "malformed JSON",
+    };
+    format!(
+        "{class} at line {}, column {}",
+        error.line(),
+        error.column()
+    )
 }
 
 fn purpose(value: Option<Value>) -> Result<Purpose, Problem> {
@@ -126,7 +131,7 @@ fn raw(txn: &Value) -> Result<RawTransaction, Problem> {
 
 /// Fields that nobody reads are let through, but not with a card number in them: it would be in
 /// the bank's own logs, and the sender should hear of it.
-fn refuse_pans_in(fields: &Map<String, Value>) -> Result<(), Problem> {
+pub(super) fn refuse_pans_in(fields: &Map<String, Value>) -> Result<(), Problem> {
     for (name, value) in fields {
         if is_sensitive_name(name) || is_pan_like(name) || holds_pan(value) {
             return Err(Problem::of_field(
@@ -165,10 +170,9 @@ fn holds_pan(value: &Value) -> bool {
     }
 }
 
-fn refuse_future(transaction: &Transaction, now_ms: u64) -> Result<(), Problem> {
-    let ahead_ms = transaction
-        .ts
-        .saturating_sub(i64::try_from(now_ms).unwrap_or(i64::MAX));
+/// Refuses a time that lies further ahead than clocks differ.
+pub(super) fn refuse_future(field: &str, ts: i64, now_ms: u64) -> Result<(), Problem> {
+    let ahead_ms = ts.saturating_sub(i64::try_from(now_ms).unwrap_or(i64::MAX));
     if ahead_ms <= FUTURE_MS_MAX {
         return Ok(());
     }
@@ -176,13 +180,13 @@ fn refuse_future(transaction: &Transaction, now_ms: u64) -> Result<(), Problem> 
     let expected = format!("at most {} s", FUTURE_MS_MAX / 1000);
     Err(Problem::of_field(
         ProblemType::TooFuture,
-        "ts",
+        field,
         &found,
         &expected,
     ))
 }
 
-fn kind_of(value: &Value) -> &'static str {
+pub(super) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

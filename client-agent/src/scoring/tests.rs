@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod labels;
 mod memory;
 mod refusals;
 pub(crate) mod socket;

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::answer::{Answer, Mode, ModelName, Reason, Shadow, Surprise};
 use super::decision::{Thresholds, score};
+use super::labels::{self, Item, LabelAnswer};
 use super::meters::{Meters, Outcome};
 use super::problem::{Problem, ProblemType};
 use super::reasons;
@@ -28,6 +29,8 @@ pub(super) struct Worker {
     /// What the next model will be shown.
     pub(super) recent: Recent,
     pub(super) journal: Journal,
+    /// Answers to labels, which wait for the journal.
+    pub(super) labelled: Vec<Labelled>,
     pub(super) live: Option<Box<Installed>>,
     pub(super) local: Option<Box<Installed>>,
     pub(super) scored: Arc<AtomicU64>,
@@ -51,6 +54,11 @@ pub(super) enum Job {
         arrived: Instant,
         reply: oneshot::Sender<Result<Answer, Problem>>,
     },
+    /// Labels, and who waits for their answers.
+    Label {
+        items: Vec<Result<Item, Problem>>,
+        reply: oneshot::Sender<Result<Vec<LabelAnswer>, Problem>>,
+    },
     /// A model.
     Install(Slot, Box<Installed>),
     /// The federation's risk table.
@@ -64,6 +72,12 @@ struct Ready {
     outcome: Result<(Answer, Outcome), Problem>,
     arrived: Instant,
     reply: oneshot::Sender<Result<Answer, Problem>>,
+}
+
+/// Answers to labels that wait for the journal.
+pub(super) struct Labelled {
+    answers: Vec<LabelAnswer>,
+    reply: oneshot::Sender<Result<Vec<LabelAnswer>, Problem>>,
 }
 
 impl Worker {
@@ -92,6 +106,12 @@ impl Worker {
                     arrived,
                     reply,
                 })
+            }
+            Job::Label { items, reply } => {
+                self.meters.taken();
+                let answers = items.iter().map(|item| self.label(item)).collect();
+                self.labelled.push(Labelled { answers, reply });
+                None
             }
             Job::Install(slot, installed) => {
                 self.install(slot, installed);
@@ -145,6 +165,15 @@ impl Worker {
             .append(&entry)
             .map_err(|error| undurable(&error))?;
         Ok((answer, Outcome::Scored))
+    }
+
+    fn label(&mut self, item: &Result<Item, Problem>) -> LabelAnswer {
+        let (now_ms, places) = (self.clock.now().0, (&mut self.journal, &mut self.encoder));
+        let answer = labels::take(now_ms, item, places);
+        if let Some(problem) = &answer.problem {
+            self.meters.refused(problem.kind);
+        }
+        answer
     }
 
     /// What the live model says of a vector.
@@ -293,6 +322,17 @@ impl Worker {
             // Who gave up waiting finds the answer by a retry.
             let _ = reply.send(answered);
         }
+        for Labelled { answers, reply } in self.labelled.drain(..) {
+            let answered = match &settled {
+                Ok(()) => Ok(answers),
+                Err(error) => Err(undurable(error)),
+            };
+            if let Err(problem) = &answered {
+                self.meters.refused(problem.kind);
+            }
+            // Likewise.
+            let _ = reply.send(answered);
+        }
     }
 }
 
@@ -317,7 +357,7 @@ fn replay(entry: &Entry, request: &Request) -> Result<(Answer, Outcome), Problem
     Ok((answer, Outcome::Replayed))
 }
 
-fn undurable(error: &JournalError) -> Problem {
+pub(super) fn undurable(error: &JournalError) -> Problem {
     tracing::error!(%error, "the journal failed: no decision can be made durable");
     Problem::new(ProblemType::Unavailable, "the journal cannot be written")
 }

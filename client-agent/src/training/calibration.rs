@@ -12,8 +12,15 @@ pub(super) struct HeldOut(Vec<bool>);
 impl HeldOut {
     /// Chooses among `tokens`.
     pub(super) fn new(tokens: &[String]) -> Self {
-        let is_held_out = |token: &String| examples::is_held_out(token);
-        Self(tokens.iter().map(is_held_out).collect())
+        let mut held_out = Self(Vec::new());
+        held_out.extend(tokens);
+        held_out
+    }
+
+    /// Chooses among those of `tokens` that have come since, too.
+    pub(super) fn extend(&mut self, tokens: &[String]) {
+        let new = tokens.iter().skip(self.0.len());
+        self.0.extend(new.map(|token| examples::is_held_out(token)));
     }
 
     pub(super) fn holds(&self, card: u32) -> bool {

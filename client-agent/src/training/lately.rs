@@ -1,5 +1,5 @@
 //! What is usual for a model at the moment it is made: a sample of the last days of the bank's
-//! past, shown to each model before it scores. What was scored live since comes on top of it in
+//! file, shown to each model before it scores. What was scored live since comes on top of it in
 //! `scoring.rs`; the arithmetic is `model::surprise`'s.
 
 use features::FeatureEncoder;
@@ -40,8 +40,13 @@ fn sample(history: &History) -> Recent {
     let mut recent = Recent::new(history.schema().len());
     let (risk, days) = (SharedRisk::default(), 0..u32::MAX);
     let place = (history, &risk, &days);
+    // Payments scored live are in scoring's own sample already.
+    let mut left = history.file_len();
     window::replay(place, FeatureEncoder::encode, |payment, vector| {
-        recent.push(payment.day(), &vector.0);
+        if left > 0 {
+            left -= 1;
+            recent.push(payment.day(), &vector.0);
+        }
     });
     recent
 }

@@ -28,6 +28,7 @@ use crate::network;
 use crate::scoring::{Head, Slot};
 use crate::status::{BaselineStatus, Board};
 
+mod live;
 mod parity;
 
 fn model_terms() -> ModelTerms {

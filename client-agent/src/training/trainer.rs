@@ -17,6 +17,7 @@ use protocol::moments::Tally;
 use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, Training, Work};
 use protocol::{genesis, histogram, moments, vector};
 
+mod live;
 mod solos;
 
 use super::calibration::{self, HeldOut, logits};
@@ -26,6 +27,7 @@ use super::solo::Solo;
 use super::window::{self, Shown, Windows};
 use crate::config;
 use crate::history::History;
+use crate::journal::Follower;
 use crate::network::{self, NetworkError};
 use crate::risk::{self, SharedRisk};
 use crate::scoring::{Bundle, Head, Slot};
@@ -34,6 +36,7 @@ use crate::status::{Board, EvaluationStatus, ModelStatus, TrainingStatus};
 /// A bank's learning: its past, its moments, and what the federation has given it.
 pub struct Trainer {
     history: History,
+    journal: Option<Follower>,
     schema: FeatureSchema,
     board: Board,
     wanted: config::Own,
@@ -66,6 +69,7 @@ impl Trainer {
             held_out: HeldOut::new(history.cards()),
             schema: history.schema().clone(),
             history,
+            journal: None,
             board,
             wanted,
             device: Device::Cpu,

@@ -24,6 +24,7 @@ pub(super) struct Windows(Vec<Window>);
 pub(super) struct Window {
     days: Range<u32>,
     version: u64,
+    revision: u64,
     examples: Examples,
     verdicts: Vec<Verdict>,
 }
@@ -45,12 +46,16 @@ impl Windows {
         risk: &SharedRisk,
         days: Range<u32>,
     ) -> Result<&mut Window, ModelError> {
-        let is_fit = |window: &Window| window.days == days && window.version == risk.version();
+        let revision = history.revision(days.end);
+        let is_current = |window: &Window| window.version == risk.version();
+        let is_fit = |window: &Window| {
+            is_current(window) && window.days == days && window.revision == revision
+        };
         let found = match self.0.iter().position(is_fit) {
             Some(at) => self.0.remove(at),
             None => {
                 self.0
-                    .retain(|window| window.version == risk.version() && window.days != days);
+                    .retain(|window| is_current(window) && window.days != days);
                 Window::encode(history, risk, days)?
             }
         };
@@ -92,7 +97,7 @@ pub(super) fn replay(
             return;
         }
         let vector = encode(&mut encoder, transaction);
-        if let Some(label) = History::label_of(&payment, transaction) {
+        for label in History::labels_of(&payment, transaction) {
             encoder.add_label(transaction, &label);
         }
         if day >= i64::from(days.start) {
@@ -115,6 +120,7 @@ impl Window {
         });
         pushed?;
         Ok(Self {
+            revision: history.revision(days.end),
             days,
             version: risk.version(),
             examples,
@@ -163,11 +169,18 @@ pub(super) struct Judged {
 }
 
 /// What was known of a payment before the start of `cutoff_day`: 1 fraud, 0 genuine, NaN nothing.
-/// A fraud that nobody had reported counts as genuine: so would the bank have counted it.
+/// A fraud that nobody had reported counts as genuine, and so does one that was withdrawn by then:
+/// so would the bank have counted it.
 fn label_at(verdict: Verdict, cutoff_day: i64) -> f32 {
+    let last_ms = cutoff_day * DAY_MS - 1;
     match verdict {
-        Verdict::Fraud { known_at } if known_at < cutoff_day * DAY_MS => 1.0,
-        Verdict::Fraud { .. } | Verdict::Genuine => 0.0,
+        Verdict::Fraud { .. } => {
+            let fraud = verdict.known_fraud();
+            f32::from(u8::from(
+                fraud.is_some_and(|fraud| fraud.is_known_at(last_ms)),
+            ))
+        }
+        Verdict::Genuine => 0.0,
         Verdict::Unknown => f32::NAN,
     }
 }
@@ -181,9 +194,16 @@ mod tests {
 
     #[test]
     fn labels_are_those_known_before_the_cutoff() {
-        let known = |known_at, cutoff| label_at(Verdict::Fraud { known_at }, cutoff);
+        let fraud = |known_at, withdrawn_at| Verdict::Fraud {
+            known_at,
+            withdrawn_at,
+        };
+        let known = |known_at, cutoff| label_at(fraud(known_at, None), cutoff);
         assert_eq!(known(10 * DAY_MS - 1, 10), 1.0);
         assert_eq!(known(10 * DAY_MS, 10), 0.0);
+        let withdrawn = |at, cutoff| label_at(fraud(0, Some(at)), cutoff);
+        assert_eq!(withdrawn(10 * DAY_MS, 10), 1.0);
+        assert_eq!(withdrawn(10 * DAY_MS - 1, 10), 0.0);
         assert_eq!(label_at(Verdict::Genuine, 10), 0.0);
         assert!(label_at(Verdict::Unknown, 10).is_nan());
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::risk::{RiskCounts, RiskKey, RiskTerms};
+use crate::risk::{KnownFraud, RiskCounts, RiskKey, RiskTerms};
 use crate::transaction::HOUR_MS;
 use crate::transaction::RawTransaction;
 
@@ -208,7 +208,10 @@ fn shared_risk_is_read_from_the_table_with_its_delay() {
         banks_min: 1,
     };
     let mut counts = RiskCounts::new(terms.clone());
-    counts.add(&payment(0, START, 1, 1, 500), Some(START));
+    counts.add(
+        &payment(0, START, 1, 1, 500),
+        Some(KnownFraud::since(START)),
+    );
     counts.add(&payment(1, START, 1, 1, 500), None);
     let words: Vec<i64> = counts.into_words().into_iter().map(i64::from).collect();
     let mut table = RiskTable::new(64, RiskKey::new([1; 32]));
@@ -235,7 +238,10 @@ fn where_the_federation_knows_nothing_its_columns_say_what_the_bank_knows() {
         banks_min: 1,
     };
     let mut counts = RiskCounts::new(terms.clone());
-    counts.add(&payment(0, START, 1, 1, 500), Some(START));
+    counts.add(
+        &payment(0, START, 1, 1, 500),
+        Some(KnownFraud::since(START)),
+    );
     let words: Vec<i64> = counts.into_words().into_iter().map(i64::from).collect();
     let mut table = RiskTable::new(1_024, RiskKey::new([1; 32]));
     table.absorb(&terms, &words).unwrap();

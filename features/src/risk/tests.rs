@@ -30,6 +30,10 @@ fn payment(outlet: u8, day: i32) -> Transaction {
     Transaction::try_from(crate::RawTransaction::clone(&raw.unwrap())).unwrap()
 }
 
+fn known(known_at: i64) -> Option<KnownFraud> {
+    Some(KnownFraud::since(known_at))
+}
+
 fn sum(banks: Vec<RiskCounts>) -> Vec<i64> {
     let vectors: Vec<_> = banks.into_iter().map(RiskCounts::into_words).collect();
     let add = |at: usize| vectors.iter().map(|words| i64::from(words[at])).sum();
@@ -71,7 +75,7 @@ proptest! {
             for &(bank, outlet, day, known) in &events {
                 let transaction = payment(outlet, day);
                 let known_at = known.map(|after| transaction.ts + after * DAY_MS);
-                banks[bank].add(&transaction, known_at);
+                banks[bank].add(&transaction, known_at.map(KnownFraud::since));
                 for bucket in terms.buckets_of(&format!("outlet{outlet}")) {
                     if (from_day - 20..from_day + 10).contains(&day) {
                         present.insert((from_day, bucket, bank));
@@ -137,8 +141,8 @@ fn hardly_an_outlet_reads_as_more_than_it_is() {
 fn buckets_of_too_few_banks_are_not_released() {
     let terms = terms(18_000, 2, 2);
     let mut alone = RiskCounts::new(terms.clone());
-    alone.add(&payment(1, 18_000), Some(0));
-    alone.add(&payment(2, 18_000), Some(0));
+    alone.add(&payment(1, 18_000), known(0));
+    alone.add(&payment(2, 18_000), known(0));
     let mut other = RiskCounts::new(terms.clone());
     other.add(&payment(2, 18_001), None);
     let mut table = RiskTable::new(64, key(7));
@@ -155,7 +159,7 @@ fn buckets_of_too_few_banks_are_not_released() {
 fn a_bank_that_is_usual_at_an_outlet_counts_as_present_on_a_quiet_day() {
     let day = terms(18_000, 1, 2);
     let mut busy = RiskCounts::new(day.clone());
-    busy.add(&payment(1, 18_000), Some(0));
+    busy.add(&payment(1, 18_000), known(0));
     let count = |last_seen: i32| {
         let mut quiet = RiskCounts::new(day.clone());
         quiet.add(&payment(1, last_seen), None);
@@ -172,8 +176,8 @@ fn a_bank_that_is_usual_at_an_outlet_counts_as_present_on_a_quiet_day() {
 fn a_day_is_held_back_from_readers_before_its_labels_were_due() {
     let terms = terms(18_000, 5, 1);
     let mut bank = RiskCounts::new(terms.clone());
-    bank.add(&payment(1, 18_000), Some(0));
-    bank.add(&payment(1, 18_003), Some(0));
+    bank.add(&payment(1, 18_000), known(0));
+    bank.add(&payment(1, 18_003), known(0));
     let mut table = RiskTable::new(64, key(7));
     table.absorb(&terms, &sum(vec![bank])).unwrap();
     assert_eq!(
@@ -191,14 +195,14 @@ fn a_day_is_held_back_from_readers_before_its_labels_were_due() {
 
 #[test]
 fn a_range_counts_what_as_many_single_days_would() {
-    let late = |day: i32| Some(i64::from(day + 9) * DAY_MS);
+    let late = |day: i32| known(i64::from(day + 9) * DAY_MS);
     let whole = terms(18_000, 3, 1);
     let mut range = RiskTable::new(64, key(7));
     let mut single = range.clone();
     let count = |terms: RiskTerms, table: &mut RiskTable| {
         let mut bank = RiskCounts::new(terms.clone());
         for day in 18_000..18_003 {
-            bank.add(&payment(1, day), Some(0));
+            bank.add(&payment(1, day), known(0));
             bank.add(&payment(1, day), late(day));
         }
         table.absorb(&terms, &sum(vec![bank])).unwrap();
@@ -209,6 +213,32 @@ fn a_range_counts_what_as_many_single_days_would() {
     }
     assert_eq!(range, single);
     assert_eq!(range.window("outlet1", 18_002, 3), Some((6, 3)));
+}
+
+// Day 18,000 is counted as of the start of day 18,008. Planted fault: counting by `known_at` alone
+// makes the first two rows count.
+#[test]
+fn a_fraud_withdrawn_by_its_days_as_of_is_not_counted() {
+    let as_of = 18_008 * DAY_MS;
+    for (known_at, withdrawn_at, expected) in [
+        (as_of - 2, Some(as_of - 1), 0),
+        (as_of - 2, Some(as_of), 0),
+        (as_of - 2, Some(as_of + 1), 1),
+        (as_of - 2, None, 1),
+        (as_of + 1, Some(as_of + 2), 0),
+    ] {
+        let mut bank = RiskCounts::new(terms(18_000, 1, 1));
+        let fraud = KnownFraud {
+            known_at,
+            withdrawn_at,
+        };
+        bank.add(&payment(1, 18_000), Some(fraud));
+        let mut table = RiskTable::new(64, key(7));
+        table
+            .absorb(&terms(18_000, 1, 1), &sum(vec![bank]))
+            .unwrap();
+        assert_eq!(table.window("outlet1", 18_000, 1), Some((1, expected)));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::vocabulary::Vocabulary;
-use super::{Direction, ExtValue, FieldError, FieldErrorKind, RawTransaction, Transaction};
+use super::{Direction, ExtValue, FieldError, FieldErrorKind, Label, RawTransaction, Transaction};
 use crate::map::time::{self, TIME_EXPECTED, TS_END_MS};
 use crate::pan;
 
@@ -73,6 +73,20 @@ pub(super) fn validate(raw: RawTransaction) -> Result<Transaction, FieldError> {
         available_limit_minor: door.amount("available_limit_minor", -AMOUNT_MAX)?,
         prior_decision: door.word("prior_decision")?,
         ext: door.ext()?,
+    })
+}
+
+/// Checks a label's fields; the first refusal ends it. Fields that no label has are not read.
+pub(super) fn label(now_ms: i64, raw: &RawTransaction) -> Result<Label, FieldError> {
+    let door = Door {
+        fields: &raw.fields,
+    };
+    door.refuse_sensitive_names()?;
+    Ok(Label {
+        txn_id: door.required("txn_id", door.text("txn_id", 64)?)?,
+        fraud: door.required("fraud", door.flag("fraud")?)?,
+        known_at: door.time("known_at")?.unwrap_or(now_ms),
+        source: Some(door.required("source", door.text("source", SOURCE_MAX)?)?),
     })
 }
 
@@ -371,6 +385,8 @@ fn real_of(value: &Value) -> Option<f64> {
 }
 
 const TOKEN_MAX: usize = 128;
+/// Bytes of a word for who says so.
+const SOURCE_MAX: usize = 32;
 /// Extras of one payment.
 pub(crate) const EXT_MAX: usize = 32;
 const AGE_MAX: i64 = i32::MAX as i64;

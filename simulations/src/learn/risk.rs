@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use features::{PRESENCE_DAYS, RiskCounts, RiskKey, RiskTable, RiskTerms};
+use features::{KnownFraud, PRESENCE_DAYS, RiskCounts, RiskKey, RiskTable, RiskTerms};
 use protocol::id::Seat;
 use protocol::plan::Kind;
 use protocol::vector;
@@ -94,11 +94,11 @@ fn count(feed: &Feed, banks_of: &[u16], bank: u16, terms: &RiskTerms) -> Vec<u32
     for at in before(presence)..before(end) {
         let payment = &feed.payments[at];
         if banks_of[payment.customer as usize] == bank {
-            let known_at = match payment.verdict {
-                Verdict::Fraud { known_at } => Some(known_at),
+            let fraud = match payment.verdict {
+                Verdict::Fraud { known_at } => Some(KnownFraud::since(known_at)),
                 Verdict::Genuine | Verdict::Unknown => None,
             };
-            counts.add(replay.transaction(at), known_at);
+            counts.add(replay.transaction(at), fraud);
         }
     }
     counts.into_words()

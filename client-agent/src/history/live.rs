@@ -1,0 +1,122 @@
+//! What was scored live since the file was written: payments that follow the file's, and what has
+//! been said of them since. The sayings are kept as they came, so that the verdict of a payment is
+//! the same in whatever order they arrive. Where they come from is `journal/follower.rs`.
+
+use std::collections::BTreeMap;
+
+use features::Transaction;
+
+use super::memory::{Report, Verdict};
+use super::{History, HistoryError, PAYMENTS_MAX};
+use crate::journal::{Follower, JournalError};
+
+/// The payments after the file's.
+#[derive(Debug)]
+pub(super) struct Live {
+    /// Place of the first of them.
+    from: usize,
+    /// The last time in the file: up to there, it is the file that tells.
+    file_until: Option<i64>,
+    /// The journal's number of each, in order.
+    sequences: Vec<u64>,
+    /// What was said of the payment in a place, in order of the time when it was known.
+    reports: BTreeMap<usize, Vec<Report>>,
+    /// How often something of a day's payments changed.
+    changes: BTreeMap<i32, u64>,
+}
+
+impl History {
+    /// Takes in what has become durable in a journal since the last time. Payments for which there
+    /// is no room are left out, which is logged.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the journal cannot be read on; what was read stays.
+    pub fn catch_up(&mut self, journal: &mut Follower) -> Result<(), JournalError> {
+        let reach = journal.reach();
+        let (mut left_out, mut full) = (0_u64, None);
+        while let Some((sequence, payment)) = journal.next_payment(reach)? {
+            if let Err(error) = self.follow(sequence, &payment) {
+                left_out += 1;
+                full = Some(error);
+            }
+        }
+        if let Some(error) = full {
+            tracing::warn!(%error, left_out, "live payments are not learnt from");
+        }
+        while let Some(label) = journal.next_label(reach)? {
+            let report = Report {
+                known_at: label.known_at,
+                fraud: label.fraud,
+            };
+            // One of a payment that the file covers has no effect: there the file tells.
+            self.label(label.payment, report);
+        }
+        Ok(())
+    }
+
+    /// Takes in a payment scored live, by its number in the journal, after those before it. One
+    /// that is no later than the file's last is left out: what the file covers, the file tells.
+    ///
+    /// # Errors
+    /// [`HistoryError::TooLong`] above [`PAYMENTS_MAX`].
+    pub fn follow(&mut self, sequence: u64, transaction: &Transaction) -> Result<(), HistoryError> {
+        let memory = &mut self.memory;
+        let live = self.live.get_or_insert_with(|| Live {
+            from: memory.len(),
+            file_until: memory.last_ts(),
+            sequences: Vec::new(),
+            reports: BTreeMap::new(),
+            changes: BTreeMap::new(),
+        });
+        if live.file_until.is_some_and(|until| transaction.ts <= until) {
+            return Ok(());
+        }
+        if memory.len() >= PAYMENTS_MAX {
+            return Err(HistoryError::TooLong);
+        }
+        memory.push(transaction, self.silence);
+        live.sequences.push(sequence);
+        *live.changes.entry(transaction.day()).or_default() += 1;
+        Ok(())
+    }
+
+    /// Takes in what a payment scored live turned out to be. `false` where this past does not hold
+    /// the payment.
+    pub fn label(&mut self, sequence: u64, report: Report) -> bool {
+        let Some(live) = &mut self.live else {
+            return false;
+        };
+        let Ok(nth) = live.sequences.binary_search(&sequence) else {
+            return false;
+        };
+        let at = live.from + nth;
+        let reports = live.reports.entry(at).or_default();
+        if let Err(place) = reports.binary_search(&report) {
+            reports.insert(place, report);
+        }
+        let verdict = Verdict::of_reports(reports, self.silence);
+        let day = self.memory.judge(at, verdict);
+        *live.changes.entry(day).or_default() += 1;
+        true
+    }
+
+    /// Grows whenever something of the payments before this day has changed: what was encoded of
+    /// them before is stale.
+    #[must_use]
+    pub fn revision(&self, end_day: u32) -> u64 {
+        let end = i32::try_from(end_day).unwrap_or(i32::MAX);
+        let changes = self.live.iter().flat_map(|live| live.changes.range(..end));
+        changes.map(|(_, count)| *count).sum()
+    }
+
+    /// Payments of the file: those scored live come after them.
+    #[must_use]
+    pub fn file_len(&self) -> usize {
+        self.live
+            .as_ref()
+            .map_or_else(|| self.memory.len(), |live| live.from)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Labels from a body to the vectors of later payments: each is read from when it was known until
+//! the next one was, also after a restart.
+
+use super::*;
+
+const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// The labelled payment: the only one of its day at its terminal.
+fn scored(bank: &Bank) -> Scoring {
+    let scoring = bank.start();
+    let fraud = payment("f", "c1", START_MS, 5_000);
+    scoring.score(&body(&fraud)).unwrap();
+    scoring
+}
+
+fn label(fraud: bool, known_at: i64) -> Value {
+    json!({"txn_id": "f", "fraud": fraud, "known_at": known_at, "source": "analyst"})
+}
+
+fn tell(scoring: &Scoring, label: &Value) -> LabelAnswer {
+    let body = serde_json::to_vec(label).unwrap();
+    scoring.label(&body).unwrap().remove(0)
+}
+
+fn refusal(scoring: &Scoring, label: &Value) -> ProblemType {
+    let answer = tell(scoring, label);
+    assert_eq!(answer.status, LabelStatus::Refused);
+    answer.problem.unwrap().kind
+}
+
+/// Scores a payment at each of these times, and reads from the journal the share of frauds that
+/// its terminal had on the labelled payment's day.
+fn rates(bank: &Bank, scoring: Scoring, times: &[i64]) -> Vec<f32> {
+    for (at, ts) in times.iter().enumerate() {
+        let later = payment(&format!("p{at}"), "c2", *ts, 1_000);
+        scoring.score(&body(&later)).unwrap();
+    }
+    drop(scoring);
+    let column = FeatureSchema::standard().position("own_rate_1d").unwrap();
+    let journal = open(bank.folder.path());
+    let ids = (0..times.len()).map(|at| format!("p{at}"));
+    ids.map(|id| journal.find(&id).unwrap().unwrap().vector[column])
+        .collect()
+}
+
+/// The day on which the labelled payment's is the newest that may be read.
+const READ_MS: i64 = START_MS + 8 * DAY_MS;
+
+// Before the fraud was known, while it was, and after it was withdrawn: in that order and not,
+// with the withdrawal told first, with a restart after each. The last payment comes late and reads
+// what was known at its own time.
+#[test]
+fn a_superseded_label_is_read_before_its_withdrawal_and_not_after() {
+    let (fraud, genuine) = (
+        label(true, READ_MS + 60_000),
+        label(false, READ_MS + 180_000),
+    );
+    let times = [0, 120_000, 240_000, 130_000].map(|after| READ_MS + after);
+    for told in [[&fraud, &genuine], [&genuine, &fraud]] {
+        let (restarted, whole) = (Bank::new(), Bank::new());
+        let scoring = scored(&whole);
+        for label in told {
+            assert_eq!(tell(&scoring, label).status, LabelStatus::Accepted);
+        }
+        assert_eq!(rates(&whole, scoring, &times), [0.0, 3.0, 0.0, 3.0]);
+        drop(scored(&restarted));
+        for label in told {
+            let answer = tell(&restarted.start(), label);
+            assert_eq!(answer.status, LabelStatus::Accepted);
+        }
+        let scoring = restarted.start();
+        assert_eq!(rates(&restarted, scoring, &times), [0.0, 3.0, 0.0, 3.0]);
+    }
+}
+
+#[test]
+fn a_retry_is_a_duplicate_and_is_kept_once() {
+    let bank = Bank::new();
+    let scoring = scored(&bank);
+    let undated = json!({"txn_id": "f", "fraud": true, "source": "customer"});
+    let first = tell(&scoring, &undated);
+    assert_eq!(
+        (first.status, first.label_id.as_ref().unwrap().len()),
+        (LabelStatus::Accepted, 64)
+    );
+    let check = |scoring: Scoring| {
+        let again = tell(&scoring, &undated);
+        assert_eq!(
+            (again.status, &again.label_id),
+            (LabelStatus::Duplicate, &first.label_id)
+        );
+    };
+    check(scoring);
+    check(bank.start());
+    let labels = open(bank.folder.path()).labels_of("f").unwrap();
+    assert_eq!((labels.len(), labels[0].source.as_str()), (1, "customer"));
+    assert!(labels[0].known_at >= START_MS);
+}
+
+#[test]
+fn each_refusal_says_why_and_changes_nothing() {
+    let bank = Bank::new();
+    let scoring = scored(&bank);
+    let mut stranger = label(true, START_MS + 1);
+    stranger["txn_id"] = json!("h1");
+    assert_eq!(refusal(&scoring, &stranger), ProblemType::UnknownTxn);
+    let early = label(true, START_MS - 1);
+    assert_eq!(refusal(&scoring, &early), ProblemType::KnownTooEarly);
+    let far = label(true, 3_900_000_000_000);
+    assert_eq!(refusal(&scoring, &far), ProblemType::TooFuture);
+    let mut after = label(false, START_MS + 2);
+    after["supersedes"] = json!("ab".repeat(32));
+    assert_eq!(refusal(&scoring, &after), ProblemType::UnknownLabel);
+    let first = tell(&scoring, &label(true, START_MS + 2));
+    after["supersedes"] = json!(first.label_id);
+    assert_eq!(refusal(&scoring, &after), ProblemType::KnownTooEarly);
+    after["known_at"] = json!(START_MS + 3);
+    assert_eq!(tell(&scoring, &after).status, LabelStatus::Accepted);
+    for more in 10..40 {
+        tell(&scoring, &label(true, START_MS + more));
+    }
+    let more = label(true, START_MS + 99);
+    assert_eq!(refusal(&scoring, &more), ProblemType::TooManyLabels);
+    assert_eq!(
+        tell(&scoring, &label(true, START_MS + 2)).status,
+        LabelStatus::Duplicate
+    );
+    drop(scoring);
+    let journal = open(bank.folder.path());
+    assert_eq!(journal.labels_of("f").unwrap().len(), 32);
+    assert_eq!(journal.labels().count(), 32);
+}
+
+#[test]
+fn a_list_is_answered_in_its_order() {
+    let bank = Bank::new();
+    let scoring = scored(&bank);
+    let mut unknown = label(true, START_MS + 5);
+    unknown["txn_id"] = json!("nobody");
+    let one = label(true, START_MS + 5);
+    let mut list = vec![unknown; 150];
+    list[120] = one.clone();
+    list[149] = one;
+    let answers = scoring.label(&serde_json::to_vec(&list).unwrap()).unwrap();
+    let kept: Vec<usize> = (0..150)
+        .filter(|&at| answers[at].status != LabelStatus::Refused)
+        .collect();
+    assert_eq!(kept, [120, 149]);
+    assert_eq!(answers[149].status, LabelStatus::Duplicate);
+    assert_eq!(answers[120].label_id, answers[149].label_id);
+    let told = serde_json::to_value(&answers[120]).unwrap();
+    assert_eq!(told["status"], "accepted");
+    assert!(told.get("problem").is_none());
+}

@@ -1,0 +1,247 @@
+//! Payments scored live and their labels reach what is learnt from: the same rows as were scored,
+//! the labels of whichever day is asked about, and nothing of a later one.
+
+use features::{RawTransaction, Transaction};
+use host::disk::Store;
+use host::shutdown::Shutdown;
+use host::telemetry::Telemetry;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::history::Report;
+use crate::history::tests::write;
+use crate::journal::{Follower, Journal};
+use crate::risk::SharedRisk;
+use crate::scoring::{Decision, LabelStatus, Scoring, Settings};
+use crate::training::window::{Shown, Windows};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Days scored live: those after the sample's file.
+const LIVE: Range<u32> = 17_025..17_037;
+
+/// Payments of a live day. The second and the seventh are frauds, reported at once; the seventh's
+/// report is withdrawn nine days later.
+const PER_DAY: u32 = 10;
+
+/// A bank that has read its file.
+struct Bank {
+    folder: TempDir,
+    history: History,
+    encoder: FeatureEncoder,
+}
+
+impl Bank {
+    fn new() -> Self {
+        model::threads(1);
+        let folder = tempfile::tempdir().unwrap();
+        let config = write(folder.path(), 25, 20);
+        let (schema, shutdown) = (FeatureSchema::standard(), Shutdown::default());
+        let (history, encoder) = History::load(&config, &schema, &shutdown).unwrap();
+        Self {
+            folder,
+            history,
+            encoder,
+        }
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.folder.path().join("store")).unwrap()
+    }
+}
+
+fn start(store: &Store, encoder: &FeatureEncoder) -> (Scoring, Follower) {
+    let settings = Settings {
+        review_at: 0.5,
+        decline_at: 0.9,
+        reasons_at: 1.0,
+        fallback: Decision::Review,
+        queue_max: 64,
+    };
+    let journal = Journal::open(store).unwrap();
+    let (follower, telemetry) = (journal.follow(), Telemetry::default());
+    let scoring = Scoring::start(settings, encoder.clone(), journal, &telemetry).unwrap();
+    (scoring, follower)
+}
+
+fn payment(day: u32, slot: u32) -> Value {
+    json!({
+        "txn_id": format!("live{day}-{slot}"), "rail": "card", "amount_minor": 500 + 90 * slot,
+        "ts": i64::from(day) * DAY_MS + i64::from(slot) * DAY_MS / i64::from(PER_DAY),
+        "currency": "EUR", "account_tok": format!("a{}", slot % 4),
+        "card_tok": format!("live{}", slot % 4), "terminal_tok": format!("place{}", slot % 3),
+    })
+}
+
+/// Scores the payments of these days, and tells their labels as they come.
+fn play(scoring: &Scoring, days: Range<u32>) {
+    for (day, slot) in days.flat_map(|day| (0..PER_DAY).map(move |slot| (day, slot))) {
+        let payment = payment(day, slot);
+        let body = json!({ "txn": payment }).to_string();
+        scoring.score(body.as_bytes()).unwrap();
+        let ts = payment["ts"].as_i64().unwrap();
+        let label = |fraud: bool, known_at: i64| {
+            let label = json!({"txn_id": payment["txn_id"], "fraud": fraud, "known_at": known_at,
+                "source": "analyst"});
+            let answers = scoring.label(label.to_string().as_bytes()).unwrap();
+            assert_eq!(answers[0].status, LabelStatus::Accepted);
+        };
+        // The withdrawal comes first, which changes nothing.
+        if slot == 6 {
+            label(false, ts + 9 * DAY_MS);
+        }
+        if slot % 5 == 1 {
+            label(true, ts);
+        }
+    }
+}
+
+// Nothing but the rows is compared: labels that the encoder was not told, or was told as known at
+// once, change the own-risk columns of later payments.
+#[test]
+fn rows_that_are_trained_on_are_those_that_were_scored_with_their_labels() {
+    let bank = Bank::new();
+    let store = bank.store();
+    let (scoring, mut follower) = start(&store, &bank.encoder);
+    let mut history = bank.history;
+    play(&scoring, LIVE.start..LIVE.end - 2);
+    history.catch_up(&mut follower).unwrap();
+    play(&scoring, LIVE.end - 2..LIVE.end);
+    history.catch_up(&mut follower).unwrap();
+    drop(scoring);
+    let mut windows = Windows::default();
+    let risk = SharedRisk::default();
+    let window = windows.encoded(&history, &risk, LIVE).unwrap();
+    let rows = window.examples(i64::from(LIVE.end), Shown::All);
+    assert_eq!(rows.len(), LIVE.len() * PER_DAY as usize);
+    let journal = Journal::open(&store).unwrap();
+    let column = FeatureSchema::standard().position("own_rate_7d").unwrap();
+    let mut rates = Vec::new();
+    for (at, payment) in journal.transactions().enumerate() {
+        let id = payment.unwrap().txn_id;
+        let scored = journal.find(&id).unwrap().unwrap().vector;
+        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(rows.row(at)), bits(&scored), "{id}");
+        rates.push(scored[column]);
+    }
+    // What never moves compares nothing.
+    assert!(rates.iter().any(|rate| *rate != rates[0]));
+}
+
+// Counted by hand: on each live day two frauds, of which one is withdrawn nine days later. The
+// sample's silence means nothing, so that a payment without a label is not judged. A restart reads
+// the same again.
+#[test]
+fn live_labels_are_counted_as_they_were_known() {
+    let bank = Bank::new();
+    let store = bank.store();
+    let (scoring, follower) = start(&store, &bank.encoder);
+    let own = config::Own {
+        baseline: Baseline::Off,
+        head: config::Head::Federation,
+    };
+    let mut trainer = Trainer::new(bank.history, own, Board::default()).following(follower);
+    let judged = |trainer: &mut Trainer, label_delay_days: u16| {
+        let Work::Evaluate(terms) = evaluate() else {
+            panic!("it evaluates")
+        };
+        let work = Work::Evaluate(EvaluateTerms {
+            from_day: LIVE.start,
+            to_day: LIVE.end,
+            label_delay_days,
+            ..terms
+        });
+        let counts = counts(trainer.contribute(&order(work)).unwrap());
+        let sum = |counts: &[u32]| counts.iter().sum::<u32>();
+        (sum(&counts[..64]), sum(&counts[64..]))
+    };
+    assert_eq!(judged(&mut trainer, 20), (0, 0));
+    play(&scoring, LIVE);
+    trainer.catch_up();
+    // By day 17,037 what was reported of the first three days is withdrawn.
+    assert_eq!(judged(&mut trainer, 0), (3, 21));
+    assert_eq!(judged(&mut trainer, 20), (12, 12));
+    for (delay, expected) in [(7, 2), (9, 1)] {
+        assert_eq!(frauds(&mut trainer, delay), 4 * expected, "{delay}");
+    }
+    drop((scoring, trainer));
+    let (_scoring, mut again) = start(&store, &bank.encoder);
+    let mut history = sample(25, 20);
+    history.catch_up(&mut again).unwrap();
+    let mut trainer = Trainer::new(history, own, Board::default());
+    assert_eq!(judged(&mut trainer, 20), (12, 12));
+}
+
+/// Frauds counted of the first live day, once for each bucket of their merchants.
+fn frauds(trainer: &mut Trainer, label_delay_days: u16) -> u32 {
+    let mut order = order(Work::Risk(RiskTerms {
+        buckets: 64,
+        salt: Digest([5; 32]),
+        from_day: LIVE.start,
+        days: 1,
+        label_delay_days,
+        banks_min: 1,
+    }));
+    order.bucket_key = Some(bucket_key());
+    let words = counts(trainer.contribute(&order).unwrap());
+    words[..2 * 64].iter().skip(1).step_by(2).sum()
+}
+
+fn counts(contribution: Contribution) -> Vec<u32> {
+    match contribution {
+        Contribution::Counts(counts) => counts,
+        Contribution::Update { .. } => panic!("counts were ordered"),
+    }
+}
+
+/// A past of 25 days, four payments each, of which some were reported after so many days and some
+/// of these withdrawn so many days later; only reports known before `end_ms` have come.
+fn past(stories: &[(Option<i64>, Option<i64>)], end_ms: i64) -> History {
+    let mut history = History::new(FeatureSchema::standard(), Verdict::Genuine);
+    for (sequence, (reported, withdrawn)) in (0_u64..).zip(stories) {
+        let ts = 17_000 * DAY_MS + i64::try_from(sequence).unwrap() * (DAY_MS / 4);
+        let mut payment = payment(17_000, u32::try_from(sequence % 10).unwrap());
+        payment["ts"] = json!(ts);
+        let raw: RawTransaction = serde_json::from_value(payment).unwrap();
+        history
+            .follow(sequence, &Transaction::try_from(raw).unwrap())
+            .unwrap();
+        let Some(reported) = reported.map(|days| ts + days * DAY_MS) else {
+            continue;
+        };
+        let withdrawn = withdrawn.map(|days| (reported + days * DAY_MS, false));
+        let reports = [Some((reported, true)), withdrawn].into_iter().flatten();
+        for (known_at, fraud) in reports.filter(|(known_at, _)| *known_at < end_ms) {
+            assert!(history.label(sequence, Report { known_at, fraud }));
+        }
+    }
+    history
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    // What a bank trains on at a past cutoff is what it would have trained on then: labels that
+    // came later change no row and no label. Planted faults, each of which fails here: `label_at`
+    // without the time, so that a label counts from the start; an encoder that is told every
+    // fraud as known when the payment was made; a verdict without its withdrawal's time.
+    #[test]
+    fn a_label_that_came_later_changes_nothing_of_an_earlier_cutoff(
+        stories in prop::collection::vec(
+            (prop::option::of(0_i64..20), prop::option::of(1_i64..10)), 100),
+        delay in 0_i64..3,
+    ) {
+        let (days, risk) = (17_008..17_020, SharedRisk::default());
+        let cutoff_day = i64::from(days.end) + delay;
+        let rows = |end_ms: i64| {
+            let history = past(&stories, end_ms);
+            let mut windows = Windows::default();
+            let window = windows.encoded(&history, &risk, days.clone()).unwrap();
+            let examples = window.examples(cutoff_day, Shown::All);
+            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            (bits(&examples.values), bits(&examples.label))
+        };
+        prop_assert!(rows(i64::MAX) == rows(cutoff_day * DAY_MS));
+    }
+}
