@@ -47,8 +47,8 @@ pub struct Summary {
     pub until_day: Option<i32>,
 }
 
-/// A feed and what it is read with: what `map check` judges, and what `serve`, `features export` and
-/// `score` read.
+/// A feed and what it is read with: what `map check` judges, and what `serve`, `features export`
+/// and `score` read.
 #[derive(Debug)]
 pub struct Feed {
     map: FeedMap,
