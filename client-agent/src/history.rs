@@ -3,6 +3,7 @@
 //! so that training can replay the stream whenever the federation's risk table has changed.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use features::{
@@ -286,6 +287,13 @@ impl History {
     #[must_use]
     pub fn cards(&self) -> &[String] {
         self.memory.tokens()
+    }
+
+    /// Payments of these days, since 1970-01-01 UTC.
+    #[must_use]
+    pub fn count(&self, days: &Range<u32>) -> u64 {
+        let days = i64::from(days.start)..i64::from(days.end);
+        self.memory.count(&days)
     }
 
     /// Gives every payment back in the order of the file, as far as an encoder reads it.

@@ -43,11 +43,19 @@ fn width(bins: u32) -> f64 {
 pub fn counts(scores: impl IntoIterator<Item = (f32, bool)>, bins: u32) -> Vec<u32> {
     let mut counts = vec![0_u32; 2 * bins as usize];
     for (logit, is_fraud) in scores {
-        let offset = if is_fraud { bins as usize } else { 0 };
-        let count = &mut counts[offset + bin(logit, bins) as usize];
-        *count = count.saturating_add(1);
+        add(&mut counts, logit, is_fraud);
     }
     counts
+}
+
+/// Counts one more score in what [`counts`] gives.
+pub fn add(counts: &mut [u32], logit: f32, is_fraud: bool) {
+    let bins = counts.len() / 2;
+    let offset = if is_fraud { bins } else { 0 };
+    let place = bin(logit, u32::try_from(bins).unwrap_or(u32::MAX)) as usize;
+    if let Some(count) = counts.get_mut(offset + place) {
+        *count = count.saturating_add(1);
+    }
 }
 
 /// How well the consortium's scores separate and say what they mean.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use features::{FeatureSchema, KnownFraud, Label, RawTransaction, Transaction};
 
@@ -242,6 +243,12 @@ impl Memory {
         let payment = &mut self.payments[at];
         payment.verdict = verdict;
         payment.day()
+    }
+
+    /// Payments of these days.
+    pub(super) fn count(&self, days: &Range<i64>) -> u64 {
+        let of_days = |payment: &&Payment| days.contains(&i64::from(payment.day()));
+        self.payments.iter().filter(of_days).count() as u64
     }
 
     pub(super) fn tokens(&self) -> &[String] {

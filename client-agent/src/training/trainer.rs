@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crypto::Digest;
-use features::{FeatureSchema, RiskError, RiskTable};
+use features::{FeatureEncoder, FeatureSchema, RiskError, RiskTable};
 use model::schedule::Place;
 use model::{Bar, Calibration, Device, Learner, ModelError, NetworkSize, Scorer};
 use protocol::bucket::BucketKey;
@@ -20,7 +20,7 @@ use protocol::{genesis, histogram, moments, vector};
 mod live;
 mod solos;
 
-use super::calibration::{self, HeldOut, logits};
+use super::calibration::{self, HeldOut};
 use super::lately::{self, Lately};
 use super::schedule;
 use super::solo::Solo;
@@ -164,6 +164,7 @@ impl Trainer {
         let report = learner.pretrain(examples, &terms, &mut bar)?;
         let after = learner.parameters();
         let rows = examples.len() as u64;
+        let weight = window.behind(rows);
         self.board.trained(TrainingStatus {
             round: Some(order.round.0),
             kind: "pretrain",
@@ -177,7 +178,7 @@ impl Trainer {
             frauds: None,
             seconds: started.elapsed().as_secs_f64(),
         });
-        Ok(update(training, &order.parameters, &after, rows))
+        Ok(update(training, &order.parameters, &after, weight))
     }
 
     fn finetune(
@@ -210,12 +211,8 @@ impl Trainer {
             seconds: started.elapsed().as_secs_f64(),
             ..TrainingStatus::default()
         });
-        Ok(update(
-            training,
-            &order.parameters,
-            &after,
-            u64::from(report.examples),
-        ))
+        let weight = window.behind(u64::from(report.examples));
+        Ok(update(training, &order.parameters, &after, weight))
     }
 
     /// Calibrated logits, as this bank acts upon them; identity where this model was never
@@ -235,17 +232,26 @@ impl Trainer {
         let calibration = live.map_or_else(Calibration::default, |(_, calibration)| calibration);
         let scorer = Scorer::new(&self.schema, size, &order.parameters, calibration)?;
         let days = terms.from_day..terms.to_day;
-        let window = self.windows.encoded(&self.history, &self.risk, days)?;
         let cutoff_day = i64::from(terms.to_day) + i64::from(terms.label_delay_days);
-        let examples = window.examples(cutoff_day, Shown::All);
-        let logits = logits(&scorer, &examples.values, examples.columns)?;
-        let judged = logits
-            .into_iter()
-            .zip(&examples.label)
-            .filter(|(_, label)| !label.is_nan());
-        let scores =
-            judged.map(|(logit, label)| (calibration.a * logit + calibration.b, *label > 0.5));
-        Ok(Contribution::Counts(histogram::counts(scores, bins)))
+        let mut counts = histogram::counts([], bins);
+        let mut judged = Ok(());
+        let place = (&self.history, &self.risk, &days);
+        // One by one: as many payments as the days hold, in no more memory.
+        window::replay(place, FeatureEncoder::encode, |payment, vector| {
+            let label = window::label_at(payment.verdict, cutoff_day);
+            if judged.is_err() || label.is_nan() {
+                return;
+            }
+            judged = scorer.score(&vector.0).map(|scores| {
+                let logits = scores.iter().map(|score| score.logit);
+                logits.for_each(|logit| {
+                    let calibrated = calibration.a * logit + calibration.b;
+                    histogram::add(&mut counts, calibrated, label > 0.5);
+                });
+            });
+        });
+        judged?;
+        Ok(Contribution::Counts(counts))
     }
 
     /// Totals of every column over the terms' days; a missing value is not counted.

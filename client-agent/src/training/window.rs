@@ -1,6 +1,7 @@
 //! Encoded stretches of the past: what a plan's days look like to the network. A stretch is
 //! encoded by replaying everything before it through the encoder that scoring uses, and again
-//! once the federation's risk table has changed, since columns depend on it.
+//! once the federation's risk table has changed, since columns depend on it. Of a long stretch an
+//! even sample is kept, so that memory has a bound whatever the bank's size.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use crate::history::{History, Payment, Verdict};
 use crate::risk::SharedRisk;
 use crate::training::calibration::HeldOut;
 
-/// Stretches kept: those of pretraining, fine-tuning and evaluation. 80 columns take 320 bytes a
-/// payment.
-const WINDOWS_MAX: usize = 3;
+/// Stretches kept: those of pretraining and fine-tuning.
+const WINDOWS_MAX: usize = 2;
+/// Rows kept of a stretch: more than the rounds of a plan draw (40 rounds of 60 steps of 128 rows are
+/// 307,200), so a larger past would add nothing. With 80 columns they take 180 MB.
+const ROWS_MAX: u64 = 1 << 19;
 
 /// The stretches encoded last.
 #[derive(Default)]
@@ -25,6 +28,8 @@ pub(super) struct Window {
     days: Range<u32>,
     version: u64,
     revision: u64,
+    /// Payments of the days, of which the examples are a sample.
+    payments: u64,
     examples: Examples,
     verdicts: Vec<Verdict>,
 }
@@ -56,7 +61,7 @@ impl Windows {
             None => {
                 self.0
                     .retain(|window| is_current(window) && window.days != days);
-                Window::encode(history, risk, days)?
+                Window::encode(history, risk, days, ROWS_MAX)?
             }
         };
         self.0.truncate(WINDOWS_MAX - 1);
@@ -107,13 +112,20 @@ pub(super) fn replay(
 }
 
 impl Window {
-    fn encode(history: &History, risk: &SharedRisk, days: Range<u32>) -> Result<Self, ModelError> {
+    fn encode(
+        history: &History,
+        risk: &SharedRisk,
+        days: Range<u32>,
+        rows_max: u64,
+    ) -> Result<Self, ModelError> {
         let columns = history.schema().len();
         let (mut examples, mut verdicts) = (Examples::new(columns), Vec::new());
+        let (payments, mut at) = (history.count(&days), 0);
         let mut pushed = Ok(());
         let place = (history, risk, &days);
         replay(place, FeatureEncoder::encode, |payment, vector| {
-            if pushed.is_ok() {
+            at += 1;
+            if pushed.is_ok() && is_kept(at, payments, rows_max) {
                 pushed = examples.push(&vector.0, payment.card, payment.ts, f32::NAN);
                 verdicts.push(payment.verdict);
             }
@@ -123,9 +135,17 @@ impl Window {
             revision: history.revision(days.end),
             days,
             version: risk.version(),
+            payments,
             examples,
             verdicts,
         })
+    }
+
+    /// How many of the bank's payments stand behind so many rows of the sample.
+    pub(super) fn behind(&self, rows: u64) -> u64 {
+        let kept = (self.examples.len() as u64).max(1);
+        let behind = u128::from(rows) * u128::from(self.payments) / u128::from(kept);
+        u64::try_from(behind).unwrap_or(u64::MAX)
     }
 
     /// The payments, labelled as they were known before the start of `cutoff_day`.
@@ -159,6 +179,16 @@ impl Window {
     }
 }
 
+/// Whether the payment at this place among so many is one of about `rows_max` that are kept: by its
+/// place alone, so that the same past gives the same sample.
+fn is_kept(at: u64, payments: u64, rows_max: u64) -> bool {
+    // SplitMix64's finisher (Steele et al. 2014): neighbouring places fall far apart.
+    let mut lot = at.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    lot = (lot ^ (lot >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    lot = (lot ^ (lot >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    payments <= rows_max || (lot ^ (lot >> 31)) % payments < rows_max
+}
+
 /// Rows whose label is known.
 #[derive(Clone, Default)]
 pub(super) struct Judged {
@@ -171,7 +201,7 @@ pub(super) struct Judged {
 /// What was known of a payment before the start of `cutoff_day`: 1 fraud, 0 genuine, NaN nothing.
 /// A fraud that nobody had reported counts as genuine, and so does one that was withdrawn by then:
 /// so would the bank have counted it.
-fn label_at(verdict: Verdict, cutoff_day: i64) -> f32 {
+pub(super) fn label_at(verdict: Verdict, cutoff_day: i64) -> f32 {
     let last_ms = cutoff_day * DAY_MS - 1;
     match verdict {
         Verdict::Fraud { .. } => {
@@ -234,6 +264,34 @@ mod tests {
         let judged = window.held_out(17_017, &held_out);
         assert_eq!(trained + judged.frauds.len() + unknown, 100);
         assert_eq!(judged.values.len(), judged.frauds.len() * all.columns);
+    }
+
+    // 100 payments in these days, of which 40 are to be kept.
+    #[test]
+    fn of_a_long_stretch_an_even_sample_is_kept_and_weighs_as_the_whole() {
+        let history = sample(20, 20);
+        let (risk, days) = (SharedRisk::default(), 17_005..17_010);
+        let of = |rows_max| Window::encode(&history, &risk, days.clone(), rows_max).unwrap();
+        let (all, some) = (of(100), of(40));
+        assert_eq!((all.examples.len(), all.behind(100)), (100, 100));
+        let kept = some.examples.len();
+        assert!((25..=55).contains(&kept), "{kept}");
+        assert_eq!(some.verdicts.len(), kept);
+        assert_eq!(some.behind(kept as u64), 100);
+        assert_eq!(some.examples.values, of(40).examples.values);
+        let rows: Vec<&[f32]> = (0..100).map(|row| all.examples.row(row)).collect();
+        assert!((0..kept).all(|row| rows.contains(&some.examples.row(row))));
+        // Every stretch of the whole is in it.
+        let early = some
+            .examples
+            .ts
+            .iter()
+            .filter(|ts| **ts < all.examples.ts[50]);
+        assert!((kept / 4..=3 * kept / 4).contains(&early.count()));
+        let kept = (0..1_000_000)
+            .filter(|&at| is_kept(at, 1_000_000, 1_000))
+            .count();
+        assert!((900..1_100).contains(&kept), "{kept}");
     }
 
     #[test]
