@@ -29,7 +29,7 @@ use crate::config::Config;
 use crate::history::{History, HistoryError};
 use crate::journal::{Follower, Journal, JournalError};
 use crate::link::{Keeper, Uplink};
-use crate::scoring::{Door, Scoring, ScoringError, status_router};
+use crate::scoring::{Door, Scoring, ScoringError, agent_router};
 use crate::status::Board;
 use crate::telemetry::Meters;
 use crate::training::{Product, Trainer, Worker};
@@ -83,23 +83,21 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     ended
 }
 
-/// Health, metrics, status and, once the door is open, scoring.
+/// Health, metrics, status, what they mean and, once the door is open, scoring.
 async fn open_http(
     config: &Config,
     (telemetry, board, uplink, door): (&Telemetry, &Board, &Uplink, &Door),
     shutdown: &Shutdown,
 ) -> Result<(), AgentError> {
-    let (board, uplink, scoring) = (board.clone(), uplink.clone(), door.clone());
+    let (told, uplink, scoring) = (board.clone(), uplink.clone(), door.clone());
     let status = move || {
-        let mut status = board.read();
+        let mut status = told.read();
         (status.bytes_up, status.bytes_down) = uplink.bytes();
         status.scored = scoring.scored();
         serde_json::to_value(status).unwrap_or_default()
     };
-    let router = telemetry
-        .router()
-        .merge(door.router())
-        .merge(status_router(status));
+    let board = board.clone();
+    let router = agent_router(telemetry, door, status, move || board.read().connected);
     let bound = serve(config.http, router, shutdown.clone()).await;
     let address = bound.map_err(|error| AgentError::Http {
         address: config.http,

@@ -161,6 +161,12 @@ impl Journal {
         self.labels.append(label)
     }
 
+    /// The entry with a sequence number; nothing where there is none.
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Entry>, JournalError> {
+        let value = self.entries.get(&sequence.to_be_bytes())?;
+        value.map(|value| decode(sequence, &value)).transpose()
+    }
+
     /// Appends an entry; durable after [`Self::settle`]. The id is written first, so that an
     /// entry that survives a crash is always found.
     pub(crate) fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
@@ -322,6 +328,8 @@ mod tests {
         assert_eq!(journal.len(), 3);
         assert!(journal.find("a").unwrap() == Some(entry("a")));
         assert!(journal.find("b").unwrap().is_none());
+        assert!(journal.at(2).unwrap() == Some(entry("m")));
+        assert!(journal.at(3).unwrap().is_none());
     }
 
     #[test]

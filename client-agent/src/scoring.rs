@@ -2,9 +2,10 @@
 //! and tables into its one queue. No step waits for the coordinator.
 //!
 //! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door, with
-//! `door.rs` and `http.rs` for the socket's side of it; `decision.rs`, `reasons.rs` and
-//! `surprise.rs` what a score leads to, `labels.rs` what payments turned out to be, `problem.rs`
-//! every refusal.
+//! `routes.rs`, `door.rs` and `http.rs` for the socket's side of it; `decision.rs`, `reasons.rs`
+//! and `surprise.rs` what a score leads to, `labels.rs` what payments turned out to be,
+//! `problem.rs` every refusal. `batch.rs` scores many at once, `decisions.rs` reads what was
+//! decided, `account.rs` says how scoring is, `openapi.rs` says all of it to machines.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,19 +21,25 @@ use model::{Calibration, ModelError, NetworkSize, Recent, Scorer, Usual};
 use tokio::sync::oneshot;
 
 use crate::journal::{Journal, JournalError};
+use batch::Batches;
 use meters::Meters;
 use request::Request;
 use worker::{Installed, Job, Worker};
 
+mod account;
 mod answer;
+mod batch;
 mod decision;
+mod decisions;
 mod door;
 mod http;
 mod labels;
 mod meters;
+mod openapi;
 mod problem;
 mod reasons;
 mod request;
+mod routes;
 mod status;
 mod surprise;
 mod worker;
@@ -43,6 +50,7 @@ pub use decision::Decision;
 pub use door::Door;
 pub use labels::{LabelAnswer, LabelStatus};
 pub use problem::{Problem, ProblemType};
+pub use routes::agent_router;
 pub use status::status_router;
 
 pub(crate) use request::{BODY_BYTES_MAX, too_large};
@@ -59,6 +67,7 @@ struct Inner {
     scored: Arc<AtomicU64>,
     meters: Meters,
     clock: Clock,
+    batches: Batches,
 }
 
 /// What the bank decides about deciding.
@@ -130,6 +139,7 @@ impl Scoring {
         }
         labels::replay(&journal, &mut encoder)?;
         let (jobs, queue) = sync_channel(settings.queue_max as usize);
+        let batches = Batches::new(settings.queue_max);
         let scored = Arc::new(AtomicU64::new(journal.len()));
         let (meters, clock) = (Meters::new(telemetry), Clock::start());
         let schema = encoder.schema().clone();
@@ -156,6 +166,7 @@ impl Scoring {
             scored,
             meters,
             clock,
+            batches,
         })))
     }
 
@@ -219,6 +230,17 @@ impl Scoring {
         body: &[u8],
         arrived: Instant,
     ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
+        let (job, waiting) = self.score_job(body, arrived)?;
+        self.offer(job)?;
+        Ok(waiting)
+    }
+
+    /// Checks a body and makes it a job, and where its answer will be.
+    fn score_job(
+        &self,
+        body: &[u8],
+        arrived: Instant,
+    ) -> Result<(Job, oneshot::Receiver<Result<Answer, Problem>>), Problem> {
         let request = Request::parse(body, self.0.clock.now().0).and_then(|request| {
             self.0.schema.check(&request.transaction)?;
             Ok(request)
@@ -230,26 +252,39 @@ impl Scoring {
             arrived,
             reply,
         };
-        self.offer(job)?;
-        Ok(waiting)
+        Ok((job, waiting))
     }
 
-    /// Puts a request into the queue; a full queue refuses at once.
+    /// Puts a request into the queue, and counts it; a full queue refuses at once.
     fn offer(&self, job: Job) -> Result<(), Problem> {
         // Counted before the worker can count it out.
         self.0.meters.queued();
+        self.try_send(job).map_err(|problem| {
+            self.0.meters.taken();
+            self.refuse(problem)
+        })
+    }
+
+    /// Puts a question to the worker into the queue; a full queue refuses at once.
+    fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<T>) -> Job,
+    ) -> Result<oneshot::Receiver<T>, Problem> {
+        let (reply, waiting) = oneshot::channel();
+        self.try_send(job(reply))?;
+        Ok(waiting)
+    }
+
+    fn try_send(&self, job: Job) -> Result<(), Problem> {
         let Some(jobs) = &self.0.jobs else {
             unreachable!("the queue closes only with the last handle")
         };
-        jobs.try_send(job).map_err(|error| {
-            self.0.meters.taken();
-            match error {
-                TrySendError::Full(_) => self.refuse(Problem::new(
-                    ProblemType::Overloaded,
-                    "found the queue full, expected fewer requests at once",
-                )),
-                TrySendError::Disconnected(_) => self.stopped(),
-            }
+        jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => Problem::new(
+                ProblemType::Overloaded,
+                "found the queue full, expected fewer requests at once",
+            ),
+            TrySendError::Disconnected(_) => gone(),
         })
     }
 
@@ -259,10 +294,7 @@ impl Scoring {
     }
 
     fn stopped(&self) -> Problem {
-        self.refuse(Problem::new(
-            ProblemType::Unavailable,
-            "the scoring worker has stopped",
-        ))
+        self.refuse(gone())
     }
 
     /// The rows scored of late, as the worker has them.
@@ -315,6 +347,11 @@ impl Drop for Inner {
             let _ = worker.join();
         }
     }
+}
+
+/// What a caller hears where the worker is gone.
+fn gone() -> Problem {
+    Problem::new(ProblemType::Unavailable, "the scoring worker has stopped")
 }
 
 /// Why scoring cannot start or take a model.

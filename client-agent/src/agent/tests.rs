@@ -118,6 +118,11 @@ fn payments_are_judged_without_a_coordinator_and_remembered() {
         ] {
             assert!(status.contains(expected), "{expected}: {status}");
         }
+        let health = fetch(address, "/healthz?verbose");
+        assert!(health.contains("200 OK"), "{health}");
+        assert!(health.contains("\"name\":\"link\",\"needed\":false,\"ok\":false"));
+        assert!(fetch(address, "/v1/decisions?txn_id=first").contains("\"acc1\""));
+        assert!(fetch(address, "/version").contains("\"model\":null"));
         let metrics = fetch(address, "/metrics");
         assert!(metrics.contains("phalanx_agent_connected 0"), "{metrics}");
     });

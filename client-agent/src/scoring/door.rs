@@ -1,18 +1,22 @@
 //! The door that is there before scoring is: the socket answers while the history is still being
-//! read, and refuses payments until there is somebody to judge them.
+//! read, and refuses payments until there is somebody to judge them. What it answers is in
+//! `http.rs`, `batch.rs`, `decisions.rs` and `account.rs`; the routes beside its own are in
+//! `routes.rs`.
 
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 
 use super::problem::{Problem, ProblemType};
-use super::{Scoring, http};
+use super::{Scoring, account, batch, decisions, http};
 
-/// `POST /v1/score` and `POST /v1/labels`, closed until [`Door::open`]; clones are one door.
+/// The routes about payments, closed until [`Door::open`]; clones are one door.
 #[derive(Clone, Default)]
 pub struct Door(Arc<OnceLock<Scoring>>);
 
@@ -29,30 +33,70 @@ impl Door {
         self.0.get().map_or(0, Scoring::scored)
     }
 
-    /// `POST /v1/score` and `POST /v1/labels`.
+    /// `POST /v1/score` and `/v1/score/batch`, `POST /v1/labels`, `GET /v1/decisions` and
+    /// `GET /version`.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1/score", post(handle_score))
+            .route("/v1/score/batch", post(handle_batch))
             .route("/v1/labels", post(handle_labels))
+            .route("/v1/decisions", get(handle_payment))
+            .route("/v1/decisions/{decision_id}", get(handle_decision))
+            .route("/version", get(handle_version))
             .with_state(self.clone())
+    }
+
+    /// Whoever scores, once the door is open.
+    pub(super) fn scoring(&self) -> Option<&Scoring> {
+        self.0.get()
     }
 }
 
 async fn handle_score(State(door): State<Door>, body: Body) -> Response {
-    match door.0.get() {
+    match door.scoring() {
         Some(scoring) => http::handle_score(scoring, body).await,
-        None => starting().into_response(),
+        None => closed(),
+    }
+}
+
+async fn handle_batch(State(door): State<Door>, body: Body) -> Response {
+    match door.scoring() {
+        Some(scoring) => batch::handle_batch(scoring, body).await,
+        None => closed(),
     }
 }
 
 async fn handle_labels(State(door): State<Door>, body: Body) -> Response {
-    match door.0.get() {
+    match door.scoring() {
         Some(scoring) => http::handle_labels(scoring, body).await,
-        None => starting().into_response(),
+        None => closed(),
     }
 }
 
-fn starting() -> Problem {
-    let detail = "found the history still being read, expected a request after /readyz";
-    Problem::new(ProblemType::Unavailable, detail)
+async fn handle_payment(State(door): State<Door>, uri: Uri) -> Response {
+    match door.scoring() {
+        Some(scoring) => decisions::handle_payment(scoring, &uri).await,
+        None => closed(),
+    }
+}
+
+async fn handle_decision(
+    State(door): State<Door>,
+    decision_id: Result<Path<String>, PathRejection>,
+) -> Response {
+    // What cannot be read as text is the id of nothing.
+    let decision_id = decision_id.map(|Path(id)| id).unwrap_or_default();
+    match door.scoring() {
+        Some(scoring) => decisions::handle_decision(scoring, &decision_id).await,
+        None => closed(),
+    }
+}
+
+async fn handle_version(State(door): State<Door>) -> Response {
+    account::handle_version(door.scoring()).await
+}
+
+fn closed() -> Response {
+    let starting = "found the history still being read, expected a request after /readyz";
+    Problem::new(ProblemType::Unavailable, starting).into_response()
 }

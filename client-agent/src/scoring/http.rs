@@ -1,11 +1,11 @@
 //! The socket's side of `POST /v1/score` and `POST /v1/labels`: a bounded body in, an answer or a
 //! problem document out. What a body means is in `request.rs` and `labels.rs`; the route to here is
-//! in `door.rs`.
+//! in `door.rs`, many payments in one body are in `batch.rs`.
 
 use std::time::Instant;
 
 use axum::Json;
-use axum::body::{Body, HttpBody as _};
+use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -24,15 +24,8 @@ pub(super) async fn handle_score(scoring: &Scoring, body: Body) -> Response {
 }
 
 async fn score(scoring: &Scoring, body: Body, arrived: Instant) -> Result<Answer, Problem> {
-    let too_large = || scoring.refuse(too_large());
-    // A length told in advance is refused before a byte of the body is read.
-    if body.size_hint().lower() > BODY_BYTES_MAX as u64 {
-        return Err(too_large());
-    }
-    // Where the connection broke, nobody reads what it is called.
-    let body = axum::body::to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| too_large())?;
+    let body = read(body, BODY_BYTES_MAX).await;
+    let body = body.ok_or_else(|| scoring.refuse(too_large()))?;
     let waiting = scoring.enqueue(&body, arrived)?;
     waiting.await.unwrap_or_else(|_| Err(scoring.stopped()))
 }
@@ -58,13 +51,8 @@ pub(super) async fn handle_labels(scoring: &Scoring, body: Body) -> Response {
 }
 
 async fn label(scoring: &Scoring, body: Body) -> Result<(Form, Vec<LabelAnswer>), Problem> {
-    let too_large = || scoring.refuse(labels::too_large());
-    if body.size_hint().lower() > LABELS_BYTES_MAX as u64 {
-        return Err(too_large());
-    }
-    let body = axum::body::to_bytes(body, LABELS_BYTES_MAX)
-        .await
-        .map_err(|_| too_large())?;
+    let body = read(body, LABELS_BYTES_MAX).await;
+    let body = body.ok_or_else(|| scoring.refuse(labels::too_large()))?;
     let labels = scoring.read_labels(&body)?;
     let (form, mut answers) = (labels.form, Vec::new());
     for part in labels.into_parts() {
@@ -73,6 +61,16 @@ async fn label(scoring: &Scoring, body: Body) -> Result<(Form, Vec<LabelAnswer>)
         answers.extend(told.unwrap_or_else(|_| Err(scoring.stopped()))?);
     }
     Ok((form, answers))
+}
+
+/// A whole body, or nothing where it has more than `bytes_max` bytes.
+pub(super) async fn read(body: Body, bytes_max: usize) -> Option<Bytes> {
+    // A length told in advance is refused before a byte of the body is read.
+    if body.size_hint().lower() > bytes_max as u64 {
+        return None;
+    }
+    // Where the connection broke, nobody reads what it is called.
+    axum::body::to_bytes(body, bytes_max).await.ok()
 }
 
 impl IntoResponse for Problem {

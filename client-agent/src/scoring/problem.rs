@@ -1,5 +1,5 @@
-//! Refusals of `POST /v1/score` and `POST /v1/labels`, as problem documents of RFC 9457. The types
-//! are stable: clients may switch on them. A problem repeats no digit of what may be a card number.
+//! Refusals of the agent's HTTP door, as problem documents of RFC 9457. The types are stable:
+//! clients may switch on them. A problem repeats no digit of what may be a card number.
 //!
 //! | type | status | when | what to do |
 //! |---|---|---|---|
@@ -10,9 +10,10 @@
 //! | `known_too_early` | 400 | a label older than its payment or what it supersedes | mend it |
 //! | `unknown_txn` | 404 | a label's payment was not scored here | score the payment first |
 //! | `unknown_label` | 404 | `supersedes` names no label of the payment | mend the request |
+//! | `not_found` | 404 | no decision has this id | ask by another id |
 //! | `txn_id_conflict` | 409 | another payment had this id | choose another id |
 //! | `too_many_labels` | 409 | the payment has as many labels as are kept | keep the last word |
-//! | `too_large` | 413 | more than 64 KiB, of labels 1 MiB | send one payment, fewer labels |
+//! | `too_large` | 413 | a body, a line, a list or a batch beyond its bound | send less at once |
 //! | `overloaded` | 503 | the queue is full | `Retry-After`, or decide alone |
 //! | `unavailable` | 503 | no durable answer can be given | `Retry-After`, or decide alone |
 
@@ -62,6 +63,8 @@ pub enum ProblemType {
     UnknownLabel,
     /// A payment has as many labels as are kept.
     TooManyLabels,
+    /// No decision has this id.
+    NotFound,
     /// Another payment had this id.
     TxnIdConflict,
     /// The body is too long.
@@ -73,6 +76,23 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
+    /// Every kind, in the order of the table.
+    pub const ALL: [Self; 13] = [
+        Self::Schema,
+        Self::MissingField,
+        Self::PanDetected,
+        Self::TooFuture,
+        Self::KnownTooEarly,
+        Self::UnknownTxn,
+        Self::UnknownLabel,
+        Self::TooManyLabels,
+        Self::NotFound,
+        Self::TxnIdConflict,
+        Self::TooLarge,
+        Self::Overloaded,
+        Self::Unavailable,
+    ];
+
     /// The stable word.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -85,6 +105,7 @@ impl ProblemType {
             Self::UnknownTxn => "unknown_txn",
             Self::UnknownLabel => "unknown_label",
             Self::TooManyLabels => "too_many_labels",
+            Self::NotFound => "not_found",
             Self::TxnIdConflict => "txn_id_conflict",
             Self::TooLarge => "too_large",
             Self::Overloaded => "overloaded",
@@ -105,7 +126,7 @@ impl ProblemType {
             | Self::PanDetected
             | Self::TooFuture
             | Self::KnownTooEarly => 400,
-            Self::UnknownTxn | Self::UnknownLabel => 404,
+            Self::UnknownTxn | Self::UnknownLabel | Self::NotFound => 404,
             Self::TxnIdConflict | Self::TooManyLabels => 409,
             Self::TooLarge => 413,
             Self::Overloaded | Self::Unavailable => 503,
@@ -122,6 +143,7 @@ impl ProblemType {
             Self::UnknownTxn => "No such payment was scored here",
             Self::UnknownLabel => "No such label is there to be superseded",
             Self::TooManyLabels => "The payment has too many labels",
+            Self::NotFound => "No decision has this id",
             Self::TxnIdConflict => "Another payment had this txn_id",
             Self::TooLarge => "The request is too large",
             Self::Overloaded => "Too many requests are waiting",
@@ -178,27 +200,14 @@ mod tests {
 
     #[test]
     fn words_are_those_of_the_document() {
-        use ProblemType::*;
-        let all = [
-            Schema,
-            MissingField,
-            PanDetected,
-            TooFuture,
-            KnownTooEarly,
-            UnknownTxn,
-            UnknownLabel,
-            TooManyLabels,
-            TxnIdConflict,
-            TooLarge,
-            Overloaded,
-            Unavailable,
-        ];
         let table = include_str!("problem.rs");
-        for kind in all {
+        for kind in ProblemType::ALL {
             let problem = serde_json::to_value(Problem::new(kind, "")).unwrap();
             assert_eq!(problem["type"], kind.word());
             let row = format!("//! | `{}` | {} |", kind.word(), kind.status());
             assert!(table.contains(&row), "{row}");
         }
+        let rows = table.lines().filter(|line| line.starts_with("//! | `"));
+        assert_eq!(rows.count(), ProblemType::ALL.len());
     }
 }

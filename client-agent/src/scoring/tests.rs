@@ -11,8 +11,12 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod account;
+mod batch;
+mod decisions;
 mod labels;
 mod memory;
+mod openapi;
 mod refusals;
 pub(crate) mod socket;
 mod usual;

@@ -12,8 +12,10 @@ use host::clock::Clock;
 use model::{Judged, Recent, Scorer, Usual};
 use tokio::sync::oneshot;
 
+use super::account::Account;
 use super::answer::{Answer, Mode, ModelName, Reason, Shadow, Surprise};
 use super::decision::{Thresholds, score};
+use super::decisions::Sought;
 use super::labels::{self, Item, LabelAnswer};
 use super::meters::{Meters, Outcome};
 use super::problem::{Problem, ProblemType};
@@ -65,6 +67,10 @@ pub(super) enum Job {
     InstallRisk(Arc<RiskTable>),
     /// Who is about to install a model asks for the rows of late.
     Recent(SyncSender<Recent>),
+    /// Somebody looks for a decision of the past.
+    Find(Sought, oneshot::Sender<Result<Option<Entry>, Problem>>),
+    /// Somebody asks how the worker is.
+    Account(oneshot::Sender<Account>),
 }
 
 /// An answer that waits for the journal.
@@ -124,6 +130,16 @@ impl Worker {
             Job::Recent(reply) => {
                 // Who asked may be gone.
                 let _ = reply.send(self.recent.clone());
+                None
+            }
+            Job::Find(sought, reply) => {
+                // Who asked may be gone.
+                let _ = reply.send(self.find(&sought));
+                None
+            }
+            Job::Account(reply) => {
+                // Who asked may be gone.
+                let _ = reply.send(self.account());
                 None
             }
         }

@@ -170,7 +170,7 @@ fn without_a_worker_the_answer_is_unavailable() {
 }
 
 /// A handle whose queue of one nobody serves.
-fn unserved(telemetry: &Telemetry) -> (Scoring, std::sync::mpsc::Receiver<Job>) {
+pub(super) fn unserved(telemetry: &Telemetry) -> (Scoring, std::sync::mpsc::Receiver<Job>) {
     let (jobs, queue) = sync_channel(1);
     let scoring = Scoring(Arc::new(Inner {
         jobs: Some(jobs),
@@ -179,6 +179,7 @@ fn unserved(telemetry: &Telemetry) -> (Scoring, std::sync::mpsc::Receiver<Job>) 
         scored: Arc::default(),
         meters: Meters::new(telemetry),
         clock: Clock::start(),
+        batches: Batches::new(1),
     }));
     (scoring, queue)
 }

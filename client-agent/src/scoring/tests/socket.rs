@@ -111,8 +111,19 @@ fn post(address: SocketAddr, body: &[u8]) -> (String, Value) {
     exchange(address, head.as_bytes(), body)
 }
 
+/// Asks for a path and reads head and JSON body of the answer.
+pub(super) fn fetch(address: SocketAddr, path: &str) -> (String, Value) {
+    exchange(address, format!("GET {path} HTTP/1.1\r\n").as_bytes(), b"")
+}
+
 /// Sends one request and reads head and JSON body of the answer.
-fn exchange(address: SocketAddr, head: &[u8], body: &[u8]) -> (String, Value) {
+pub(super) fn exchange(address: SocketAddr, head: &[u8], body: &[u8]) -> (String, Value) {
+    let (head, body) = ask(address, head, body);
+    (head, serde_json::from_str(&body).unwrap_or_default())
+}
+
+/// Sends one request and reads head and body of the answer as they come.
+pub(super) fn ask(address: SocketAddr, head: &[u8], body: &[u8]) -> (String, String) {
     let mut socket = TcpStream::connect(address).unwrap();
     let rest = b"Host: localhost\r\nConnection: close\r\n\r\n";
     socket.write_all(&[head, rest].concat()).unwrap();
@@ -125,8 +136,5 @@ fn exchange(address: SocketAddr, head: &[u8], body: &[u8]) -> (String, Value) {
     }
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    (
-        head.to_owned(),
-        serde_json::from_str(body).unwrap_or_default(),
-    )
+    (head.to_owned(), body.to_owned())
 }

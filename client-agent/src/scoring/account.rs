@@ -1,0 +1,230 @@
+//! What scoring says of itself: `GET /version`, what is running, and `GET /healthz`, whether it
+//! can do its work and, if not, why. `/livez` and `/readyz`, which a supervisor asks, are
+//! `host::telemetry`'s.
+
+use std::time::Duration;
+
+use axum::extract::RawQuery;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use crypto::Digest;
+use serde::Serialize;
+
+use super::answer::ModelName;
+use super::problem::{Problem, ProblemType};
+use super::worker::{Job, Worker};
+use super::{Door, Scoring, gone};
+use crate::journal::JournalError;
+
+/// How the worker is.
+pub(super) struct Account {
+    /// The model that decides.
+    live: Option<ModelName>,
+    /// Decisions in the journal, all of them durable.
+    journal: Result<u64, JournalError>,
+    /// Days from the federation's newest risk counts to today.
+    risk_age_days: Option<i32>,
+}
+
+impl Worker {
+    /// How the worker is, after it has made durable what is not.
+    pub(super) fn account(&mut self) -> Account {
+        let today = i32::try_from(self.clock.now().0 / DAY_MS).unwrap_or(i32::MAX);
+        Account {
+            live: self.live.as_ref().map(|live| live.name.clone()),
+            journal: self.journal.settle().map(|()| self.journal.len()),
+            risk_age_days: self.encoder.risk_age_days(today),
+        }
+    }
+}
+
+impl Scoring {
+    /// How the worker is, if it says so in time.
+    async fn account(&self) -> Result<Account, Problem> {
+        let waiting = self.ask(Job::Account)?;
+        match tokio::time::timeout(ACCOUNT_WAIT, waiting).await {
+            Ok(account) => account.map_err(|_| gone()),
+            Err(_) => Err(Problem::new(
+                ProblemType::Unavailable,
+                "the scoring worker did not answer within a second",
+            )),
+        }
+    }
+}
+
+/// What is running.
+#[derive(Serialize)]
+struct Version {
+    name: &'static str,
+    version: &'static str,
+    /// The oldest Rust that builds it.
+    rust_version: &'static str,
+    /// Told by its checks: `dev` has them, `release` goes without.
+    profile: &'static str,
+    platform: String,
+    /// Digest of the feature schema, hexadecimal; nothing until the history is read.
+    schema: Option<String>,
+    /// The model that decides; nothing without one, or where the worker does not say.
+    model: Option<ModelName>,
+}
+
+/// `GET /version`.
+pub(super) async fn handle_version(scoring: Option<&Scoring>) -> Response {
+    let model = match scoring {
+        Some(scoring) => scoring.account().await.ok().and_then(|said| said.live),
+        None => None,
+    };
+    let (arch, system) = (std::env::consts::ARCH, std::env::consts::OS);
+    let version = Version {
+        name: "phalanx-agent",
+        version: env!("CARGO_PKG_VERSION"),
+        rust_version: env!("CARGO_PKG_RUST_VERSION"),
+        profile: if cfg!(debug_assertions) {
+            "dev"
+        } else {
+            "release"
+        },
+        platform: format!("{arch}-{system}"),
+        schema: scoring.map(|scoring| Digest(scoring.0.schema.digest()).to_hex()),
+        model,
+    };
+    Json(version).into_response()
+}
+
+/// `GET /healthz`.
+pub(super) fn health_router(
+    door: &Door,
+    is_connected: impl Fn() -> bool + Clone + Send + Sync + 'static,
+) -> Router {
+    let door = door.clone();
+    let handle = move |RawQuery(query): RawQuery| {
+        let link = match is_connected() {
+            true => Ok("the coordinator is connected".to_owned()),
+            false => Err("the coordinator is not; payments are judged all the same".to_owned()),
+        };
+        let (door, link) = (door.clone(), Check::new("link", link));
+        async move {
+            let health = Health::take(door.scoring(), link).await;
+            health.answer(query.as_deref().unwrap_or_default())
+        }
+    };
+    Router::new().route("/healthz", get(handle))
+}
+
+/// Whether payments can be judged, and what is known about it.
+#[derive(Serialize)]
+struct Health {
+    /// Whether all is well that scoring needs.
+    ok: bool,
+    checks: Vec<Check>,
+}
+
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    /// Whether scoring needs it; the others inform.
+    needed: bool,
+    ok: bool,
+    why: String,
+}
+
+impl Health {
+    async fn take(scoring: Option<&Scoring>, link: Check) -> Self {
+        let account = match scoring {
+            Some(scoring) => scoring.account().await.map_err(|problem| problem.detail),
+            None => Err("there is none before the history is read".to_owned()),
+        };
+        let history = match scoring {
+            Some(_) => Ok("the history was read".to_owned()),
+            None => Err("the history is still being read".to_owned()),
+        };
+        let mut checks = vec![Check::new("history", history).needed()];
+        checks.extend(of_worker(account));
+        checks.push(link);
+        let ok = checks.iter().all(|check| check.ok || !check.needed);
+        Self { ok, checks }
+    }
+
+    fn answer(self, query: &str) -> Response {
+        let (status, word) = match self.ok {
+            true => (StatusCode::OK, "healthy\n"),
+            false => (StatusCode::SERVICE_UNAVAILABLE, "not healthy\n"),
+        };
+        match is_verbose(query) {
+            true => (status, Json(self)).into_response(),
+            false => (status, word).into_response(),
+        }
+    }
+}
+
+/// What the worker's account says.
+fn of_worker(account: Result<Account, String>) -> Vec<Check> {
+    let account = match account {
+        Ok(account) => account,
+        Err(why) => {
+            let unheard =
+                |name| Check::new(name, Err("the scoring worker was not heard".to_owned()));
+            return vec![
+                Check::new("worker", Err(why)).needed(),
+                unheard("journal").needed(),
+                unheard("model"),
+                unheard("risk"),
+            ];
+        }
+    };
+    let journal = match account.journal {
+        Ok(decisions) => Ok(format!("{decisions} decisions, all of them durable")),
+        Err(error) => Err(error.to_string()),
+    };
+    let model = match account.live {
+        Some(name) => Ok(format!("version {}", name.version)),
+        None => Err("there is none; the configured decision is answered".to_owned()),
+    };
+    let risk = match account.risk_age_days {
+        Some(days) => Ok(format!("the newest counts are {days} days old")),
+        None => Err("no counts of the federation have come".to_owned()),
+    };
+    vec![
+        Check::new("worker", Ok("the scoring worker answers".to_owned())).needed(),
+        Check::new("journal", journal).needed(),
+        Check::new("model", model),
+        Check::new("risk", risk),
+    ]
+}
+
+impl Check {
+    /// What was found: why it is well, or why it is not. Scoring does without it.
+    fn new(name: &'static str, found: Result<String, String>) -> Self {
+        let ok = found.is_ok();
+        Self {
+            name,
+            needed: false,
+            ok,
+            why: found.unwrap_or_else(|why| why),
+        }
+    }
+
+    /// The same of what scoring cannot do without.
+    fn needed(self) -> Self {
+        Self {
+            needed: true,
+            ..self
+        }
+    }
+}
+
+/// Whether a query asks for the checks one by one: `verbose`, with a yes or nothing behind it.
+fn is_verbose(query: &str) -> bool {
+    let mut words = query
+        .split('&')
+        .filter_map(|word| word.strip_prefix("verbose"));
+    words.any(|rest| matches!(rest, "" | "=" | "=1" | "=true"))
+}
+
+/// A worker that takes longer is of no use to a payment either.
+const ACCOUNT_WAIT: Duration = Duration::from_secs(1);
+
+const DAY_MS: u64 = 86_400_000;

@@ -1,0 +1,203 @@
+//! `POST /v1/score/batch`: many payments in one body, a line each, and as many lines back in the
+//! same order. Each line is judged as a request of its own (`request.rs`), by the same worker in
+//! the same queue; here it waits for its turn, and never takes so many places of the queue that
+//! single requests find none.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_core::Stream;
+use serde::Serialize;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::Scoring;
+use super::answer::Answer;
+use super::http::read;
+use super::problem::{Problem, ProblemType};
+
+/// What batches may take of the agent.
+pub(super) struct Batches {
+    /// A permit for each batch at work.
+    pub(super) rooms: Arc<Semaphore>,
+    /// Lines of one batch that may be in the queue.
+    ahead_max: usize,
+}
+
+impl Batches {
+    /// All batches together fill at most half of the queue, where it has eight places or more.
+    pub(super) fn new(queue_max: u32) -> Self {
+        let share = queue_max as usize / 2 / BATCHES_MAX;
+        Self {
+            rooms: Arc::new(Semaphore::new(BATCHES_MAX)),
+            ahead_max: share.clamp(1, AHEAD_MAX),
+        }
+    }
+}
+
+pub(super) async fn handle_batch(scoring: &Scoring, body: Body) -> Response {
+    match begin(scoring, body).await {
+        Ok(told) => {
+            let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+            (kind, Body::from_stream(told)).into_response()
+        }
+        Err(problem) => scoring.refuse(problem).into_response(),
+    }
+}
+
+/// Reads and counts the lines, and has a thread of their own judged one after the other.
+async fn begin(scoring: &Scoring, body: Body) -> Result<Told, Problem> {
+    let rooms = scoring.0.batches.rooms.clone();
+    let room = rooms.try_acquire_owned().map_err(|_| {
+        let detail = format!("found {BATCHES_MAX} batches at work, expected fewer at once");
+        Problem::new(ProblemType::Overloaded, detail)
+    })?;
+    let body = read(body, BATCH_BYTES_MAX).await.ok_or_else(too_large)?;
+    check(&body)?;
+    let (tell, told) = mpsc::channel(UNREAD_MAX);
+    let scoring = scoring.clone();
+    tokio::task::spawn_blocking(move || {
+        score_lines(&scoring, &body, &tell);
+        drop(room);
+    });
+    Ok(Told(told))
+}
+
+/// Scores every line in order, until nobody reads the answers. Blocks; ends early where the
+/// reader is gone: of the lines behind, those already in the queue are scored.
+pub(super) fn score_lines(scoring: &Scoring, body: &[u8], tell: &mpsc::Sender<Vec<u8>>) {
+    let ahead_max = scoring.0.batches.ahead_max;
+    let mut ahead = VecDeque::with_capacity(ahead_max);
+    for (number, line) in (1_u32..).zip(lines(body)) {
+        if ahead.len() >= ahead_max && !tell_oldest(scoring, &mut ahead, tell) {
+            return;
+        }
+        ahead.push_back(Line {
+            number,
+            waiting: scoring.enqueue_in_turn(line),
+        });
+    }
+    while !ahead.is_empty() && tell_oldest(scoring, &mut ahead, tell) {}
+}
+
+/// A line on its way through the queue, or refused before it.
+struct Line {
+    /// Its place in the body, from 1.
+    number: u32,
+    waiting: Result<oneshot::Receiver<Result<Answer, Problem>>, Problem>,
+}
+
+/// Waits for the oldest line's answer and tells it. `false` where nobody reads any more.
+fn tell_oldest(
+    scoring: &Scoring,
+    ahead: &mut VecDeque<Line>,
+    tell: &mpsc::Sender<Vec<u8>>,
+) -> bool {
+    let Some(Line { number, waiting }) = ahead.pop_front() else {
+        return true;
+    };
+    let outcome = waiting.and_then(|waiting| {
+        let answered = waiting.blocking_recv();
+        answered.unwrap_or_else(|_| Err(scoring.stopped()))
+    });
+    tell.blocking_send(text_of(number, &outcome)).is_ok()
+}
+
+impl Scoring {
+    /// Checks a body and puts it into the queue, waiting for a place. Not for asynchronous
+    /// callers.
+    fn enqueue_in_turn(
+        &self,
+        body: &[u8],
+    ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
+        let (job, waiting) = self.score_job(body, Instant::now())?;
+        // Counted before the worker can count it out.
+        self.0.meters.queued();
+        self.send(job).map_err(|_| {
+            self.0.meters.taken();
+            self.stopped()
+        })?;
+        Ok(waiting)
+    }
+}
+
+/// The lines of a body. A newline ends a line, and the last may go without.
+fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = body.split_inclusive(|byte| *byte == b'\n');
+    lines.map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+}
+
+fn check(body: &[u8]) -> Result<(), Problem> {
+    match lines(body).count() {
+        0 => Err(Problem::of_field(
+            ProblemType::Schema,
+            "body",
+            "nothing",
+            &format!("1 to {LINES_MAX} lines with a request of /v1/score each"),
+        )),
+        1..=LINES_MAX => Ok(()),
+        found => Err(Problem::new(
+            ProblemType::TooLarge,
+            format!("found {found} lines, expected at most {LINES_MAX}"),
+        )),
+    }
+}
+
+fn too_large() -> Problem {
+    let detail =
+        format!("found more than {BATCH_BYTES_MAX} bytes, expected at most {LINES_MAX} payments");
+    Problem::new(ProblemType::TooLarge, detail)
+}
+
+/// A line of the answer.
+fn text_of(number: u32, outcome: &Result<Answer, Problem>) -> Vec<u8> {
+    let text = match outcome {
+        Ok(answer) => serde_json::to_vec(answer),
+        Err(problem) => serde_json::to_vec(&LineProblem {
+            line: number,
+            problem,
+        }),
+    };
+    let mut text = text.expect("answers and problems have text keys and plain values");
+    text.push(b'\n');
+    text
+}
+
+/// A refusal of one line.
+#[derive(Serialize)]
+pub(super) struct LineProblem<'a> {
+    /// Which, from 1.
+    pub(super) line: u32,
+    #[serde(flatten)]
+    pub(super) problem: &'a Problem,
+}
+
+/// Lines of the answer as they come.
+struct Told(mpsc::Receiver<Vec<u8>>);
+
+impl Stream for Told {
+    type Item = Result<Vec<u8>, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_recv(context).map(|line| line.map(Ok))
+    }
+}
+
+/// Payments of one batch: what the worker judges in a fraction of a second.
+pub(super) const LINES_MAX: usize = 1_000;
+/// A thousand payments with every field and full extras, some 10 KiB each, and half as much again.
+/// A line of its own may have as many bytes as a single request.
+pub(super) const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Batches at once: their bodies take 64 MiB together, and each a thread.
+pub(super) const BATCHES_MAX: usize = 4;
+/// Lines of one batch in the queue: of four batches as many as share one flush of the journal, so
+/// that a single request waits for little more than one flush.
+const AHEAD_MAX: usize = 16;
+/// Answers that wait for a slow reader; then the batch waits too.
+const UNREAD_MAX: usize = 16;

@@ -1,0 +1,163 @@
+//! `GET /v1/decisions`: what was decided, on what payment and by what numbers, as it is in the
+//! journal. The worker owns the journal, so it is asked; the hot path is in `worker.rs`.
+
+use axum::Json;
+use axum::extract::Query;
+use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
+use crypto::Digest;
+use features::Column;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::problem::{Problem, ProblemType};
+use super::worker::{Job, Worker, undurable};
+use super::{Scoring, gone};
+use crate::journal::Entry;
+
+/// What a decision is looked for by.
+pub(super) enum Sought {
+    /// Its place in the journal.
+    Place(u64),
+    /// The id of its payment.
+    Payment(String),
+}
+
+impl Worker {
+    /// The journal's entry, which is made durable before it is told, as an answer is.
+    pub(super) fn find(&mut self, sought: &Sought) -> Result<Option<Entry>, Problem> {
+        self.journal.settle().map_err(|error| undurable(&error))?;
+        let found = match sought {
+            Sought::Place(place) => self.journal.at(*place),
+            Sought::Payment(txn_id) => self.journal.find(txn_id),
+        };
+        found.map_err(|error| {
+            tracing::error!(%error, "the journal cannot be read");
+            Problem::new(ProblemType::Unavailable, "the journal cannot be read")
+        })
+    }
+}
+
+/// `GET /v1/decisions/{decision_id}`.
+pub(super) async fn handle_decision(scoring: &Scoring, decision_id: &str) -> Response {
+    let found = by_decision(scoring, decision_id).await;
+    found.map(Json).into_response()
+}
+
+/// `GET /v1/decisions?txn_id=…`.
+pub(super) async fn handle_payment(scoring: &Scoring, uri: &Uri) -> Response {
+    let Ok(Query(Wanted { txn_id })) = Query::try_from_uri(uri) else {
+        let (found, expected) = ("none, or more than one", "one `txn_id` in the query");
+        return Problem::of_field(ProblemType::MissingField, "txn_id", found, expected)
+            .into_response();
+    };
+    let found = find(scoring, Sought::Payment(txn_id)).await;
+    found.map(Json).into_response()
+}
+
+async fn by_decision<'a>(scoring: &'a Scoring, decision_id: &str) -> Result<Record<'a>, Problem> {
+    let place = place_of(decision_id).ok_or_else(unknown)?;
+    let record = find(scoring, Sought::Place(place)).await?;
+    // Places begin again where a journal was lost: the whole id has to be this one's.
+    match record.answer.decision_id.as_deref() == Some(decision_id) {
+        true => Ok(record),
+        false => Err(unknown()),
+    }
+}
+
+async fn find(scoring: &Scoring, sought: Sought) -> Result<Record<'_>, Problem> {
+    let waiting = scoring.ask(|reply| Job::Find(sought, reply))?;
+    let found = waiting.await.map_err(|_| gone())?;
+    let entry = found?.ok_or_else(unknown)?;
+    Record::read(scoring, entry)
+}
+
+/// The place that a decision's id names: ids are made in `worker.rs`.
+fn place_of(decision_id: &str) -> Option<u64> {
+    let (_, place) = decision_id.split_once('-')?;
+    u64::from_str_radix(place, 16).ok()
+}
+
+/// A decision as it was answered. No `Debug`: a payment is never logged.
+#[derive(Serialize)]
+struct Record<'a> {
+    /// The answer as it was stored, before its latency was known.
+    answer: Answer,
+    /// The payment, in its canonical form.
+    transaction: Value,
+    /// What the model saw; nothing where it was another schema's.
+    features: Option<Features<'a>>,
+}
+
+impl<'a> Record<'a> {
+    fn read(scoring: &'a Scoring, entry: Entry) -> Result<Self, Problem> {
+        let damaged = |_| {
+            let detail = "the journal's entry cannot be read";
+            Problem::new(ProblemType::Unavailable, detail)
+        };
+        let answer: Answer = serde_json::from_str(&entry.answer).map_err(damaged)?;
+        let transaction: Value = serde_json::from_str(&entry.transaction).map_err(damaged)?;
+        let schema = &scoring.0.schema;
+        let digest = Digest(schema.digest()).to_hex();
+        // Without a model an entry does not say its schema; then the length has to do.
+        let is_named = entry.vector.len() == schema.len()
+            && answer
+                .model
+                .as_ref()
+                .is_none_or(|model| model.schema == digest);
+        Ok(Self {
+            answer,
+            transaction,
+            features: is_named.then_some(Features {
+                columns: schema.columns(),
+                values: entry.vector,
+            }),
+        })
+    }
+}
+
+/// A vector by the names of its columns, in the schema's order.
+struct Features<'a> {
+    columns: &'a [Column],
+    values: Vec<f32>,
+}
+
+impl Serialize for Features<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = self.columns.iter().map(|column| &column.name);
+        serializer.collect_map(names.zip(&self.values))
+    }
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    txn_id: String,
+}
+
+fn unknown() -> Problem {
+    let detail = "found no decision in the journal, expected an id that was answered";
+    Problem::new(ProblemType::NotFound, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_names_its_place() {
+        assert_eq!(place_of("019ca8d2a400-0"), Some(0));
+        assert_eq!(place_of("019ca8d2a400-1f"), Some(31));
+        for wrong in [
+            "",
+            "-",
+            "019ca8d2a400",
+            "a-",
+            "a-g",
+            "a-1-2",
+            "a-11112222333344445",
+        ] {
+            assert_eq!(place_of(wrong), None, "{wrong}");
+        }
+    }
+}
