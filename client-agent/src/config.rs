@@ -280,7 +280,7 @@ impl Default for RawTraining {
     fn default() -> Self {
         Self {
             device: Device::Cpu,
-            personal_head: true,
+            personal_head: false,
         }
     }
 }
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(config.scoring.fallback, Decision::Approve);
         let own = Own {
             baseline: Baseline::Local,
-            head: Head::Personal,
+            head: Head::Federation,
         };
         assert_eq!(config.own, own);
         assert_eq!(config.device, Device::Cpu);

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::header;
@@ -26,6 +26,9 @@ use super::problem::{Problem, ProblemType};
 pub(super) struct Batches {
     /// A permit for each batch at work.
     pub(super) rooms: Arc<Semaphore>,
+    /// One list of labels goes through the queue at a time, so that payments find room between its
+    /// pieces.
+    pub(super) labels: Semaphore,
     /// Lines of one batch that may be in the queue.
     ahead_max: usize,
 }
@@ -36,6 +39,7 @@ impl Batches {
         let share = queue_max as usize / 2 / BATCHES_MAX;
         Self {
             rooms: Arc::new(Semaphore::new(BATCHES_MAX)),
+            labels: Semaphore::new(1),
             ahead_max: share.clamp(1, AHEAD_MAX),
         }
     }
@@ -58,7 +62,9 @@ async fn begin(scoring: &Scoring, body: Body) -> Result<Told, Problem> {
         let detail = format!("found {BATCHES_MAX} batches at work, expected fewer at once");
         Problem::new(ProblemType::Overloaded, detail)
     })?;
-    let body = read(body, BATCH_BYTES_MAX).await.ok_or_else(too_large)?;
+    // A sender that stalls would keep its room from all others.
+    let body = tokio::time::timeout(READING_MAX, read(body, BATCH_BYTES_MAX)).await;
+    let body = body.map_err(|_| stalled())?.ok_or_else(too_large)?;
     check(&body)?;
     let (tell, told) = mpsc::channel(UNREAD_MAX);
     let scoring = scoring.clone();
@@ -67,6 +73,13 @@ async fn begin(scoring: &Scoring, body: Body) -> Result<Told, Problem> {
         drop(room);
     });
     Ok(Told(told))
+}
+
+fn stalled() -> Problem {
+    let seconds = READING_MAX.as_secs();
+    let found = format!("a body that was not whole after {seconds} s");
+    let expected = "a body sent at once";
+    Problem::of_field(ProblemType::Schema, "body", &found, expected)
 }
 
 /// Scores every line in order, until nobody reads the answers. Blocks; ends early where the
@@ -201,3 +214,5 @@ pub(super) const BATCHES_MAX: usize = 4;
 const AHEAD_MAX: usize = 16;
 /// Answers that wait for a slow reader; then the batch waits too.
 const UNREAD_MAX: usize = 16;
+/// What 16 MiB take at half a megabyte a second.
+const READING_MAX: Duration = Duration::from_secs(30);

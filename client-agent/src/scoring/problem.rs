@@ -13,7 +13,7 @@
 //! | `not_found` | 404 | no decision has this id | ask by another id |
 //! | `txn_id_conflict` | 409 | another payment had this id | choose another id |
 //! | `too_many_labels` | 409 | the payment has as many labels as are kept | keep the last word |
-//! | `too_large` | 413 | a body, a line, a list or a batch beyond its bound | send less at once |
+//! | `too_large` | 413 | a body, a line or a batch beyond its bound | send less at once |
 //! | `overloaded` | 503 | the queue is full | `Retry-After`, or decide alone |
 //! | `unavailable` | 503 | no durable answer can be given | `Retry-After`, or decide alone |
 

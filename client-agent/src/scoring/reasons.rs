@@ -30,7 +30,9 @@ pub(super) fn explain(
         .filter_map(|((group, weight), rank)| {
             let schema = encoder.schema();
             let mut kind = kind(&group, schema);
-            if group == SHARED_RISK && schema.is_own_risk(&vector.0) {
+            let frauds = schema.position("own_frauds_21d");
+            let has_seen = frauds.is_some_and(|at| vector.0[at] > 0.0);
+            if group == SHARED_RISK && has_seen && schema.is_own_risk(&vector.0) {
                 kind = Kind {
                     group,
                     ..self::kind(OWN_RISK, schema)

@@ -1,6 +1,6 @@
 //! What the worker computes: a contribution for each order, and what each result is good for.
 //! Orders are taken as the client gives them: it has checked plan, base and consent. No clock
-//! reaches a contribution; the same order on the same history gives the same bytes.
+//! reaches a contribution; the same order on the same past gives the same bytes, on the processor.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -215,8 +215,8 @@ impl Trainer {
         Ok(update(training, &order.parameters, &after, weight))
     }
 
-    /// Calibrated logits, as this bank acts upon them; identity where this model was never
-    /// installed here.
+    /// Calibrated logits of the federation's model, whatever head the bank decides by; identity
+    /// where this model was never installed here.
     fn evaluate(
         &mut self,
         order: &Order,
@@ -321,7 +321,10 @@ impl Trainer {
         // A head on a model that is in place no more.
         self.solos.retain(Solo::is_baseline);
         if installed.step + 1 == plan.rounds {
-            self.begin_solos(plan, training, &bundle)?;
+            // The federation's model is to score, whatever becomes of the bank's own.
+            if let Err(error) = self.begin_solos(plan, training, &bundle) {
+                tracing::warn!(%error, "the bank's own models cannot be trained");
+            }
         }
         Ok(Product::Model(bundle))
     }

@@ -127,6 +127,7 @@ impl Alone<'_> {
             .recipe
             .training(Kind::Finetune, self.model, self.together, (1, 1));
         training.rate_encoder = 0.0;
+        training.proximal = 0.0;
         for place in places(HEAD_ROUNDS) {
             let seed = number(seed, "head", place.step);
             learner.finetune(rows, &finetune_terms(&training, place, seed), &mut ())?;
