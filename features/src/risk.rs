@@ -71,7 +71,7 @@ impl fmt::Debug for RiskKey {
 /// The terms of one secure sum of risk counts; every bank of the cohort counts by them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RiskTerms {
-    /// Outlets are hashed into this many buckets, each outlet into [`ROWS`] of them. What is read
+    /// Outlets are hashed into this many buckets, each outlet into four of them. What is read
     /// of an outlet is the least that any of its buckets holds (count-min, Cormode and
     /// Muthukrishnan 2005), which is too much only where it shares every one with others: at 8
     /// buckets an outlet one in forty, at 13 one in two hundred.
