@@ -63,51 +63,52 @@ pub(super) enum Advance {
 impl Solo {
     /// Begins a baseline. `of` is the plan, and the ledger's length that the model stands beside.
     pub(super) fn baseline(
-        (schema, size, device): (&FeatureSchema, NetworkSize, Device),
+        build: (&FeatureSchema, NetworkSize, Device),
         (pretrain, mut finetune): (Option<Stage>, Stage),
         mut judged: Judged,
         of: (PlanId, u64),
     ) -> Result<Self, TrainingError> {
         let start = genesis::parameters(&finetune.training.model);
-        schema.hide_federation(&mut finetune.examples.values);
-        schema.hide_federation(&mut judged.values);
-        // Alone, there is nobody to stay near to.
-        finetune.training.proximal = 0.0;
-        Ok(Self {
-            learner: Learner::new(schema, size, &start)?.on(device)?,
-            schema: schema.clone(),
-            size,
-            pretrain,
-            finetune,
-            judged,
-            aim: Aim::Baseline,
-            plan: of.0,
-            version: of.1,
-            done: 0,
-        })
+        build.0.hide_federation(&mut finetune.examples.values);
+        build.0.hide_federation(&mut judged.values);
+        let stages = (pretrain, finetune);
+        Self::begin(build, (&start, Aim::Baseline), stages, judged, of)
     }
 
     /// Begins a head on the model `start`: so many rounds' worth as `HEAD_ROUNDS` says, at a plan's
     /// rates from the first on, with the encoder as it is.
     pub(super) fn head(
-        (schema, size, device): (&FeatureSchema, NetworkSize, Device),
+        build: (&FeatureSchema, NetworkSize, Device),
         (mut finetune, start): (Stage, &Bundle),
         judged: Judged,
         of: (PlanId, u64),
     ) -> Result<Self, TrainingError> {
         finetune.rounds = HEAD_ROUNDS;
         finetune.training.rate_encoder = 0.0;
+        let aim = Aim::Head(Arc::clone(&start.parameters), start.usual.clone());
+        let from = (&start.parameters[..], aim);
+        Self::begin(build, from, (None, finetune), judged, of)
+    }
+
+    fn begin(
+        (schema, size, device): (&FeatureSchema, NetworkSize, Device),
+        (start, aim): (&[f32], Aim),
+        (pretrain, mut finetune): (Option<Stage>, Stage),
+        judged: Judged,
+        (plan, version): (PlanId, u64),
+    ) -> Result<Self, TrainingError> {
+        // Alone, there is nobody to stay near to.
         finetune.training.proximal = 0.0;
         Ok(Self {
-            learner: Learner::new(schema, size, &start.parameters)?.on(device)?,
+            learner: Learner::new(schema, size, start)?.on(device)?,
             schema: schema.clone(),
             size,
-            pretrain: None,
+            pretrain,
             finetune,
             judged,
-            aim: Aim::Head(Arc::clone(&start.parameters), start.usual.clone()),
-            plan: of.0,
-            version: of.1,
+            aim,
+            plan,
+            version,
             done: 0,
         })
     }

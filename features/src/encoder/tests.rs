@@ -197,11 +197,13 @@ fn own_risk_appears_after_the_delay_and_not_before() {
     assert_eq!((rate(known_at - 1), rate(known_at)), (0.0, 3.0));
 }
 
-#[test]
-fn shared_risk_is_read_from_the_table_with_its_delay() {
+/// An encoder with a federation's table of one day, which counted outlet 1: a fraud, and so many
+/// other payments.
+fn with_table(buckets: u32, others: usize) -> FeatureEncoder {
+    let key = RiskKey::new([1; 32]);
     let terms = RiskTerms {
-        buckets: 64,
-        key: RiskKey::new([1; 32]),
+        buckets,
+        key: key.clone(),
         from_day: DAY,
         days: 1,
         label_delay_days: 7,
@@ -212,12 +214,20 @@ fn shared_risk_is_read_from_the_table_with_its_delay() {
         &payment(0, START, 1, 1, 500),
         Some(KnownFraud::since(START)),
     );
-    counts.add(&payment(1, START, 1, 1, 500), None);
+    for id in 1..=others {
+        counts.add(&payment(id, START, 1, 1, 500), None);
+    }
     let words: Vec<i64> = counts.into_words().into_iter().map(i64::from).collect();
-    let mut table = RiskTable::new(64, RiskKey::new([1; 32]));
+    let mut table = RiskTable::new(buckets, key);
     table.absorb(&terms, &words).unwrap();
     let mut encoder = encoder();
     encoder.install_risk(Arc::new(table));
+    encoder
+}
+
+#[test]
+fn shared_risk_is_read_from_the_table_with_its_delay() {
+    let encoder = with_table(64, 1);
     let at = encoder.schema().position("shared_rate_1d").unwrap();
     for day in 0..12 {
         let vector = encoder.preview(&payment(2, START + day * DAY_MS, 2, 1, 500));
@@ -229,24 +239,7 @@ fn shared_risk_is_read_from_the_table_with_its_delay() {
 // The table of one day knows outlet 1 and not outlet 2, where this bank has seen a fraud.
 #[test]
 fn where_the_federation_knows_nothing_its_columns_say_what_the_bank_knows() {
-    let terms = RiskTerms {
-        buckets: 1_024,
-        key: RiskKey::new([1; 32]),
-        from_day: DAY,
-        days: 1,
-        label_delay_days: 7,
-        banks_min: 1,
-    };
-    let mut counts = RiskCounts::new(terms.clone());
-    counts.add(
-        &payment(0, START, 1, 1, 500),
-        Some(KnownFraud::since(START)),
-    );
-    let words: Vec<i64> = counts.into_words().into_iter().map(i64::from).collect();
-    let mut table = RiskTable::new(1_024, RiskKey::new([1; 32]));
-    table.absorb(&terms, &words).unwrap();
-    let mut encoder = encoder();
-    encoder.install_risk(Arc::new(table));
+    let mut encoder = with_table(1_024, 0);
     for (id, outlet) in [(0, 1), (1, 1), (2, 2)] {
         encoder.encode(&payment(id, START, 1, outlet, 500));
     }

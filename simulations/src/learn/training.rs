@@ -95,20 +95,8 @@ impl Alone<'_> {
         rows: &Examples,
         seed: &Seed,
     ) -> Result<Vec<f32>, Failed> {
-        if rows.labelled().is_empty() {
-            return Ok(start.to_vec());
-        }
-        let mut learner = self.network.learner(start)?;
-        let mut training = self
-            .recipe
-            .training(Kind::Finetune, self.model, self.together, (1, 1));
-        // Alone, there is nobody to stay near to.
-        training.proximal = 0.0;
-        for place in places(self.recipe.rounds) {
-            let seed = number(seed, "finetune", place.step);
-            learner.finetune(rows, &finetune_terms(&training, place, seed), &mut ())?;
-        }
-        Ok(learner.parameters())
+        let rate = self.recipe.rate_encoder();
+        self.rounds(start, rows, (seed, "finetune"), (self.recipe.rounds, rate))
     }
 
     /// Trains the head of `start` on, for the rounds and at the rates that an agent takes, with the
@@ -119,6 +107,17 @@ impl Alone<'_> {
         rows: &Examples,
         seed: &Seed,
     ) -> Result<Vec<f32>, Failed> {
+        self.rounds(start, rows, (seed, "head"), (HEAD_ROUNDS, 0.0))
+    }
+
+    /// So many rounds of fine-tuning, with the encoder at this rate.
+    fn rounds(
+        &self,
+        start: &[f32],
+        rows: &Examples,
+        (seed, label): (&Seed, &str),
+        (rounds, rate_encoder): (u32, f32),
+    ) -> Result<Vec<f32>, Failed> {
         if rows.labelled().is_empty() {
             return Ok(start.to_vec());
         }
@@ -126,10 +125,11 @@ impl Alone<'_> {
         let mut training = self
             .recipe
             .training(Kind::Finetune, self.model, self.together, (1, 1));
-        training.rate_encoder = 0.0;
+        training.rate_encoder = rate_encoder;
+        // Alone, there is nobody to stay near to.
         training.proximal = 0.0;
-        for place in places(HEAD_ROUNDS) {
-            let seed = number(seed, "head", place.step);
+        for place in places(rounds) {
+            let seed = number(seed, label, place.step);
             learner.finetune(rows, &finetune_terms(&training, place, seed), &mut ())?;
         }
         Ok(learner.parameters())
