@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::history::{History, HistoryError};
 use crate::journal::{Follower, Journal, JournalError};
 use crate::link::{Keeper, Uplink};
+use crate::nats::{self, NatsError};
 use crate::scoring::{Door, Scoring, ScoringError, agent_router};
 use crate::status::Board;
 use crate::telemetry::Meters;
@@ -60,6 +61,10 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     door.open(scoring.clone());
     board.update(|status| status.ready = true);
     telemetry.set_ready(true);
+    let stream = match &config.nats {
+        Some(asked) => Some(nats::start(asked, &scoring, &telemetry, shutdown).await?),
+        None => None,
+    };
 
     let meters = Meters::new(&telemetry, board.clone(), config.schema.clone());
     let trainer = Trainer::new(history, config.own, board)
@@ -75,6 +80,11 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     );
     let ended = ended.await;
     telemetry.set_ready(false);
+    // An error can come before anybody was told to leave.
+    shutdown.trigger();
+    if let Some(stream) = stream {
+        stream.await.map_err(AgentError::Task)?;
+    }
     // Whoever waits for an answer gets it before the worker and the store go.
     tokio::task::spawn_blocking(move || drop((door, scoring)))
         .await
@@ -338,6 +348,9 @@ pub enum AgentError {
         /// Why.
         error: std::io::Error,
     },
+    /// The bank's stream cannot be asked for anything.
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     /// The address file cannot be written.
     #[error(transparent)]
     Address(#[from] AddressError),
@@ -357,6 +370,7 @@ impl AgentError {
             Self::Identity(_)
             | Self::History(_)
             | Self::Scoring(_)
+            | Self::Nats(_)
             | Self::Recover(RecoverError::Credential(_) | RecoverError::Key) => 78,
         }
     }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::scoring::{Decision, Settings};
 
 pub mod consent;
+pub mod nats;
 pub mod schema;
 
 /// The validated configuration.
@@ -41,6 +42,8 @@ pub struct Config {
     pub own: Own,
     /// Where models are trained; payments are scored on the processor.
     pub device: Device,
+    /// The bank's own stream of payments, where there is one.
+    pub nats: Option<nats::NatsConfig>,
     /// How log lines look.
     pub log: LogFormat,
 }
@@ -124,6 +127,7 @@ impl Config {
                 },
             },
             device: training.device()?,
+            nats: raw.nats.map(|raw| raw.check(folder)).transpose()?,
             log: raw.log.unwrap_or_default().format,
         })
     }
@@ -162,6 +166,7 @@ struct RawConfig {
     scoring: RawScoring,
     baseline: RawBaseline,
     training: Option<RawTraining>,
+    nats: Option<nats::RawNats>,
     log: Option<RawLog>,
 }
 
@@ -324,7 +329,7 @@ mod tests {
             head: Head::Federation,
         };
         assert_eq!(config.own, own);
-        assert_eq!(config.device, Device::Cpu);
+        assert_eq!((config.device, config.nats), (Device::Cpu, None));
         assert!(!config.consent.kinds.is_empty());
         assert_eq!(config.schema, FeatureSchema::standard());
     }
@@ -376,6 +381,26 @@ mod tests {
             let error = with(change);
             assert!(error.contains(expected), "{expected}: {error}");
         }
+    }
+
+    // What the sample shows of it is commented out; with the signs taken away it has to be one.
+    #[test]
+    fn the_stream_in_the_sample_is_a_configuration_too() {
+        let sample = std::fs::read_to_string(samples().join("client-agent.toml")).unwrap();
+        let section = sample.split("# [nats]\n").nth(1).unwrap();
+        let lines = section.lines().take_while(|line| line.starts_with("# "));
+        let text: String = lines.map(|line| line[2..].to_owned() + "\n").collect();
+        let raw: nats::RawNats = toml::from_str(&text).unwrap();
+        let config = raw.check(Path::new("/etc")).unwrap();
+        let usual = toml::from_str::<nats::RawNats>(
+            "servers = [\"tls://nats.bank.example:4222\"]\nstream = \"PAYMENTS\"\n",
+        );
+        let usual = usual.unwrap().check(Path::new("/etc")).unwrap();
+        assert_eq!((&config.txn_in, &config.dlq), (&usual.txn_in, &usual.dlq));
+        assert_eq!(
+            (&config.servers, config.ack_wait),
+            (&usual.servers, usual.ack_wait)
+        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Two hearts that know of each other only through a few values: [`scoring`] decides on payments
 //! and waits for nobody; [`training`] learns from the bank's own [`history`] and answers the
-//! federation's orders. [`agent`] starts and ends both, [`link`] is the one connection outward.
+//! federation's orders. [`agent`] starts and ends both, [`link`] is the one connection outward;
+//! [`nats`], where a bank asks for it, is one to the bank's own stream of payments.
 //! A payment never leaves this crate; what leaves is a vector that `protocol` masks.
 
 pub mod agent;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod history;
 pub mod journal;
 pub mod link;
+pub mod nats;
 pub mod network;
 pub mod risk;
 pub mod scoring;

@@ -225,7 +225,7 @@ impl Scoring {
     }
 
     /// Checks a body and puts it into the queue; a full queue refuses at once.
-    fn enqueue(
+    pub(crate) fn enqueue(
         &self,
         body: &[u8],
         arrived: Instant,
@@ -293,7 +293,8 @@ impl Scoring {
         problem
     }
 
-    fn stopped(&self) -> Problem {
+    /// What whoever waits for an answer hears where the worker is gone.
+    pub(crate) fn stopped(&self) -> Problem {
         self.refuse(gone())
     }
 

@@ -28,6 +28,10 @@ const EDGES: &[(&str, &[&str])] = &[
 
 /// Where foreign crates may be named: in `ADDRESS.rs` and under `ADDRESS/`.
 const ADDRESSES: &[(&str, &[&str])] = &[
+    (
+        "async-nats",
+        &["client-agent/src/nats", "client-agent/tests/nats"],
+    ),
     ("axum", &["host/src/telemetry", "client-agent/src/scoring"]),
     ("bincode", &["protocol/src/wire"]),
     ("curve25519-dalek", &["crypto"]),

@@ -41,6 +41,7 @@ fn config(folder: &Path) -> Config {
             head: Head::Federation,
         },
         device: model::Device::Cpu,
+        nats: None,
         log: host::telemetry::LogFormat::Text,
     }
 }

@@ -54,15 +54,7 @@ async fn label(scoring: &Scoring, body: Body) -> Result<(Form, Vec<LabelAnswer>)
     let body = read(body, LABELS_BYTES_MAX).await;
     let body = body.ok_or_else(|| scoring.refuse(labels::too_large()))?;
     let labels = scoring.read_labels(&body)?;
-    let (form, mut answers) = (labels.form, Vec::new());
-    // It is never closed; without it a list would only take its turn sooner.
-    let _turn = scoring.0.batches.labels.acquire().await.ok();
-    for part in labels.into_parts() {
-        let waiting = scoring.enqueue_labels(part)?;
-        let told = waiting.await;
-        answers.extend(told.unwrap_or_else(|_| Err(scoring.stopped()))?);
-    }
-    Ok((form, answers))
+    Ok((labels.form, scoring.keep_labels(labels).await?))
 }
 
 /// A whole body, or nothing where it has more than `bytes_max` bytes.

@@ -307,6 +307,27 @@ impl Scoring {
         Ok(answers)
     }
 
+    /// The same for asynchronous callers.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(crate) async fn take_labels(&self, body: &[u8]) -> Result<Vec<LabelAnswer>, Problem> {
+        self.keep_labels(self.read_labels(body)?).await
+    }
+
+    /// Has labels kept that passed the door. One list takes its turn at a time.
+    pub(super) async fn keep_labels(&self, labels: Labels) -> Result<Vec<LabelAnswer>, Problem> {
+        let mut answers = Vec::new();
+        // It is never closed; without it a list would only take its turn sooner.
+        let _turn = self.0.batches.labels.acquire().await.ok();
+        for part in labels.into_parts() {
+            let waiting = self.enqueue_labels(part)?;
+            let told = waiting.await;
+            answers.extend(told.unwrap_or_else(|_| Err(self.stopped()))?);
+        }
+        Ok(answers)
+    }
+
     /// Checks a body.
     pub(super) fn read_labels(&self, body: &[u8]) -> Result<Labels, Problem> {
         let labels = Labels::parse(self.0.clock.now().0, body);

@@ -88,8 +88,8 @@ Runs setup, then in this order: format, clippy, tests, doctests, documents.
 Stops at the first step that fails and says how to run that step alone. The tests run
 under cargo-nextest where it is installed, else under cargo test.
 
-A step whose tool is not installed (rustfmt, clippy) is skipped and says so; where the
-environment variable CI is set it fails instead.
+A step whose tool is not installed (rustfmt, clippy) is skipped and says so, and so is the
+test that needs nats-server; where the environment variable CI is set it fails instead.
 
 Example: cargo xtask test
 ";

@@ -1,0 +1,214 @@
+//! Payments and labels from the bank's own NATS JetStream, decisions back to it: here is the one
+//! connection, its settings and its end. `nats/pump.rs` takes messages one batch after the other,
+//! `nats/verdict.rs` says what is done with each, `nats/order.rs` who goes first, `nats/letter.rs`
+//! what is published. No other file of this crate names async-nats.
+//!
+//! What comes in goes through the same door and the same queue as over HTTP. Nothing waits for a
+//! server: while there is none, the agent does all else that it does.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::jetstream::ContextBuilder;
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use host::shutdown::Shutdown;
+use host::telemetry::Telemetry;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::nats::{Access, NatsConfig};
+use crate::scoring::Scoring;
+use meters::Meters;
+use pump::{Feed, Pump};
+
+mod letter;
+mod meters;
+mod order;
+mod pump;
+mod verdict;
+
+/// Begins to take messages, now or as soon as there is a server. The task ends after `shutdown`,
+/// once what was taken is decided, published and acknowledged.
+///
+/// # Errors
+/// [`NatsError`] where a file or an address of the configuration cannot be used.
+pub(crate) async fn start(
+    config: &NatsConfig,
+    scoring: &Scoring,
+    telemetry: &Telemetry,
+    shutdown: &Shutdown,
+) -> Result<JoinHandle<()>, NatsError> {
+    let meters = Meters::new(telemetry);
+    let (told, link) = watch::channel(Link::default());
+    let client = connect(config, told, meters.clone()).await?;
+    let jetstream = ContextBuilder::new()
+        .timeout(REQUEST_MAX)
+        .build(client.clone());
+    let config = Arc::new(config.clone());
+    let pump = |feed| Pump::new(feed, &config, scoring, &jetstream, (&link, &meters));
+    let (payments, labels) = (pump(Feed::Payments), pump(Feed::Labels));
+    let shutdown = shutdown.clone();
+    Ok(tokio::spawn(async move {
+        tokio::join!(payments.run(&shutdown), labels.run(&shutdown));
+        // The last acknowledgements leave; without a server they are lost, and what they were for
+        // is delivered again and answered from the journal.
+        let flushed = tokio::time::timeout(REQUEST_MAX, client.flush()).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::warn!("the stream was left before it had the last acknowledgements");
+        }
+    }))
+}
+
+/// The connection, as its users hear of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Link {
+    is_up: bool,
+    /// How often it came up: what was asked for before is lost.
+    times: u64,
+}
+
+async fn connect(
+    config: &NatsConfig,
+    told: watch::Sender<Link>,
+    meters: Meters,
+) -> Result<Client, NatsError> {
+    let mut servers = Vec::new();
+    for server in &config.servers {
+        let address: Result<ServerAddr, _> = server.parse();
+        servers.push(address.map_err(|error| NatsError::Server {
+            server: server.clone(),
+            error,
+        })?);
+    }
+    let told = Arc::new(told);
+    let options = options(config)?.event_callback(move |event| {
+        let (told, meters) = (Arc::clone(&told), meters.clone());
+        async move { hear(&event, &told, &meters) }
+    });
+    options.connect(servers).await.map_err(NatsError::Connect)
+}
+
+/// Who we are and how long we wait. Files are read here once: a server that is away for an hour
+/// is no reason to ask them again.
+fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
+    let mut options = ConnectOptions::new()
+        .name("phalanx-agent")
+        .retry_on_initial_connect()
+        .request_timeout(Some(REQUEST_MAX))
+        .reconnect_delay_callback(pause_before);
+    options = match &config.access {
+        Access::Open => options,
+        Access::Token(file) => options.token(read(file)?.trim().to_owned()),
+        Access::Credentials(file) => {
+            let said = options.credentials(&read(file)?);
+            said.map_err(|error| unread(file, error))?
+        }
+    };
+    if let Some(tls) = &config.tls {
+        options = options.require_tls(true);
+        if let Some(ca) = &tls.ca {
+            read(ca)?;
+            options = options.add_root_certificates(ca.clone());
+        }
+        if let Some((certificate, key)) = &tls.own {
+            read(certificate)?;
+            read(key)?;
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+    }
+    Ok(options)
+}
+
+/// async-nats writes the log line of each event itself.
+fn hear(event: &Event, told: &watch::Sender<Link>, meters: &Meters) {
+    let is_up = match event {
+        Event::Connected => true,
+        Event::Disconnected | Event::Closed => false,
+        Event::LameDuckMode
+        | Event::Draining
+        | Event::SlowConsumer(_)
+        | Event::ServerError(_)
+        | Event::ClientError(_) => return,
+    };
+    meters.connected(is_up);
+    told.send_modify(|link| {
+        link.is_up = is_up;
+        link.times += u64::from(is_up);
+    });
+}
+
+/// Twice as long each time, from 100 ms to 5 s.
+fn pause_before(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    let pause = RECONNECT_MIN.saturating_mul(2_u32.saturating_pow(doublings));
+    pause.min(RECONNECT_MAX)
+}
+
+fn read(path: &Path) -> Result<String, NatsError> {
+    std::fs::read_to_string(path).map_err(|error| unread(path, error))
+}
+
+fn unread(path: &Path, error: std::io::Error) -> NatsError {
+    NatsError::Read {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// Why the stream cannot be asked for anything. A server that is away is no reason.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsError {
+    /// A file of `[nats]` cannot be read, or holds something else.
+    #[error("could not read {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// An address is none.
+    #[error("nats.servers: {server}: {error}")]
+    Server {
+        /// The address.
+        server: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The client cannot be set up.
+    #[error("could not set up the client of NATS: {0}")]
+    Connect(async_nats::ConnectError),
+}
+
+/// A server of the bank's own network answers in milliseconds.
+const REQUEST_MAX: Duration = Duration::from_secs(5);
+
+const RECONNECT_MIN: Duration = Duration::from_millis(100);
+const RECONNECT_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_away_is_asked_for_less_and_less_often() {
+        let pauses = [0, 1, 2, 3, 6, 7, 1_000, usize::MAX].map(pause_before);
+        let expected = [100, 100, 200, 400, 3_200, 5_000, 5_000, 5_000];
+        assert_eq!(pauses, expected.map(Duration::from_millis));
+    }
+
+    #[test]
+    fn a_link_that_came_back_is_another_one() {
+        let (told, mut link) = watch::channel(Link::default());
+        let meters = Meters::default();
+        let mut after = |event: Event| {
+            hear(&event, &told, &meters);
+            let Link { is_up, times } = *link.borrow_and_update();
+            (is_up, times)
+        };
+        assert_eq!(after(Event::Connected), (true, 1));
+        assert_eq!(after(Event::LameDuckMode), (true, 1));
+        assert_eq!(after(Event::Disconnected), (false, 1));
+        assert_eq!(after(Event::Connected), (true, 2));
+    }
+}

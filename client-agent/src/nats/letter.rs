@@ -1,0 +1,180 @@
+//! What is published: a decision, or a refusal for the dead letters. Both carry an id of their own,
+//! by which JetStream keeps a second copy out. A refusal repeats no word of what was refused: it
+//! may be a card number, and it lies in the stream under the number that the headers tell.
+
+use async_nats::jetstream::Message;
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::{HeaderMap, HeaderValue};
+use serde::Serialize;
+
+use crate::config::nats::NatsConfig;
+use crate::scoring::{Answer, LabelAnswer, Problem};
+
+/// Something to publish.
+pub(super) struct Letter {
+    pub(super) subject: String,
+    pub(super) message: PublishMessage,
+}
+
+/// Where a message lies in its stream, and how often it was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) sequence: u64,
+    pub(super) deliveries: u32,
+    /// Messages of its feed that wait behind it.
+    pub(super) behind: u64,
+}
+
+impl Place {
+    /// # Errors
+    /// Where the message is not of JetStream.
+    pub(super) fn of(message: &Message) -> Result<Self, async_nats::Error> {
+        let info = message.info()?;
+        Ok(Self {
+            sequence: info.stream_sequence,
+            deliveries: u32::try_from(info.delivered).unwrap_or(u32::MAX),
+            behind: info.pending,
+        })
+    }
+}
+
+impl Letter {
+    /// The decision on a payment, on the subject of the payment's account.
+    pub(super) fn decision(
+        config: &NatsConfig,
+        (message, place): (&Message, Place),
+        answer: &Answer,
+    ) -> Self {
+        let mut headers = HeaderMap::new();
+        let trace = message.headers.as_ref();
+        if let Some(trace) = trace.and_then(|headers| headers.get(TRACE)) {
+            headers.insert(TRACE, trace.clone());
+        }
+        // A question decides nothing and has no id: it is asked again under the same number.
+        let id = answer.decision_id.clone();
+        let id = id.unwrap_or_else(|| id_of(config, place, 0));
+        Self {
+            subject: subject_of(config, message.subject.as_str()),
+            message: written(headers, &id, answer),
+        }
+    }
+
+    /// The refusal of a message, or of the label at `item`, from 1, of its list.
+    pub(super) fn refusal(
+        config: &NatsConfig,
+        (message, place): (&Message, Place),
+        (item, problem): (usize, &Problem),
+    ) -> Self {
+        let mut headers = HeaderMap::new();
+        let told = [
+            ("Phalanx-Subject", message.subject.to_string()),
+            ("Phalanx-Stream", config.stream.clone()),
+            ("Phalanx-Sequence", place.sequence.to_string()),
+            ("Phalanx-Problem", problem.kind.word().to_owned()),
+            ("Phalanx-Item", item.to_string()),
+        ];
+        for (name, text) in told {
+            // No subject of a sound server has a line end in it; one that has is not told.
+            if let Ok(value) = text.parse::<HeaderValue>() {
+                headers.insert(name, value);
+            }
+        }
+        Self {
+            subject: config.dlq.clone(),
+            message: written(headers, &id_of(config, place, item), problem),
+        }
+    }
+}
+
+/// The refusals of a body of labels, each with its place in the list, from 1; 0 where the body
+/// itself was refused.
+pub(super) fn refused(outcome: &Result<Vec<LabelAnswer>, Problem>) -> Vec<(usize, &Problem)> {
+    match outcome {
+        Err(problem) => vec![(0, problem)],
+        Ok(answers) => {
+            let problems = answers.iter().map(|answer| answer.problem.as_ref());
+            let numbered = (1..).zip(problems);
+            let refused = numbered.filter_map(|(item, problem)| Some((item, problem?)));
+            refused.collect()
+        }
+    }
+}
+
+/// Where the decision on a payment of `subject` goes: what names the account stays behind.
+fn subject_of(config: &NatsConfig, subject: &str) -> String {
+    let account = subject.strip_prefix(config.txn_in.as_str());
+    // A stream that renames what it takes in says no account.
+    let account = account.filter(|account| account.starts_with('.'));
+    format!("{}{}", config.decision_out, account.unwrap_or_default())
+}
+
+fn id_of(config: &NatsConfig, place: Place, item: usize) -> String {
+    format!("{}-{}-{item}", config.stream, place.sequence)
+}
+
+fn written(headers: HeaderMap, id: &str, body: &impl Serialize) -> PublishMessage {
+    let text = serde_json::to_vec(body);
+    let text = text.expect("answers and problems have text keys and plain values");
+    let message = PublishMessage::build().headers(headers);
+    message.message_id(id).payload(text.into())
+}
+
+/// Of W3C Trace Context: who asked follows the answer by it.
+const TRACE: &str = "traceparent";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::nats::Access;
+    use crate::scoring::{LabelStatus, ProblemType};
+
+    fn config() -> NatsConfig {
+        NatsConfig {
+            servers: Vec::new(),
+            stream: "PAYMENTS".to_owned(),
+            durable: "agent".to_owned(),
+            txn_in: "txn.in".to_owned(),
+            decision_out: "decision.out".to_owned(),
+            label_in: "label.in".to_owned(),
+            dlq: "dlq".to_owned(),
+            in_flight_max: 16,
+            ack_wait: std::time::Duration::from_secs(30),
+            access: Access::Open,
+            tls: None,
+        }
+    }
+
+    #[test]
+    fn a_decision_keeps_the_account_of_its_payment() {
+        let config = config();
+        assert_eq!(subject_of(&config, "txn.in.acc1"), "decision.out.acc1");
+        assert_eq!(
+            subject_of(&config, "txn.in.eu.acc1"),
+            "decision.out.eu.acc1"
+        );
+        for other in ["txn.in", "txn.inner.acc1", "renamed"] {
+            assert_eq!(subject_of(&config, other), "decision.out", "{other}");
+        }
+    }
+
+    #[test]
+    fn each_refused_label_is_told_by_its_place() {
+        let problem = Problem {
+            kind: ProblemType::Schema,
+            title: "",
+            status: 400,
+            detail: String::new(),
+            field: None,
+            found: None,
+            expected: None,
+        };
+        let label = |problem: Option<Problem>| LabelAnswer {
+            label_id: None,
+            status: LabelStatus::Refused,
+            problem,
+        };
+        let answers = vec![label(None), label(Some(problem.clone())), label(None)];
+        assert_eq!(refused(&Ok(answers)), [(2, &problem)]);
+        assert_eq!(refused(&Err(problem.clone())), [(0, &problem)]);
+    }
+}

@@ -1,0 +1,73 @@
+//! What the stream counts; no subject, token or id is a label.
+
+use std::sync::Arc;
+
+use host::telemetry::Telemetry;
+use host::telemetry::prometheus_client::metrics::counter::Counter;
+use host::telemetry::prometheus_client::metrics::family::Family;
+use host::telemetry::prometheus_client::metrics::gauge::Gauge;
+
+/// The stream's metrics; clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meters(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    connected: Gauge,
+    messages: Family<[(&'static str, &'static str); 1], Counter>,
+    lag: Family<[(&'static str, &'static str); 1], Gauge>,
+}
+
+/// How a message ended, or that it did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Scored,
+    Replayed,
+    Whatif,
+    Labelled,
+    Refused,
+    GivenBack,
+}
+
+impl Meters {
+    pub(super) fn new(telemetry: &Telemetry) -> Self {
+        let meters = Self::default();
+        telemetry.register(|registry| {
+            let r = registry.sub_registry_with_prefix("phalanx_nats");
+            let connected = meters.0.connected.clone();
+            r.register("connected", "1 while a server of NATS is", connected);
+            let messages = meters.0.messages.clone();
+            r.register("messages", "Messages of the stream, by outcome", messages);
+            let lag = meters.0.lag.clone();
+            r.register("lag", "Messages that wait in the stream, by feed", lag);
+        });
+        meters
+    }
+
+    pub(super) fn connected(&self, is_up: bool) {
+        self.0.connected.set(i64::from(is_up));
+    }
+
+    pub(super) fn ended(&self, ended: Ended) {
+        let labels = [("outcome", ended.word())];
+        self.0.messages.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn lag(&self, feed: &'static str, messages: u64) {
+        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+        self.0.lag.get_or_create(&[("feed", feed)]).set(messages);
+    }
+}
+
+impl Ended {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Scored => "scored",
+            Self::Replayed => "replayed",
+            Self::Whatif => "whatif",
+            Self::Labelled => "labelled",
+            Self::Refused => "refused",
+            Self::GivenBack => "given_back",
+        }
+    }
+}

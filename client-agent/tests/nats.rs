@@ -1,0 +1,518 @@
+//! The agent as a process on a real server of NATS: payments as a stream, through a crash of the
+//! agent and a restart of the server. Each is decided once, in the stream's order, and told once.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{Config, Info, Stream};
+use async_nats::jetstream::{self, Context};
+use host::address;
+use host::identity::{self, Consortium};
+use protocol::credential::Role;
+use protocol::time::Time;
+use serde_json::{Value, json};
+
+const PAYMENTS: u64 = 1_000;
+const HALF: u64 = PAYMENTS / 2;
+/// Passes the Luhn check.
+const CARD_NUMBER: &str = "4111111111111111";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_payments_are_decided_once_each_through_a_crash_and_a_restart() {
+    let Some(mut server) = Server::start() else {
+        return;
+    };
+    let house = House::found(&server.url());
+    let bus = Bus::open(&server.url()).await;
+
+    // Killed without a word while payments are under way.
+    bus.pay(0..HALF).await;
+    bus.say("txn.in.acc1", "{\"txn\":{\"txn_id\":\"half\"}}")
+        .await;
+    let mut agent = Agent::start(&house);
+    bus.until_decided(100, &agent).await;
+    agent.kill();
+    bus.pay(HALF..PAYMENTS).await;
+    let card = format!("{{\"txn\":{{\"txn_id\":\"{CARD_NUMBER}\"}}}}");
+    bus.say("txn.in.acc2", &card).await;
+    let mut agent = Agent::start(&house);
+    bus.until_decided(HALF + 50, &agent).await;
+    server.restart();
+    assert!(agent.ask("GET /livez").contains("200 OK"));
+    bus.until_decided(PAYMENTS, &agent).await;
+    bus.until_refused(2, &agent).await;
+
+    // Sent again, they are answered from the journal, and the stream drops the second copies.
+    let replayed = agent.messages("replayed");
+    bus.pay(0..10).await;
+    let is_replayed = async || agent.messages("replayed") >= replayed + 10;
+    agent.wait("ten replayed answers", is_replayed).await;
+    assert!(agent.ask("GET /v1/status").contains("\"scored\":1000"));
+    assert_eq!(agent.metric("phalanx_nats_connected"), Some(1));
+    let is_through = async || agent.metric("phalanx_nats_lag{feed=\"payments\"}") == Some(0);
+    agent.wait("the end of the stream", is_through).await;
+    check_decisions(&bus).await;
+    check_refusals(&bus).await;
+
+    agent.leave();
+    for durable in ["phalanx-agent", "phalanx-agent-labels"] {
+        let owes_nothing = async || {
+            let info = bus.payments.consumer_info(durable).await.unwrap();
+            (info.num_ack_pending, info.num_pending) == (0, 0)
+        };
+        agent.wait("the last acknowledgement", owes_nothing).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn labels_come_in_and_one_that_overtook_its_payment_waits_for_it() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let house = House::found(&server.url());
+    let bus = Bus::open(&server.url()).await;
+    bus.say("label.in", &label("p0", "true")).await;
+    bus.say("label.in", &label("p1", "\"perhaps\"")).await;
+    let mut agent = Agent::start(&house);
+    let has_waited = async || agent.messages("given_back") > 0;
+    agent.wait("a label given back", has_waited).await;
+    bus.pay(0..1).await;
+    let is_kept = async || agent.messages("labelled") == 1;
+    agent.wait("a label kept", is_kept).await;
+    bus.until_refused(1, &agent).await;
+    let refusal = bus.refusals.get_raw_message(1).await.unwrap();
+    assert_eq!(header(&refusal, "Phalanx-Problem"), "schema");
+    assert_eq!(header(&refusal, "Phalanx-Subject"), "label.in");
+    assert_eq!(header(&refusal, "Phalanx-Item"), "1");
+    let problem: Value = serde_json::from_slice(&refusal.payload).unwrap();
+    assert_eq!(
+        (&problem["type"], &problem["field"]),
+        (&json!("schema"), &json!("fraud"))
+    );
+    agent.leave();
+}
+
+#[test]
+fn an_agent_without_its_server_judges_payments_and_leaves_when_told() {
+    // Nobody listens there, and nothing has to be installed.
+    let house = House::found("nats://127.0.0.1:9");
+    let mut agent = Agent::start(&house);
+    let body = payment(0);
+    let length = body.len();
+    let answer = agent.ask_with(
+        "POST /v1/score",
+        &format!("content-length: {length}\r\n"),
+        &body,
+    );
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(agent.metric("phalanx_nats_connected"), Some(0));
+    agent.leave();
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_named_at_the_start() {
+    let house = House::found("nats://127.0.0.1:9");
+    let mut text = std::fs::read_to_string(house.path("agent.toml")).unwrap();
+    text = text.replace("[nats]\n", "[nats]\ntoken_file = \"nowhere\"\n");
+    std::fs::write(house.path("agent.toml"), text).unwrap();
+    let output = program(&house).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("nowhere"), "{said}");
+}
+
+/// Every payment has one decision, on its account's subject, and the journal has them in the
+/// order in which they were sent.
+async fn check_decisions(bus: &Bus) {
+    let (mut ids, mut places) = (BTreeSet::new(), vec![None; PAYMENTS as usize]);
+    for sequence in 1..=bus.decided().await {
+        let message = bus.decisions.get_raw_message(sequence).await.unwrap();
+        let answer: Value = serde_json::from_slice(&message.payload).unwrap();
+        let id = answer["decision_id"].as_str().unwrap().to_owned();
+        assert_eq!(header(&message, "Nats-Msg-Id"), id);
+        let place = id.split_once('-').unwrap().1;
+        let number: usize = answer["txn_id"].as_str().unwrap()[1..].parse().unwrap();
+        let account = format!("decision.out.acc{}", number % ACCOUNTS);
+        assert_eq!(message.subject.as_str(), account);
+        let place = u64::from_str_radix(place, 16).unwrap();
+        assert_eq!(
+            places[number].replace(place),
+            None,
+            "payment {number} twice"
+        );
+        ids.insert(id);
+    }
+    assert_eq!(ids.len() as u64, PAYMENTS);
+    let expected: Vec<Option<u64>> = (0..PAYMENTS).map(Some).collect();
+    assert_eq!(places, expected);
+}
+
+/// Each refusal says what was wrong and where it lies, and not what was in it.
+async fn check_refusals(bus: &Bus) {
+    let mut found = Vec::new();
+    for sequence in 1..=2 {
+        let message = bus.refusals.get_raw_message(sequence).await.unwrap();
+        let problem: Value = serde_json::from_slice(&message.payload).unwrap();
+        let word = header(&message, "Phalanx-Problem");
+        assert_eq!(problem["type"], word);
+        let text = String::from_utf8_lossy(&message.payload).into_owned();
+        assert!(!text.contains(CARD_NUMBER), "{text}");
+        let place = header(&message, "Phalanx-Sequence").parse().unwrap();
+        let refused = bus.payments.get_raw_message(place).await.unwrap();
+        assert_eq!(
+            header(&message, "Phalanx-Subject"),
+            refused.subject.as_str()
+        );
+        found.push((word, place));
+    }
+    let expected = [
+        ("missing_field".to_owned(), HALF + 1),
+        ("pan_detected".to_owned(), PAYMENTS + 2),
+    ];
+    assert_eq!(found, expected);
+}
+
+fn header(message: &StreamMessage, name: &str) -> String {
+    let value = message.headers.get(name);
+    value.map_or_else(String::new, |value| value.as_str().to_owned())
+}
+
+fn payment(number: u64) -> String {
+    let (ts, account) = (
+        1_470_000_000_000 + number * 1_000,
+        number as usize % ACCOUNTS,
+    );
+    format!(
+        "{{\"txn\":{{\"txn_id\":\"p{number}\",\"ts\":{ts},\"rail\":\"card\",\
+         \"amount_minor\":1200,\"currency\":\"EUR\",\"account_tok\":\"acc{account}\"}}}}"
+    )
+}
+
+fn label(txn_id: &str, fraud: &str) -> String {
+    format!(
+        "{{\"txn_id\":\"{txn_id}\",\"fraud\":{fraud},\"known_at\":1470100000000,\
+         \"source\":\"chargeback\"}}"
+    )
+}
+
+/// The bank's side of the stream.
+struct Bus {
+    jetstream: Context,
+    payments: Stream<Info>,
+    decisions: Stream<Info>,
+    refusals: Stream<Info>,
+}
+
+impl Bus {
+    async fn open(url: &str) -> Self {
+        let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        let payments = stream(&jetstream, "PAYMENTS", &["txn.in.>", "label.in"]).await;
+        let decisions = stream(&jetstream, "DECISIONS", &["decision.out", "decision.out.>"]).await;
+        let refusals = stream(&jetstream, "REFUSALS", &["dlq"]).await;
+        Self {
+            payments,
+            decisions,
+            refusals,
+            jetstream,
+        }
+    }
+
+    async fn pay(&self, numbers: Range<u64>) {
+        for number in numbers {
+            let subject = format!("txn.in.acc{}", number as usize % ACCOUNTS);
+            self.say(&subject, &payment(number)).await;
+        }
+    }
+
+    async fn say(&self, subject: &str, body: &str) {
+        let (subject, body) = (subject.to_owned(), body.to_owned());
+        let said = self.jetstream.publish(subject, body.into()).await.unwrap();
+        said.await.unwrap();
+    }
+
+    async fn decided(&self) -> u64 {
+        count(&self.decisions).await
+    }
+
+    async fn until_decided(&self, least: u64, agent: &Agent) {
+        let is_so = async || self.decided().await >= least;
+        agent.wait(&format!("decision {least}"), is_so).await;
+    }
+
+    async fn until_refused(&self, least: u64, agent: &Agent) {
+        let is_so = async || count(&self.refusals).await >= least;
+        agent.wait(&format!("refusal {least}"), is_so).await;
+    }
+}
+
+async fn stream(jetstream: &Context, name: &str, subjects: &[&str]) -> Stream<Info> {
+    let config = Config {
+        name: name.to_owned(),
+        subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(),
+        duplicate_window: Duration::from_secs(600),
+        ..Config::default()
+    };
+    jetstream.create_stream(config).await.unwrap()
+}
+
+/// Messages of a stream; none known while its server is away.
+async fn count(stream: &Stream<Info>) -> u64 {
+    let info = stream.get_info().await;
+    info.map_or(0, |info| info.state.messages)
+}
+
+/// A server on loopback with a store of its own.
+struct Server {
+    program: &'static str,
+    folder: tempfile::TempDir,
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    /// Nothing where none is installed, which fails where no test may be skipped.
+    fn start() -> Option<Self> {
+        let is_there = |program: &&str| {
+            let mut asked = Command::new(program);
+            asked
+                .arg("--version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            asked.status().is_ok_and(|status| status.success())
+        };
+        let places = ["nats-server", "/usr/sbin/nats-server"];
+        let Some(program) = places.into_iter().find(is_there) else {
+            let cure = "nats-server is not installed: apt-get install nats-server";
+            assert!(std::env::var_os("CI").is_none(), "{cure}");
+            eprintln!("skipped: {cure}");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (child, port) = serve(program, folder.path(), "-1");
+        Some(Self {
+            program,
+            folder,
+            child,
+            port,
+        })
+    }
+
+    fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Ends it as a service manager would, and starts it again on its store and port.
+    fn restart(&mut self) {
+        terminate(&self.child);
+        self.child.wait().unwrap();
+        let port = self.port.to_string();
+        (self.child, self.port) = serve(self.program, self.folder.path(), &port);
+        assert_eq!(self.port.to_string(), port);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a server and waits until it says that it is ready, and where.
+fn serve(program: &str, folder: &Path, port: &str) -> (Child, u16) {
+    let log = folder.join("log");
+    // An earlier server's word would be taken for this one's.
+    let _ = std::fs::remove_file(&log);
+    let mut child = Command::new(program)
+        .args(["-js", "-a", "127.0.0.1", "-p", port, "-sd"])
+        .arg(folder.join("store"))
+        .arg("-l")
+        .arg(&log)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    loop {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let heard = said.split("client connections on 127.0.0.1:").nth(1);
+        let heard = heard.and_then(|rest| rest.lines().next()?.trim().parse().ok());
+        if let (Some(port), true) = (heard, said.contains("Server is ready")) {
+            return (child, port);
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "{said}");
+        assert!(
+            began.elapsed() < PATIENCE,
+            "the server is not ready: {said}"
+        );
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Everything an agent needs on disk.
+struct House(tempfile::TempDir);
+
+impl House {
+    fn found(url: &str) -> Self {
+        let house = Self(tempfile::tempdir().unwrap());
+        let consortium = Consortium::create(&house.path("ca"), "Test").unwrap();
+        let own = house.path("identity");
+        let request = identity::request(&own, "bank", Role::Bank).unwrap();
+        let bundle = consortium.approve(&request, Time(u64::MAX)).unwrap();
+        identity::install(&own, &bundle).unwrap();
+        std::fs::write(house.path("token.key"), "00".repeat(32)).unwrap();
+        std::fs::write(house.path("map.toml"), MAP).unwrap();
+        let rows = (0..50).map(|at| format!("h{at},{},{at},a{at}\n", 1_469_000_000_000_i64 + at));
+        let history = rows.fold("id,ts,amount,account\n".to_owned(), |text, row| text + &row);
+        std::fs::write(house.path("history.csv"), history).unwrap();
+        let consent = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/consent.toml");
+        let text = format!(
+            "[identity]\nfolder = \"identity\"\n[coordinator]\naddress = \"127.0.0.1:9\"\n\
+             [store]\nfolder = \"store\"\n[http]\naddress = \"127.0.0.1:0\"\n\
+             [consent]\nfile = {consent:?}\n[history]\nfile = \"history.csv\"\n\
+             map = \"map.toml\"\ntoken_key = \"token.key\"\n\
+             [scoring]\nreview_at = 0.1\ndecline_at = 0.5\nreasons_at = 0.1\n\
+             fallback = \"approve\"\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n\
+             [nats]\nservers = [{url:?}]\nstream = \"PAYMENTS\"\nin_flight_max = 16\n\
+             ack_wait = \"2s\"\n"
+        );
+        std::fs::write(house.path("agent.toml"), text).unwrap();
+        house
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+/// A running agent; it does not outlive the test.
+struct Agent {
+    child: Child,
+    http: SocketAddr,
+    log: PathBuf,
+}
+
+impl Agent {
+    fn start(house: &House) -> Self {
+        // An address of an earlier run would be taken for this one's.
+        let _ = std::fs::remove_file(house.path("store/http.addr"));
+        let log = house.path("log");
+        let file = std::fs::File::create(&log).unwrap();
+        let mut child = program(house).stderr(file).spawn().unwrap();
+        let began = Instant::now();
+        loop {
+            if let Some(http) = address::find(&house.path("store"), "http.addr")
+                && fetch(http, "GET /readyz", "", "").contains("200 OK")
+            {
+                return Self { child, http, log };
+            }
+            let said = std::fs::read_to_string(&log).unwrap();
+            assert_eq!(child.try_wait().unwrap(), None, "{said}");
+            assert!(began.elapsed() < PATIENCE, "the agent is not ready: {said}");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn ask(&self, line: &str) -> String {
+        fetch(self.http, line, "", "")
+    }
+
+    fn ask_with(&self, line: &str, headers: &str, body: &str) -> String {
+        fetch(self.http, line, headers, body)
+    }
+
+    fn metric(&self, name: &str) -> Option<u64> {
+        let metrics = self.ask("GET /metrics");
+        let mut lines = metrics.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
+    /// Messages of the stream that ended so.
+    fn messages(&self, outcome: &str) -> u64 {
+        let name = format!("phalanx_nats_messages_total{{outcome=\"{outcome}\"}}");
+        self.metric(&name).unwrap_or_default()
+    }
+
+    async fn wait(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let began = Instant::now();
+        while !is_so().await {
+            let said = || std::fs::read_to_string(&self.log).unwrap();
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{what} did not come: {}",
+                said()
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to leave, as a service manager would.
+    fn leave(&mut self) {
+        terminate(&self.child);
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have left already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn program(house: &House) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx-agent"));
+    command.arg("serve").arg("--config");
+    command.arg(house.path("agent.toml")).stdin(Stdio::null());
+    command
+}
+
+fn terminate(child: &Child) {
+    let pid = child.id().to_string();
+    let asked = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(asked.unwrap().success());
+}
+
+/// One request, whole: status line, headers and body as they came.
+fn fetch(address: SocketAddr, line: &str, headers: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("{line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all((head + body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+const MAP: &str = r#"
+[feed]
+name = "sample"
+format = "csv"
+
+[fields]
+txn_id = "id"
+ts = "ts"
+rail = { const = "card" }
+amount_minor = "amount"
+currency = { const = "EUR" }
+account_tok = "account"
+"#;
+
+const ACCOUNTS: usize = 7;
+const PATIENCE: Duration = Duration::from_secs(90);
+const POLL: Duration = Duration::from_millis(20);
