@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use client_agent::journal::Journal;
-use client_agent::scoring::{Bundle, Decision, Head, Scoring, Settings, Slot};
+use client_agent::scoring::{Bundle, Head, Policy, Scoring, Settings, Slot};
 use features::{FeatureEncoder, FeatureSchema, RiskSettings};
 use hdrhistogram::Histogram;
 use host::disk::Store;
@@ -25,14 +25,14 @@ const OUTLETS: u32 = 97;
 fn main() {
     let is_json = std::env::args().any(|word| word == "--json");
     let cases = [
-        ("question", "whatif", 1.0),
-        ("question with reasons", "whatif", 0.0),
-        ("decision", "authorise", 1.0),
-        ("decision with reasons", "authorise", 0.0),
+        ("question", "whatif", 1_000),
+        ("question with reasons", "whatif", 1),
+        ("decision", "authorise", 1_000),
+        ("decision with reasons", "authorise", 1),
     ];
-    for (name, purpose, reasons_at) in cases {
+    for (name, purpose, reasons_from) in cases {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let scoring = start(folder.path(), reasons_at);
+        let scoring = start(folder.path(), reasons_from);
         // Cards and terminals get a past, so that questions read full windows.
         ask(&scoring, "authorise", 0);
         tell(is_json, name, 1, &ask(&scoring, purpose, 1));
@@ -57,18 +57,21 @@ fn main() {
 }
 
 /// Scoring on a fresh journal, with a model of random parameters: its cost is that of any other.
-fn start(folder: &Path, reasons_at: f32) -> Scoring {
+fn start(folder: &Path, reasons_from: u16) -> Scoring {
     let store = Store::open(folder).expect("a fresh folder opens");
     let journal = Journal::open(&store).expect("a fresh journal opens");
     let (schema, size) = (FeatureSchema::standard(), NetworkSize::default());
     let parameters = Arc::new(genesis(&layout(&schema, size), 1));
     let usual = Some(Usual::new(schema.groups().len()));
     let encoder = FeatureEncoder::new(schema, RiskSettings::default());
+    let policy = format!(
+        "version = \"bench\"\n[score_bands]\nelevated = 700\nreview = 784\ndecline = 900\n\
+         [explain]\nmin_score = {reasons_from}\nmax_reasons = 6\n[fallback]\n\
+         decision = \"review\"\n[breaker]\nmax_decline_rate = 0.5\nwindow_minutes = 10\n\
+         min_decisions = 100\nthen = \"review\"\n"
+    );
     let settings = Settings {
-        review_at: 1.0,
-        decline_at: 1.0,
-        reasons_at,
-        fallback: Decision::Review,
+        policy: Policy::parse(&policy, Path::new("policy.toml")).expect("the policy is whole"),
         queue_max: 1_024,
     };
     let scoring = Scoring::start(settings, encoder, journal, &Telemetry::default())

@@ -18,6 +18,7 @@ pub mod map;
 pub mod schema;
 pub mod score;
 mod serve;
+pub mod threshold;
 
 /// The commands of `phalanx-agent`.
 #[derive(Debug, Subcommand)]
@@ -54,6 +55,9 @@ pub enum Command {
     /// Look at the numbers that payments become.
     #[command(subcommand)]
     Features(FeaturesCommand),
+    /// Choose from which score on people look at payments.
+    #[command(subcommand)]
+    Threshold(ThresholdCommand),
 }
 
 /// Commands about mapping files.
@@ -91,6 +95,18 @@ pub enum FeaturesCommand {
     Export(export::Arguments),
 }
 
+/// Commands about thresholds.
+#[derive(Debug, Subcommand)]
+pub enum ThresholdCommand {
+    /// Say what each threshold would have meant: alerts a day, how many of them are frauds, what
+    /// fraud they catch; and recommend the lowest that keeps to a budget. Counts what the agent
+    /// has decided and what became of it. A running agent is asked over HTTP, by the address that
+    /// it wrote beside its store; of one that does not run, the store is opened, and no agent can
+    /// start until it is read.
+    #[command(after_help = threshold::EXAMPLES)]
+    Plan(threshold::Arguments),
+}
+
 /// Commands about membership.
 #[derive(Debug, Subcommand)]
 pub enum EnrolCommand {
@@ -126,6 +142,7 @@ impl Command {
             }
             Self::Schema(SchemaCommand::Fit(arguments)) => schema::fit(&arguments)?,
             Self::Features(FeaturesCommand::Export(arguments)) => export::export(&arguments)?,
+            Self::Threshold(ThresholdCommand::Plan(arguments)) => threshold::plan(&arguments)?,
         };
         print(&said.text);
         said.verdict

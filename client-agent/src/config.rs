@@ -13,7 +13,7 @@ use model::Device;
 use protocol::client::consent::Policy;
 use serde::Deserialize;
 
-use crate::scoring::{Decision, Settings};
+use crate::scoring::{self, Settings};
 
 pub mod consent;
 pub mod nats;
@@ -36,7 +36,7 @@ pub struct Config {
     pub schema: FeatureSchema,
     /// The bank's own payments.
     pub history: HistoryConfig,
-    /// Thresholds, and what is decided without a model.
+    /// How payments are decided on.
     pub scoring: Settings,
     /// What the bank trains for itself.
     pub own: Own,
@@ -89,8 +89,8 @@ pub enum Baseline {
 }
 
 impl Config {
-    /// Reads `path` and the consent file it names. Relative paths in the file are relative to
-    /// the file.
+    /// Reads `path` and the consent, policy and schema files it names. Relative paths in the file
+    /// are relative to the file.
     ///
     /// # Errors
     /// [`ConfigError`], which names file, line or key, and what was expected.
@@ -115,7 +115,10 @@ impl Config {
                 token_key: folder.join(raw.history.token_key),
                 days,
             },
-            scoring: raw.scoring.settings()?,
+            scoring: Settings {
+                policy: scoring::Policy::load(&folder.join(raw.scoring.policy))?,
+                queue_max: QUEUE_MAX,
+            },
             own: Own {
                 baseline: match raw.baseline.local {
                     true => Baseline::Local,
@@ -221,51 +224,7 @@ impl RawHistory {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawScoring {
-    review_at: f32,
-    decline_at: f32,
-    fallback: RawFallback,
-    reasons_at: f32,
-}
-
-/// Without a model nothing is declined: there would be no reason to give.
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RawFallback {
-    Approve,
-    Review,
-}
-
-impl RawScoring {
-    fn settings(&self) -> Result<Settings, ConfigError> {
-        let wrong = |key: &str, found: f32, expected: &str| ConfigError::Value {
-            key: format!("scoring.{key}"),
-            found: found.to_string(),
-            expected: expected.to_owned(),
-        };
-        let probabilities = [
-            ("review_at", self.review_at),
-            ("decline_at", self.decline_at),
-            ("reasons_at", self.reasons_at),
-        ];
-        for (key, value) in probabilities {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(wrong(key, value, "a probability from 0 to 1"));
-            }
-        }
-        if self.decline_at < self.review_at {
-            return Err(wrong("decline_at", self.decline_at, "at least review_at"));
-        }
-        Ok(Settings {
-            review_at: self.review_at,
-            decline_at: self.decline_at,
-            reasons_at: self.reasons_at,
-            fallback: match self.fallback {
-                RawFallback::Approve => Decision::Approve,
-                RawFallback::Review => Decision::Review,
-            },
-            queue_max: QUEUE_MAX,
-        })
-    }
+    policy: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -323,7 +282,7 @@ mod tests {
     fn the_shipped_sample_is_a_configuration() {
         let config = Config::load(&samples().join("client-agent.toml")).unwrap();
         assert_eq!(config.coordinator, "coordinator.example:4433");
-        assert_eq!(config.scoring.fallback, Decision::Approve);
+        assert_eq!(config.scoring.policy.review_at(), 784);
         let own = Own {
             baseline: Baseline::Local,
             head: Head::Federation,
@@ -340,11 +299,9 @@ mod tests {
         assert!(sample.contains(change.0), "{}", change.0);
         let path = dir.path().join("client-agent.toml");
         std::fs::write(&path, sample.replace(change.0, change.1)).unwrap();
-        std::fs::copy(
-            samples().join("consent.toml"),
-            dir.path().join("consent.toml"),
-        )
-        .unwrap();
+        for name in ["consent.toml", "policy.toml"] {
+            std::fs::copy(samples().join(name), dir.path().join(name)).unwrap();
+        }
         std::fs::create_dir(dir.path().join("schemas")).unwrap();
         std::fs::copy(
             samples().join("schemas/standard.toml"),
@@ -357,22 +314,13 @@ mod tests {
     #[test]
     fn what_cannot_be_is_named_by_its_key() {
         for (change, expected) in [
-            (("review_at =", "reveiw_at ="), "reveiw_at"),
-            (
-                ("decline_at = 0.5", "decline_at = 0.05"),
-                "scoring.decline_at",
-            ),
-            (
-                ("decline_at = 0.5", "decline_at = 1.5"),
-                "scoring.decline_at",
-            ),
+            (("policy =", "polciy ="), "polciy"),
+            (("policy = \"policy", "policy = \"none"), "none.toml"),
+            // Thresholds have one place.
+            (("[baseline]", "review_at = 0.1\n[baseline]"), "review_at"),
             (
                 ("coordinator.example:4433", "coordinator.example"),
                 "coordinator.address",
-            ),
-            (
-                ("fallback = \"approve\"", "fallback = \"decline\""),
-                "decline",
             ),
             (("device = \"cpu\"", "device = \"tpu\""), "`cpu` or `cuda`"),
             (("consent.toml", "missing.toml"), "missing.toml"),

@@ -1,7 +1,8 @@
 //! Every decision that was answered: the payment, its vector and the answer, in order of arrival.
 //! It makes retries idempotent and rebuilds the windows after a restart. Beside it the labels of
-//! these payments (`journal/labels.rs`), and who reads along (`journal/follower.rs`). When an entry
-//! must be durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
+//! these payments (`journal/labels.rs`), who reads along (`journal/follower.rs`) and who counts
+//! (`journal/tally.rs`). When an entry must be durable, `scoring/worker.rs` says; how bytes reach
+//! the disk, `host::disk`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,9 +14,11 @@ use serde::{Deserialize, Serialize};
 
 mod follower;
 mod labels;
+mod tally;
 
 pub use follower::Follower;
 pub(crate) use labels::LabelEntry;
+pub(crate) use tally::{Cell, Tally};
 
 use follower::Settled;
 use labels::Labels;

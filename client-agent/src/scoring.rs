@@ -2,10 +2,11 @@
 //! and tables into its one queue. No step waits for the coordinator.
 //!
 //! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door, with
-//! `routes.rs`, `door.rs` and `http.rs` for the socket's side of it; `decision.rs`, `reasons.rs`
-//! and `surprise.rs` what a score leads to, `labels.rs` what payments turned out to be,
-//! `problem.rs` every refusal. `batch.rs` scores many at once, `decisions.rs` reads what was
-//! decided, `account.rs` says how scoring is, `openapi.rs` says all of it to machines.
+//! `routes.rs`, `door.rs` and `http.rs` for the socket's side of it; `policy.rs`, `reasons.rs`
+//! and `surprise.rs` what a score leads to, on the scale of `decision.rs`, `guard.rs` what holds
+//! declines back, `labels.rs` what payments turned out to be, `problem.rs` every refusal.
+//! `batch.rs` scores many at once, `decisions.rs` and `scores.rs` read what was decided,
+//! `account.rs` says how scoring is, `openapi.rs` says all of it to machines.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::journal::{Journal, JournalError};
 use batch::Batches;
+use guard::Guard;
 use meters::Meters;
 use request::Request;
 use worker::{Installed, Job, Worker};
@@ -32,28 +34,34 @@ mod batch;
 mod decision;
 mod decisions;
 mod door;
+mod guard;
 mod http;
 mod labels;
 mod meters;
 mod openapi;
+mod policy;
 mod problem;
 mod reasons;
 mod request;
 mod routes;
+mod scores;
 mod status;
 mod surprise;
 mod worker;
 
-pub use answer::{Answer, Head, Mode, ModelName, Reason, Shadow, Surprise};
+pub use answer::{Answer, Degraded, Head, Mode, ModelName, Reason, Shadow, Surprise};
 pub use axum::Router;
-pub use decision::Decision;
+pub use decision::{Band, Decision};
 pub use door::Door;
 pub use labels::{LabelAnswer, LabelStatus};
+pub use policy::Policy;
 pub use problem::{Problem, ProblemType};
 pub use routes::agent_router;
 pub use status::status_router;
 
+pub(crate) use decision::probability_at;
 pub(crate) use request::{BODY_BYTES_MAX, too_large};
+pub(crate) use scores::DAYS_MAX;
 
 /// Scoring; clones share the one worker, which ends after the last of them.
 #[derive(Clone)]
@@ -73,14 +81,8 @@ struct Inner {
 /// What the bank decides about deciding.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Probability from which a payment is reviewed.
-    pub review_at: f32,
-    /// Probability from which a payment is declined, at least `review_at`.
-    pub decline_at: f32,
-    /// Probability from which an answer carries reasons.
-    pub reasons_at: f32,
-    /// The decision where no model can be asked.
-    pub fallback: Decision,
+    /// From which score on it does what.
+    pub policy: Policy,
     /// Requests that may wait; one more is refused.
     pub queue_max: u32,
 }
@@ -142,9 +144,11 @@ impl Scoring {
         let batches = Batches::new(settings.queue_max);
         let scored = Arc::new(AtomicU64::new(journal.len()));
         let (meters, clock) = (Meters::new(telemetry), Clock::start());
+        let guard = Guard::start(clock.now().0, &settings.policy, &journal, telemetry)?;
         let schema = encoder.schema().clone();
         let worker = Worker {
             settings,
+            guard,
             encoder,
             recent,
             journal,
@@ -313,27 +317,12 @@ impl Scoring {
 
 impl Settings {
     fn check(&self) -> Result<(), ScoringError> {
-        let wrong = |name, found: String, expected| ScoringError::Setting {
-            name,
-            found,
-            expected,
-        };
-        let probabilities = [
-            ("review_at", self.review_at),
-            ("decline_at", self.decline_at),
-            ("reasons_at", self.reasons_at),
-        ];
-        for (name, value) in probabilities {
-            if !(0.0..=1.0).contains(&value) {
-                return Err(wrong(name, value.to_string(), "a probability from 0 to 1"));
-            }
-        }
-        if self.decline_at < self.review_at {
-            let found = self.decline_at.to_string();
-            return Err(wrong("decline_at", found, "at least review_at"));
-        }
         if self.queue_max == 0 {
-            return Err(wrong("queue_max", "0".to_owned(), "at least 1"));
+            return Err(ScoringError::Setting {
+                name: "queue_max",
+                found: "0".to_owned(),
+                expected: "at least 1",
+            });
         }
         Ok(())
     }

@@ -202,19 +202,19 @@ impl House {
     }
 
     fn write_config(&self, coordinator: SocketAddr) {
-        let consent = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/consent.toml");
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config");
         let text = format!(
             "[identity]\nfolder = {:?}\n[coordinator]\naddress = \"{coordinator}\"\n\
              [store]\nfolder = {:?}\n[http]\naddress = \"127.0.0.1:0\"\n[consent]\nfile = {:?}\n\
              [history]\nfile = {:?}\nmap = {:?}\ntoken_key = {:?}\n\
-             [scoring]\nreview_at = 0.1\ndecline_at = 0.5\nreasons_at = 0.1\n\
-             fallback = \"approve\"\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n",
+             [scoring]\npolicy = {:?}\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n",
             self.path("identity"),
             self.path("store"),
-            consent,
+            samples.join("consent.toml"),
             self.path("history.csv"),
             self.path("map.toml"),
             self.path("token.key"),
+            samples.join("policy.toml"),
         );
         std::fs::write(self.path("agent.toml"), text).unwrap();
     }

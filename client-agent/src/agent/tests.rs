@@ -11,7 +11,8 @@ use protocol::time::Time;
 use super::*;
 use crate::config::{Baseline, Head, Own};
 use crate::history::tests::write;
-use crate::scoring::{Decision, Settings};
+use crate::scoring::Settings;
+use crate::scoring::tests::policy;
 
 /// A bank of its own consortium, with a past of 200 payments; nobody listens where it dials.
 fn config(folder: &Path) -> Config {
@@ -30,10 +31,7 @@ fn config(folder: &Path) -> Config {
         schema: features::FeatureSchema::standard(),
         history: write(folder, 10, 20),
         scoring: Settings {
-            review_at: 0.1,
-            decline_at: 0.5,
-            reasons_at: 0.1,
-            fallback: Decision::Review,
+            policy: policy(&[]),
             queue_max: 16,
         },
         own: Own {

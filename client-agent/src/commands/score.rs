@@ -22,6 +22,8 @@ mod poster;
 mod sheet;
 mod source;
 
+pub(super) use poster::fetch;
+
 use lanes::{Ended, Spoken};
 use poster::{Outcome, Patience, Poster};
 use sheet::Sheet;

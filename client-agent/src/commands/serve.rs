@@ -58,14 +58,12 @@ mod tests {
             dir.path().join("schemas/standard.toml"),
         )
         .unwrap();
-        std::fs::copy(
-            samples.join("consent.toml"),
-            dir.path().join("consent.toml"),
-        )
-        .unwrap();
+        for name in ["consent.toml", "policy.toml"] {
+            std::fs::copy(samples.join(name), dir.path().join(name)).unwrap();
+        }
         let said = check(&path).unwrap().text;
         assert!(
-            said.contains("review_at") && said.contains("rounds_per_day"),
+            said.contains("score_bands.review") && said.contains("rounds_per_day"),
             "{said}"
         );
 

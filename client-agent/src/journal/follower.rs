@@ -31,8 +31,8 @@ pub struct Follower {
 /// How far one stretch of reading goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reach {
-    entries: u64,
-    labels: u64,
+    pub(super) entries: u64,
+    pub(super) labels: u64,
 }
 
 impl Follower {

@@ -13,6 +13,7 @@ use crypto::Digest;
 use serde::Serialize;
 
 use super::answer::ModelName;
+use super::policy::PolicyName;
 use super::problem::{Problem, ProblemType};
 use super::worker::{Job, Worker};
 use super::{Door, Scoring, gone};
@@ -22,20 +23,26 @@ use crate::journal::JournalError;
 pub(super) struct Account {
     /// The model that decides.
     live: Option<ModelName>,
+    policy: PolicyName,
     /// Decisions in the journal, all of them durable.
     journal: Result<u64, JournalError>,
     /// Days from the federation's newest risk counts to today.
     risk_age_days: Option<i32>,
+    /// Whether declines are declines, and why or why not.
+    breaker: Result<String, String>,
 }
 
 impl Worker {
     /// How the worker is, after it has made durable what is not.
     pub(super) fn account(&mut self) -> Account {
-        let today = i32::try_from(self.clock.now().0 / DAY_MS).unwrap_or(i32::MAX);
+        let now_ms = self.clock.now().0;
+        let today = i32::try_from(now_ms / DAY_MS).unwrap_or(i32::MAX);
         Account {
             live: self.live.as_ref().map(|live| live.name.clone()),
+            policy: self.settings.policy.name().clone(),
             journal: self.journal.settle().map(|()| self.journal.len()),
             risk_age_days: self.encoder.risk_age_days(today),
+            breaker: self.guard.account(now_ms),
         }
     }
 }
@@ -68,14 +75,18 @@ struct Version {
     schema: Option<String>,
     /// The model that decides; nothing without one, or where the worker does not say.
     model: Option<ModelName>,
+    /// The policy that decides; nothing until the history is read, or where the worker does not
+    /// say.
+    policy: Option<PolicyName>,
 }
 
 /// `GET /version`.
 pub(super) async fn handle_version(scoring: Option<&Scoring>) -> Response {
-    let model = match scoring {
-        Some(scoring) => scoring.account().await.ok().and_then(|said| said.live),
+    let said = match scoring {
+        Some(scoring) => scoring.account().await.ok(),
         None => None,
     };
+    let (model, policy) = said.map_or((None, None), |said| (said.live, Some(said.policy)));
     let (arch, system) = (std::env::consts::ARCH, std::env::consts::OS);
     let version = Version {
         name: "phalanx-agent",
@@ -89,6 +100,7 @@ pub(super) async fn handle_version(scoring: Option<&Scoring>) -> Response {
         platform: format!("{arch}-{system}"),
         schema: scoring.map(|scoring| Digest(scoring.0.schema.digest()).to_hex()),
         model,
+        policy,
     };
     Json(version).into_response()
 }
@@ -172,6 +184,7 @@ fn of_worker(account: Result<Account, String>) -> Vec<Check> {
                 unheard("journal").needed(),
                 unheard("model"),
                 unheard("risk"),
+                unheard("breaker"),
             ];
         }
     };
@@ -192,6 +205,7 @@ fn of_worker(account: Result<Account, String>) -> Vec<Check> {
         Check::new("journal", journal).needed(),
         Check::new("model", model),
         Check::new("risk", risk),
+        Check::new("breaker", account.breaker),
     ]
 }
 

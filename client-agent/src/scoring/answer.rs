@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::Decision;
+use super::decision::{Band, Decision};
 
 /// The answer to one payment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,20 @@ pub struct Answer {
     pub label_free: Option<f32>,
     /// What the bank should do.
     pub decision: Decision,
-    /// Why, the weightiest first, then what surprises; only from the configured probability on.
+    /// Where the score lies among the policy's bands; nothing without a score.
+    #[serde(default)]
+    pub band: Option<Band>,
+    /// What in the policy made the decision, such as `policy:score_bands.review>=784`. Empty in
+    /// journals of earlier versions.
+    #[serde(default)]
+    pub decision_rule: String,
+    /// Version of the policy that decided. Empty in journals of earlier versions.
+    #[serde(default)]
+    pub policy: String,
+    /// What kept the decision from being the usual one.
+    #[serde(default)]
+    pub degraded: Vec<Degraded>,
+    /// Why, the weightiest first, then what surprises; only from the policy's score on.
     pub reasons: Vec<Reason>,
     /// How surprising each field group is, in the schema's order. Empty without a model, with one
     /// that was never pretrained, and where too few payments of the seven days before the payment's
@@ -70,6 +83,14 @@ impl Mode {
             Self::Fallback => "fallback",
         }
     }
+}
+
+/// Why a decision is another than usual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Degraded {
+    /// It would have been a decline, and there were too many of them lately.
+    Breaker,
 }
 
 /// Which model scored.

@@ -29,6 +29,8 @@ pub(super) struct Batches {
     /// One list of labels goes through the queue at a time, so that payments find room between its
     /// pieces.
     pub(super) labels: Semaphore,
+    /// One at a time reads the whole journal.
+    pub(super) tally: Arc<Semaphore>,
     /// Lines of one batch that may be in the queue.
     ahead_max: usize,
 }
@@ -40,6 +42,7 @@ impl Batches {
         Self {
             rooms: Arc::new(Semaphore::new(BATCHES_MAX)),
             labels: Semaphore::new(1),
+            tally: Arc::new(Semaphore::new(1)),
             ahead_max: share.clamp(1, AHEAD_MAX),
         }
     }

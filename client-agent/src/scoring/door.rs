@@ -1,7 +1,7 @@
 //! The door that is there before scoring is: the socket answers while the history is still being
 //! read, and refuses payments until there is somebody to judge them. What it answers is in
-//! `http.rs`, `batch.rs`, `decisions.rs` and `account.rs`; the routes beside its own are in
-//! `routes.rs`.
+//! `http.rs`, `batch.rs`, `decisions.rs`, `scores.rs` and `account.rs`; the routes
+//! beside its own are in `routes.rs`.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::problem::{Problem, ProblemType};
-use super::{Scoring, account, batch, decisions, http};
+use super::{Scoring, account, batch, decisions, http, scores};
 
 /// The routes about payments, closed until [`Door::open`]; clones are one door.
 #[derive(Clone, Default)]
@@ -33,8 +33,8 @@ impl Door {
         self.0.get().map_or(0, Scoring::scored)
     }
 
-    /// `POST /v1/score` and `/v1/score/batch`, `POST /v1/labels`, `GET /v1/decisions` and
-    /// `GET /version`.
+    /// `POST /v1/score` and `/v1/score/batch`, `POST /v1/labels`, `GET /v1/decisions`,
+    /// `GET /v1/scores` and `GET /version`.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/v1/score", post(handle_score))
@@ -42,6 +42,7 @@ impl Door {
             .route("/v1/labels", post(handle_labels))
             .route("/v1/decisions", get(handle_payment))
             .route("/v1/decisions/{decision_id}", get(handle_decision))
+            .route("/v1/scores", get(handle_scores))
             .route("/version", get(handle_version))
             .with_state(self.clone())
     }
@@ -88,6 +89,13 @@ async fn handle_decision(
     let decision_id = decision_id.map(|Path(id)| id).unwrap_or_default();
     match door.scoring() {
         Some(scoring) => decisions::handle_decision(scoring, &decision_id).await,
+        None => closed(),
+    }
+}
+
+async fn handle_scores(State(door): State<Door>, uri: Uri) -> Response {
+    match door.scoring() {
+        Some(scoring) => scores::handle_scores(scoring, &uri).await,
         None => closed(),
     }
 }

@@ -326,7 +326,7 @@ fn figure(measure: Measure, value: f64) -> String {
 const OWN_RISK: &str = "own risk";
 const SHARED_RISK: &str = "shared risk";
 /// More than four facts explain nothing to a person.
-const REASONS_MAX: usize = 4;
+pub(super) const REASONS_MAX: usize = 4;
 
 #[cfg(test)]
 mod tests {

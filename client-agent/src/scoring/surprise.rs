@@ -95,7 +95,7 @@ const DEVIATIONS_MIN: f32 = 3.0;
 
 /// Beside the four facts that a score may have, two more are read; further groups are in the
 /// figures.
-const SURPRISES_MAX: usize = 2;
+pub(super) const SURPRISES_MAX: usize = 2;
 
 #[cfg(test)]
 mod tests {

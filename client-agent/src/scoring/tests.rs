@@ -14,10 +14,12 @@ use super::*;
 mod account;
 mod batch;
 mod decisions;
+mod guard;
 mod labels;
 mod memory;
 mod openapi;
 mod refusals;
+mod scores;
 pub(crate) mod socket;
 mod usual;
 
@@ -46,6 +48,10 @@ impl Bank {
         let journal = open(self.folder.path());
         Scoring::start(settings, history(), journal, &self.telemetry).unwrap()
     }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 fn open(folder: &Path) -> Journal {
@@ -54,13 +60,34 @@ fn open(folder: &Path) -> Journal {
 
 fn settings() -> Settings {
     Settings {
-        review_at: 0.5,
-        decline_at: 0.9,
-        reasons_at: 0.0,
-        fallback: Decision::Review,
+        policy: policy(&[]),
         queue_max: 64,
     }
 }
+
+/// A policy for tests, some of its text replaced.
+pub(crate) fn policy(changes: &[(&str, &str)]) -> Policy {
+    let mut text = POLICY.to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    Policy::parse(&text, Path::new("policy.toml")).unwrap()
+}
+
+// Reviews from one in two on; 999 is the highest score.
+const POLICY: &str = r#"
+version = "test.1"
+[score_bands]
+elevated = 772
+review = 899
+decline = 999
+[explain]
+min_score = 1
+max_reasons = 6
+[fallback]
+decision = "review"
+"#;
 
 /// An encoder that has seen a month of one card at one terminal.
 fn history() -> FeatureEncoder {
@@ -181,7 +208,7 @@ fn reasons_are_the_models_own_contributions_the_weightiest_first() {
 fn answers_below_the_threshold_carry_no_reasons() {
     let bank = Bank::new();
     let scoring = bank.start_with(Settings {
-        reasons_at: 1.0,
+        policy: policy(&[("min_score = 1\n", "min_score = 1000\n")]),
         ..settings()
     });
     scoring.install(bundle(Slot::Live, 1)).unwrap();
@@ -296,31 +323,15 @@ fn a_model_that_does_not_fit_leaves_the_one_in_place() {
 }
 
 #[test]
-fn settings_that_contradict_themselves_are_refused() {
+fn a_queue_without_a_place_is_refused() {
     let bank = Bank::new();
-    let wrong = [
-        Settings {
-            review_at: f32::NAN,
-            ..settings()
-        },
-        Settings {
-            decline_at: 1.5,
-            ..settings()
-        },
-        Settings {
-            decline_at: 0.4,
-            ..settings()
-        },
-        Settings {
-            queue_max: 0,
-            ..settings()
-        },
-    ];
-    for settings in wrong {
-        let journal = open(bank.folder.path());
-        let started = Scoring::start(settings, history(), journal, &bank.telemetry);
-        assert!(matches!(started, Err(ScoringError::Setting { .. })));
-    }
+    let settings = Settings {
+        queue_max: 0,
+        ..settings()
+    };
+    let journal = open(bank.folder.path());
+    let started = Scoring::start(settings, history(), journal, &bank.telemetry);
+    assert!(matches!(started, Err(ScoringError::Setting { .. })));
 }
 
 #[test]

@@ -14,19 +14,22 @@ use tokio::sync::oneshot;
 
 use super::account::Account;
 use super::answer::{Answer, Mode, ModelName, Reason, Shadow, Surprise};
-use super::decision::{Thresholds, score};
+use super::decision::score;
 use super::decisions::Sought;
+use super::guard::Guard;
 use super::labels::{self, Item, LabelAnswer};
 use super::meters::{Meters, Outcome};
 use super::problem::{Problem, ProblemType};
 use super::reasons;
 use super::request::{Purpose, Request};
 use super::{Settings, Slot, surprise};
-use crate::journal::{Entry, Journal, JournalError};
+use crate::journal::{Entry, Follower, Journal, JournalError};
 
 /// All that scoring remembers.
 pub(super) struct Worker {
     pub(super) settings: Settings,
+    /// Holds declines back while there are too many.
+    pub(super) guard: Guard,
     pub(super) encoder: FeatureEncoder,
     /// What the next model will be shown.
     pub(super) recent: Recent,
@@ -69,6 +72,8 @@ pub(super) enum Job {
     Recent(SyncSender<Recent>),
     /// Somebody looks for a decision of the past.
     Find(Sought, oneshot::Sender<Result<Option<Entry>, Problem>>),
+    /// Somebody wants to read the journal, on a thread of its own.
+    Follow(oneshot::Sender<Follower>),
     /// Somebody asks how the worker is.
     Account(oneshot::Sender<Account>),
 }
@@ -137,6 +142,11 @@ impl Worker {
                 let _ = reply.send(self.find(&sought));
                 None
             }
+            Job::Follow(reply) => {
+                // Who asked may be gone.
+                let _ = reply.send(self.journal.follow());
+                None
+            }
             Job::Account(reply) => {
                 // Who asked may be gone.
                 let _ = reply.send(self.account());
@@ -152,7 +162,8 @@ impl Worker {
             Purpose::Whatif => {
                 let vector = self.encoder.preview(&request.transaction);
                 let said = self.ask_live(&vector);
-                let answer = self.judge(request, &vector, said.as_ref());
+                let mut answer = self.judge(request, &vector, said.as_ref());
+                self.guard.look(&mut answer);
                 return Ok((answer, Outcome::Whatif));
             }
             Purpose::Authorise | Purpose::Advice => {}
@@ -165,6 +176,7 @@ impl Worker {
         let said = self.ask_live(&vector);
         self.prepare(request.transaction.day());
         let mut answer = self.judge(request, &vector, said.as_ref());
+        self.guard.count(&mut answer);
         self.remember(request.transaction.day(), &vector, said.as_ref());
         // In order of time; unique even if a journal is lost and its numbers begin again.
         let id = format!("{:012x}-{:x}", answer.scored_at, self.journal.len());
@@ -226,26 +238,25 @@ impl Worker {
             let day = request.transaction.day();
             surprise::figures(schema, &usual.surprises(day, &said.energies))
         });
-        let thresholds = Thresholds {
-            review_at: self.settings.review_at,
-            decline_at: self.settings.decline_at,
-        };
+        let points = judged.map(|(_, judged)| score(judged.probability));
+        let policy = &self.settings.policy;
+        let verdict = policy.judge(request.transaction.rail, points);
+        let explained = judged.filter(|_| policy.is_explained(points));
         Answer {
             decision_id: None,
             txn_id: request.transaction.txn_id.clone(),
             scored_at: self.clock.now().0,
-            score: judged.map(|(_, judged)| score(judged.probability)),
+            score: points,
             probability: judged.map(|(_, judged)| judged.probability),
             logit: judged.map(|(_, judged)| judged.logit),
             label_free: surprise::label_free(schema, &surprise),
-            decision: judged.map_or(self.settings.fallback, |(_, judged)| {
-                thresholds.decide(judged.probability)
-            }),
-            reasons: judged.map_or_else(Vec::new, |(live, judged)| {
-                match judged.probability >= self.settings.reasons_at {
-                    true => self.reasons(live, request, vector, &surprise),
-                    false => Vec::new(),
-                }
+            decision: verdict.decision,
+            band: verdict.band,
+            decision_rule: verdict.rule,
+            policy: policy.name().version.clone(),
+            degraded: Vec::new(),
+            reasons: explained.map_or_else(Vec::new, |(live, _)| {
+                self.reasons(live, request, vector, &surprise)
             }),
             surprise,
             risk_age_days: self.encoder.risk_age_days(request.transaction.day()),
@@ -274,6 +285,7 @@ impl Worker {
         let mut told = reasons::explain(scorer, encoder, &request.transaction, vector);
         let strange = surprise::explain(encoder.schema(), figures, &told);
         told.extend(strange);
+        told.truncate(self.settings.policy.reasons_max());
         told
     }
 

@@ -65,6 +65,7 @@ impl Federation {
                 &at.join("consent.toml"),
                 &consent_toml(&model, stage.banks.len()),
             )?;
+            write(&at.join("policy.toml"), POLICY)?;
             write(&at.join("token.key"), &"00".repeat(32))?;
             banks.push(Bank {
                 name: staged.name.clone(),
@@ -254,7 +255,7 @@ fn agent_toml(
          [store]\nfolder = {:?}\n[http]\naddress = \"127.0.0.1:0\"\n\
          [consent]\nfile = {:?}\n\
          [history]\nfile = {:?}\nmap = {:?}\ntoken_key = {:?}\nuntil_day = {}\n\
-         [scoring]\nreview_at = 0.1\ndecline_at = 0.5\nreasons_at = 0.1\nfallback = \"approve\"\n\
+         [scoring]\npolicy = {:?}\n\
          [baseline]\nlocal = true\n[log]\nformat = \"text\"\n",
         folder.join("identity"),
         folder.join("store"),
@@ -262,7 +263,8 @@ fn agent_toml(
         staged.history,
         stage.folder.join("map.toml"),
         folder.join("token.key"),
-        stage.test_day
+        stage.test_day,
+        folder.join("policy.toml")
     )
 }
 
@@ -282,6 +284,28 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     };
     written.map_err(|error| format!("could not write {}: {error}", path.display()))
 }
+
+/// What every bank does at which score: a person looks from one in ten on, one in two is refused.
+const POLICY: &str = r#"version = "demo.1"
+
+[score_bands]
+elevated = 700
+review = 772
+decline = 899
+
+[explain]
+min_score = 772
+max_reasons = 6
+
+[fallback]
+decision = "approve"
+
+[breaker]
+max_decline_rate = 0.1
+window_minutes = 10
+min_decisions = 500
+then = "review"
+"#;
 
 /// Longest wait for one process: a large history takes minutes to read.
 const PATIENCE: Duration = Duration::from_secs(900);

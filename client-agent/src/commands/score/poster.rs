@@ -1,6 +1,8 @@
 //! One payment to the agent and its answer back, by HTTP. What passes is tried again with the same
-//! body, which the agent scores once by its `txn_id`; in this crate no other file names ureq.
+//! body, which the agent scores once by its `txn_id`. What else a command asks an agent, `fetch`
+//! does; in this crate no other file names ureq.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use host::shutdown::Shutdown;
@@ -89,19 +91,9 @@ impl Poster {
             let expected = "an address such as http://127.0.0.1:8443";
             return Err(refused("--agent", agent.to_owned(), expected));
         }
-        let connections = usize::from(connections);
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .max_idle_connections(connections)
-            .max_idle_connections_per_host(connections)
-            .timeout_global(Some(TRY_MAX))
-            .build();
         let address = format!("http://{rest}");
         Ok(Self {
-            http: ureq::Agent::new_with_config(config),
+            http: client(connections, TRY_MAX),
             url: format!("{address}/v1/score"),
             address,
             patience,
@@ -147,10 +139,7 @@ impl Poster {
 
     /// The error of an agent that does not answer.
     pub(super) fn unreachable(&self, why: String) -> CommandError {
-        CommandError::Unreachable {
-            address: self.address.clone(),
-            why,
-        }
+        unreachable(&self.address, why)
     }
 
     /// One try; what breaks on the way is an error.
@@ -175,6 +164,51 @@ impl Poster {
             },
             _ => Tried::Settled(Outcome::Refused(document(&text, status))),
         })
+    }
+}
+
+/// What an agent tells at `path`, asked once.
+///
+/// # Errors
+/// [`CommandError::Unreachable`] where nobody answers within `patience`, or with a refusal.
+pub(in crate::commands) fn fetch(
+    address: SocketAddr,
+    path: &str,
+    patience: Duration,
+) -> Result<String, CommandError> {
+    let address = format!("http://{address}");
+    let ask = || -> Result<(u16, String), ureq::Error> {
+        let response = client(1, patience).get(format!("{address}{path}")).call()?;
+        let status = response.status().as_u16();
+        let body = response.into_body().into_with_config();
+        Ok((status, body.limit(TOLD_BYTES_MAX).read_to_string()?))
+    };
+    match ask() {
+        Ok((200, text)) => Ok(text),
+        Ok((status, text)) => Err(unreachable(&address, brief(&document(&text, status)))),
+        Err(error) => Err(unreachable(&address, error.to_string())),
+    }
+}
+
+/// A client that goes to the agent and to nobody else.
+fn client(connections: u16, patience: Duration) -> ureq::Agent {
+    let connections = usize::from(connections);
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .proxy(None)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .max_idle_connections(connections)
+        .max_idle_connections_per_host(connections)
+        .timeout_global(Some(patience))
+        .build();
+    ureq::Agent::new_with_config(config)
+}
+
+fn unreachable(address: &str, why: String) -> CommandError {
+    CommandError::Unreachable {
+        address: address.to_owned(),
+        why,
     }
 }
 
@@ -230,6 +264,9 @@ fn wait(span: Duration, shutdown: &Shutdown) -> Result<(), Halt> {
 
 /// An answer takes a few kilobytes.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
+
+/// Counts of two years, every score of every day, take as much.
+const TOLD_BYTES_MAX: u64 = 128 << 20;
 
 /// The agent answers in milliseconds, or says that it cannot.
 const TRY_MAX: Duration = Duration::from_secs(30);

@@ -28,6 +28,9 @@ fn the_version_names_build_schema_and_model() {
         let version = fetch(address, "/version").1;
         assert_eq!(version["model"]["version"], 5);
         assert_eq!(version["model"]["schema"], schema);
+        assert_eq!(version["policy"]["version"], "test.1");
+        let digest = crypto::sha256(&[POLICY.as_bytes()]).to_hex();
+        assert_eq!(version["policy"]["sha256"], digest);
     });
 }
 
@@ -44,7 +47,9 @@ fn health_is_what_scoring_needs_and_tells_the_rest() {
         assert!(head.starts_with("HTTP/1.1 503"), "{head}");
         assert_eq!(
             wrong_in(&health),
-            ["history", "worker", "journal", "model", "risk", "link"]
+            [
+                "history", "worker", "journal", "model", "risk", "breaker", "link"
+            ]
         );
 
         let scoring = bank.start();
@@ -78,7 +83,10 @@ fn without_a_worker_an_agent_is_not_healthy() {
     with_server(router, |address| {
         let (head, health) = fetch(address, "/healthz?verbose");
         assert!(head.starts_with("HTTP/1.1 503"), "{head}");
-        assert_eq!(wrong_in(&health), ["worker", "journal", "model", "risk"]);
+        assert_eq!(
+            wrong_in(&health),
+            ["worker", "journal", "model", "risk", "breaker"]
+        );
         assert_eq!(health["checks"][1]["why"], "the scoring worker has stopped");
         assert!(fetch(address, "/version").0.starts_with("HTTP/1.1 200"));
     });

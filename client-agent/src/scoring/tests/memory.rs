@@ -36,7 +36,7 @@ fn a_retry_gets_the_stored_answer_and_changes_nothing() {
     );
 }
 
-// As it was written before answers told surprises, when every reason had a weight.
+// As it was written before answers told surprises and policies, when every reason had a weight.
 #[test]
 fn a_stored_answer_of_an_earlier_build_is_read() {
     let stored = r#"{"decision_id": "019ca8d2a400-0", "txn_id": "t0", "scored_at": 1772352000000,
@@ -47,6 +47,8 @@ fn a_stored_answer_of_an_earlier_build_is_read() {
     let answer: Answer = serde_json::from_str(stored).unwrap();
     assert!(answer.surprise.is_empty() && answer.label_free.is_none());
     assert_eq!(answer.reasons[0].weight, Some(0.5));
+    assert_eq!((answer.band, answer.policy.as_str()), (None, ""));
+    assert!(answer.decision_rule.is_empty() && answer.degraded.is_empty());
 }
 
 #[test]

@@ -62,6 +62,10 @@ fn every_field_of_an_answer_is_described_as_it_is_written() {
     let heads = [Head::Federation, Head::Personal, Head::Local];
     let heads = heads.map(|head| value(&head).as_str().unwrap().to_owned());
     words("Head", &heads.each_ref().map(String::as_str));
+    let bands = [Band::Low, Band::Elevated, Band::High, Band::Critical];
+    let bands = bands.map(|band| value(&band).as_str().unwrap().to_owned());
+    words("Band", &bands.each_ref().map(String::as_str));
+    assert_eq!(schema("Degraded")["enum"], json!([Degraded::Breaker]));
 }
 
 #[test]
@@ -84,6 +88,7 @@ fn what_is_told_beside_scores_has_the_described_fields() {
     assert_eq!(keys(&status), keys(&schema("Status")["properties"]));
     let bank = Bank::new();
     let scoring = bank.start();
+    scoring.install(bundle(Slot::Live, 1)).unwrap();
     scoring.score(&stream(0)).unwrap();
     let router = agent_router(&bank.telemetry, &door(scoring), || json!({}), || true);
     with_server(router, |address| {
@@ -91,10 +96,15 @@ fn what_is_told_beside_scores_has_the_described_fields() {
             ("/version", "Version"),
             ("/healthz?verbose", "Health"),
             ("/v1/decisions?txn_id=t0", "Record"),
+            ("/v1/scores?days=1", "Scores"),
         ] {
             let told = fetch(address, path).1;
             assert_eq!(keys(&told), keys(&schema(name)["properties"]), "{name}");
         }
+        let cells = fetch(address, "/v1/scores?days=1").1["cells"].clone();
+        assert_eq!(keys(&cells[0]), keys(&schema("ScoreCell")["properties"]));
+        let policy = fetch(address, "/version").1["policy"].clone();
+        assert_eq!(keys(&policy), keys(&schema("PolicyName")["properties"]));
         let checks = fetch(address, "/healthz?verbose").1["checks"].clone();
         let checks = checks.as_array().unwrap();
         assert_eq!(keys(&checks[0]), keys(&schema("Check")["properties"]));
@@ -216,6 +226,7 @@ fn full_answer() -> Answer {
         probability: Some(0.12),
         logit: Some(-2.0),
         label_free: Some(4.23),
+        band: Some(Band::High),
         reasons: vec![Reason {
             code: "R22_TIME_OF_DAY".to_owned(),
             rank: 1,
@@ -255,6 +266,10 @@ fn bare_answer() -> Answer {
         logit: None,
         label_free: None,
         decision: Decision::Review,
+        band: None,
+        decision_rule: "policy:fallback.decision".to_owned(),
+        policy: "test.1".to_owned(),
+        degraded: Vec::new(),
         reasons: Vec::new(),
         surprise: Vec::new(),
         risk_age_days: None,

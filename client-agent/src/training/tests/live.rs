@@ -14,7 +14,8 @@ use crate::history::Report;
 use crate::history::tests::write;
 use crate::journal::{Follower, Journal};
 use crate::risk::SharedRisk;
-use crate::scoring::{Decision, LabelStatus, Scoring, Settings};
+use crate::scoring::tests::policy;
+use crate::scoring::{LabelStatus, Scoring, Settings};
 use crate::training::window::{Shown, Windows};
 
 const DAY_MS: i64 = 86_400_000;
@@ -54,10 +55,7 @@ impl Bank {
 
 fn start(store: &Store, encoder: &FeatureEncoder) -> (Scoring, Follower) {
     let settings = Settings {
-        review_at: 0.5,
-        decline_at: 0.9,
-        reasons_at: 1.0,
-        fallback: Decision::Review,
+        policy: policy(&[("min_score = 1\n", "min_score = 1000\n")]),
         queue_max: 64,
     };
     let journal = Journal::open(store).unwrap();

@@ -15,7 +15,8 @@ use crate::config::HistoryConfig;
 use crate::history::{Feed, read_key, tests as cards};
 use crate::journal::Journal;
 use crate::risk::SharedRisk;
-use crate::scoring::{Bundle, Decision, Mode, Scoring, Settings};
+use crate::scoring::tests::policy;
+use crate::scoring::{Bundle, Mode, Scoring, Settings};
 use crate::training::window::{Shown, Windows};
 
 const SINGLE: &str = include_str!("../../../../ops/config/schemas/single-payment.toml");
@@ -140,10 +141,7 @@ fn live_payments(config: &HistoryConfig) -> Vec<Transaction> {
 
 fn settings() -> Settings {
     Settings {
-        review_at: 0.5,
-        decline_at: 0.9,
-        reasons_at: 0.0,
-        fallback: Decision::Review,
+        policy: policy(&[]),
         queue_max: 64,
     }
 }
