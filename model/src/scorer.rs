@@ -6,7 +6,7 @@ use features::{FeatureSchema, FieldGroup, Role};
 use crate::calibration::Calibration;
 use crate::error::ModelError;
 use crate::examples::check_rows;
-use crate::kernel::{Kernel, Scratch};
+use crate::kernel::Kernel;
 use crate::network::{NetworkSize, layout};
 use crate::parameters;
 use crate::roles::Roles;
@@ -77,7 +77,7 @@ impl Scorer {
     /// If the values do not divide into rows, or one is not finite: by row and column name.
     pub fn score(&self, rows: &[f32]) -> Result<Vec<Score>, ModelError> {
         self.check(rows)?;
-        let mut scratch = Scratch::default();
+        let mut scratch = self.kernel.scratch();
         let score = |row| self.calibrated(self.kernel.logit(row, &mut scratch));
         Ok(rows
             .chunks_exact(self.kernel.roles.columns())
@@ -91,7 +91,7 @@ impl Scorer {
     /// As [`Scorer::energies`].
     pub fn judge(&self, row: &[f32]) -> Result<Judged, ModelError> {
         self.check_one(row)?;
-        let mut scratch = Scratch::default();
+        let mut scratch = self.kernel.scratch();
         let (logit, energies) = self.kernel.judge(row, &mut scratch);
         Ok(Judged {
             score: self.calibrated(logit),
@@ -107,7 +107,7 @@ impl Scorer {
     /// As [`Scorer::score`], and if there is not exactly one row.
     pub fn energies(&self, row: &[f32]) -> Result<Vec<(FieldGroup, f32)>, ModelError> {
         self.check_one(row)?;
-        let mut scratch = Scratch::default();
+        let mut scratch = self.kernel.scratch();
         let energies = self.kernel.energies(row, &mut scratch);
         let groups = self.kernel.roles.groups.iter().map(|group| group.of);
         Ok(groups.zip(energies.iter().copied()).collect())
@@ -122,8 +122,8 @@ impl Scorer {
     /// As [`Scorer::energies`].
     pub fn contributions(&self, row: &[f32]) -> Result<Vec<(String, f32)>, ModelError> {
         self.check_one(row)?;
-        let mut scratch = Scratch::default();
-        let whole = self.kernel.logit(row, &mut scratch);
+        let mut scratch = self.kernel.scratch();
+        let whole = self.kernel.pass(row, &mut scratch);
         let roles = &self.kernel.roles;
         let drop = |group: &ColumnGroup| {
             let mut occluded = row.to_vec();
@@ -135,12 +135,35 @@ impl Scorer {
                 DerivedAfter::Follow => roles.derive(&roles.derived, &mut occluded),
                 DerivedAfter::Neutral => {}
             }
-            (
-                group.name.clone(),
-                whole - self.kernel.logit(&occluded, &mut scratch),
-            )
+            let logit = self.kernel.logit_beside(&whole, &occluded, &mut scratch);
+            (group.name.clone(), whole.logit - logit)
         };
         Ok(self.groups.iter().map(drop).collect())
+    }
+
+    /// A row's logit with each of these columns neutral in its turn, and the derived columns made
+    /// from what is left.
+    ///
+    /// # Errors
+    /// As [`Scorer::energies`], also where what is derived is not finite.
+    ///
+    /// # Panics
+    /// If the schema has no such column.
+    pub fn logits_without(&self, row: &[f32], columns: &[usize]) -> Result<Vec<f32>, ModelError> {
+        self.check_one(row)?;
+        let mut scratch = self.kernel.scratch();
+        let whole = self.kernel.pass(row, &mut scratch);
+        let roles = &self.kernel.roles;
+        let mut occluded = Vec::with_capacity(row.len());
+        let mut logits = Vec::with_capacity(columns.len());
+        for &column in columns {
+            row.clone_into(&mut occluded);
+            occluded[column] = 0.0;
+            roles.derive(&roles.derived, &mut occluded);
+            self.check(&occluded)?;
+            logits.push(self.kernel.logit_beside(&whole, &occluded, &mut scratch));
+        }
+        Ok(logits)
     }
 
     fn calibrated(&self, logit: f32) -> Score {
@@ -254,6 +277,25 @@ mod tests {
         ));
         assert!(scorer.energies(&rows[..1]).is_err());
         assert!(scorer.judge(&rows[columns..]).is_err());
+    }
+
+    // What `logits_without` may leave out, this computes: every occluded row as a row of its own.
+    #[test]
+    fn logits_without_a_column_are_those_of_the_occluded_row() {
+        let (scorer, schema) = (scorer(), synthetic::schema());
+        let row = synthetic::population(1, 2, 1).row(0).to_vec();
+        let columns: Vec<usize> = (0..row.len()).collect();
+        let found = scorer.logits_without(&row, &columns).unwrap();
+        for (column, logit) in found.into_iter().enumerate() {
+            let mut occluded = row.clone();
+            occluded[column] = 0.0;
+            for at in schema.indices(|role| matches!(role, Role::Derived { .. })) {
+                occluded[at] = schema.derive(at, &occluded).unwrap();
+            }
+            assert_eq!(logit, scorer.score(&occluded).unwrap()[0].logit);
+        }
+        assert_eq!(scorer.logits_without(&row, &[]).unwrap(), []);
+        assert!(scorer.logits_without(&row[1..], &[0]).is_err());
     }
 
     #[test]

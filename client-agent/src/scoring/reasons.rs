@@ -167,30 +167,12 @@ fn weightiest(
         return Some(column);
     }
     let columns = schema.indices(|role| group_of(schema, role) == kind.group);
-    let rows: Vec<f32> = columns
-        .iter()
-        .flat_map(|&column| occluded(schema, vector, column))
-        .collect();
-    let scores = scorer.score(&rows).ok()?;
+    let logits = scorer.logits_without(&vector.0, &columns).ok()?;
     // Without the column the logit falls deepest where the column adds most.
-    let deepest = columns.into_iter().zip(scores);
+    let deepest = columns.into_iter().zip(logits);
     deepest
-        .min_by(|(_, one), (_, other)| one.logit.total_cmp(&other.logit))
+        .min_by(|(_, one), (_, other)| one.total_cmp(other))
         .map(|(at, _)| at)
-}
-
-/// The vector with one column neutral, and derived columns made from what is left.
-fn occluded(schema: &FeatureSchema, vector: &FeatureVector, column: usize) -> Vec<f32> {
-    let mut values = vector.0.clone();
-    if let Some(value) = values.get_mut(column) {
-        *value = 0.0;
-    }
-    for at in schema.indices(|role| matches!(role, Role::Derived { .. })) {
-        if let Some(derived) = schema.derive(at, &values) {
-            values[at] = derived;
-        }
-    }
-    values
 }
 
 /// The model's name of the group that a column belongs to.
