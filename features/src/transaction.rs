@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 mod door;
 pub(crate) mod vocabulary;
@@ -232,6 +232,20 @@ impl RawTransaction {
         })
     }
 
+    /// Takes the members of a JSON object.
+    #[must_use]
+    pub fn from_object(object: Map<String, Value>) -> Self {
+        Self {
+            fields: object.into_iter().collect(),
+        }
+    }
+
+    /// The value of one field, as it came.
+    #[must_use]
+    pub fn value(&self, field: &str) -> Option<&Value> {
+        self.fields.get(field)
+    }
+
     /// Sets one field; a JSON null unsets it.
     pub fn insert(&mut self, field: impl Into<String>, value: Value) {
         self.fields.insert(field.into(), value);
@@ -257,9 +271,7 @@ impl RawTransaction {
 impl<'de> Deserialize<'de> for RawTransaction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
-            Value::Object(map) => Ok(Self {
-                fields: map.into_iter().collect(),
-            }),
+            Value::Object(map) => Ok(Self::from_object(map)),
             Value::Null
             | Value::Bool(_)
             | Value::Number(_)

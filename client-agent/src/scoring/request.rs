@@ -5,7 +5,6 @@ use crypto::{Digest, sha256};
 use features::{
     RawTransaction, Transaction, is_pan_like, is_pan_number, is_sensitive_name, is_time_ms,
 };
-use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::problem::{Problem, ProblemType};
@@ -47,16 +46,21 @@ impl Request {
             Problem::of_field(ProblemType::MissingField, "txn", "nothing", "an object")
         })?;
         refuse_pans_in(&body)?;
-        let raw = raw(&txn)?;
-        let strangers: Map<String, Value> = raw
-            .unknown_fields()
-            .map(|name| (name.to_owned(), txn.get(name).cloned().unwrap_or_default()))
-            .collect();
+        let raw = raw(txn)?;
+        let stranger = |name: &str| {
+            (
+                name.to_owned(),
+                raw.value(name).cloned().unwrap_or_default(),
+            )
+        };
+        let strangers: Map<String, Value> = raw.unknown_fields().map(stranger).collect();
         refuse_pans_in(&strangers)?;
         let transaction = Transaction::try_from(raw)?;
         refuse_future("ts", transaction.ts, now_ms)?;
-        let canonical = serde_json::to_string(&transaction)
+        let mut canonical = Vec::with_capacity(CANONICAL_BYTES);
+        serde_json::to_writer(&mut canonical, &transaction)
             .expect("a checked payment has text keys and finite numbers");
+        let canonical = String::from_utf8(canonical).expect("JSON is UTF-8");
         Ok(Self {
             digest: sha256(&[canonical.as_bytes()]),
             canonical,
@@ -124,9 +128,18 @@ fn check_schema(value: Option<Value>) -> Result<(), Problem> {
     }
 }
 
-fn raw(txn: &Value) -> Result<RawTransaction, Problem> {
-    RawTransaction::deserialize(txn)
-        .map_err(|_| Problem::of_field(ProblemType::Schema, "txn", kind_of(txn), "a JSON object"))
+fn raw(txn: Value) -> Result<RawTransaction, Problem> {
+    let found = kind_of(&txn);
+    let Value::Object(fields) = txn else {
+        let expected = "a JSON object";
+        return Err(Problem::of_field(
+            ProblemType::Schema,
+            "txn",
+            found,
+            expected,
+        ));
+    };
+    Ok(RawTransaction::from_object(fields))
 }
 
 /// Fields that nobody reads are let through, but not with a card number in them: it would be in
@@ -199,6 +212,9 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
 
 /// A payment with every field and full extras takes some 10 KiB.
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Room for a payment in canonical form: every field is named, most of them null.
+const CANONICAL_BYTES: usize = 2 << 10;
 
 /// Clocks may differ by minutes; a time zone forgotten makes an hour.
 const FUTURE_MS_MAX: i64 = 5 * 60_000;
