@@ -6,7 +6,8 @@
 //! and `surprise.rs` what a score leads to, on the scale of `decision.rs`, `guard.rs` what holds
 //! declines back, `labels.rs` what payments turned out to be, `problem.rs` every refusal.
 //! `batch.rs` scores many at once, `decisions.rs` and `scores.rs` read what was decided,
-//! `account.rs` says how scoring is, `openapi.rs` says all of it to machines.
+//! `account.rs` says how scoring is, `openapi.rs` says all of it to machines. `alone.rs`
+//! is the worker without thread, queue and socket.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,7 @@ use request::Request;
 use worker::{Installed, Job, Worker};
 
 mod account;
+mod alone;
 mod answer;
 mod batch;
 mod decision;
@@ -49,6 +51,7 @@ mod status;
 mod surprise;
 mod worker;
 
+pub use alone::Alone;
 pub use answer::{Answer, Degraded, Head, Mode, ModelName, Reason, Shadow, Surprise};
 pub use axum::Router;
 pub use decision::{Band, Decision};
@@ -119,6 +122,38 @@ pub struct Bundle {
 }
 
 impl Scoring {
+    /// A worker that has taken in the journal.
+    fn worker(
+        settings: Settings,
+        mut encoder: FeatureEncoder,
+        journal: Journal,
+        telemetry: &Telemetry,
+    ) -> Result<Worker, ScoringError> {
+        settings.check()?;
+        let mut recent = Recent::new(encoder.schema().len());
+        for transaction in journal.transactions() {
+            let transaction = transaction?;
+            let vector = encoder.encode(&transaction);
+            recent.push(transaction.day(), &vector.0);
+        }
+        labels::replay(&journal, &mut encoder)?;
+        let clock = Clock::start();
+        let guard = Guard::start(clock.now().0, &settings.policy, &journal, telemetry)?;
+        Ok(Worker {
+            scored: Arc::new(AtomicU64::new(journal.len())),
+            settings,
+            guard,
+            encoder,
+            recent,
+            journal,
+            labelled: Vec::new(),
+            live: None,
+            local: None,
+            meters: Meters::new(telemetry),
+            clock,
+        })
+    }
+
     /// Starts the worker. `encoder` has seen the bank's history; the journal's payments, which
     /// came after it, are replayed into it here, so that windows survive a restart, and so does
     /// what is usual; then their labels.
@@ -128,37 +163,16 @@ impl Scoring {
     /// a thread that cannot be started.
     pub fn start(
         settings: Settings,
-        mut encoder: FeatureEncoder,
+        encoder: FeatureEncoder,
         journal: Journal,
         telemetry: &Telemetry,
     ) -> Result<Self, ScoringError> {
-        settings.check()?;
-        let mut recent = Recent::new(encoder.schema().len());
-        for transaction in journal.transactions() {
-            let transaction = transaction?;
-            let vector = encoder.encode(&transaction);
-            recent.push(transaction.day(), &vector.0);
-        }
-        labels::replay(&journal, &mut encoder)?;
-        let (jobs, queue) = sync_channel(settings.queue_max as usize);
-        let batches = Batches::new(settings.queue_max);
-        let scored = Arc::new(AtomicU64::new(journal.len()));
-        let (meters, clock) = (Meters::new(telemetry), Clock::start());
-        let guard = Guard::start(clock.now().0, &settings.policy, &journal, telemetry)?;
-        let schema = encoder.schema().clone();
-        let worker = Worker {
-            settings,
-            guard,
-            encoder,
-            recent,
-            journal,
-            labelled: Vec::new(),
-            live: None,
-            local: None,
-            scored: scored.clone(),
-            meters: meters.clone(),
-            clock,
-        };
+        let queue_max = settings.queue_max;
+        let worker = Self::worker(settings, encoder, journal, telemetry)?;
+        let (jobs, queue) = sync_channel(queue_max as usize);
+        let batches = Batches::new(queue_max);
+        let (scored, meters, clock) = (worker.scored.clone(), worker.meters.clone(), worker.clock);
+        let schema = worker.encoder.schema().clone();
         let worker = std::thread::Builder::new()
             .name("scoring".to_owned())
             .spawn(move || worker.run(&queue))
@@ -180,25 +194,10 @@ impl Scoring {
     /// [`ScoringError::Model`] where the parameters do not fit the schema and size; the model in
     /// place stays. [`ScoringError::Stopped`] where the worker is gone.
     pub fn install(&self, bundle: Bundle) -> Result<(), ScoringError> {
-        let schema = &self.0.schema;
-        let scorer = Scorer::new(schema, bundle.size, &bundle.parameters, bundle.calibration)?;
-        let mut usual = bundle.usual;
-        if let Some(usual) = &mut usual {
-            // What is scored until the model is in place is missing: a few payments of many.
-            self.recent()?.enter(&scorer, usual);
-        }
-        let name = ModelName {
-            version: bundle.version,
-            head: bundle.head,
-            parameters: Digest(bundle.digest).to_hex(),
-            schema: Digest(schema.digest()).to_hex(),
-        };
-        let installed = Installed {
-            name,
-            scorer,
-            usual,
-        };
-        self.send(Job::Install(bundle.slot, Box::new(installed)))
+        let slot = bundle.slot;
+        // What is scored until the model is in place is missing: a few payments of many.
+        let installed = bundle.installed(&self.0.schema, || self.recent())?;
+        self.send(Job::Install(slot, Box::new(installed)))
     }
 
     /// Puts the federation's risk table in place between two requests.
@@ -312,6 +311,32 @@ impl Scoring {
     fn send(&self, job: Job) -> Result<(), ScoringError> {
         let jobs = self.0.jobs.as_ref().ok_or(ScoringError::Stopped)?;
         jobs.send(job).map_err(|_| ScoringError::Stopped)
+    }
+}
+
+impl Bundle {
+    /// The model, which knows what is usual from the rows that were scored of late.
+    fn installed(
+        self,
+        schema: &FeatureSchema,
+        recent: impl FnOnce() -> Result<Recent, ScoringError>,
+    ) -> Result<Installed, ScoringError> {
+        let scorer = Scorer::new(schema, self.size, &self.parameters, self.calibration)?;
+        let mut usual = self.usual;
+        if let Some(usual) = &mut usual {
+            recent()?.enter(&scorer, usual);
+        }
+        let name = ModelName {
+            version: self.version,
+            head: self.head,
+            parameters: Digest(self.digest).to_hex(),
+            schema: Digest(schema.digest()).to_hex(),
+        };
+        Ok(Installed {
+            name,
+            scorer,
+            usual,
+        })
     }
 }
 

@@ -50,8 +50,7 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name("training".to_owned())
             .spawn(move || {
-                // One thread: the fastest on networks this small, and the rest is scoring's.
-                model::threads(1);
+                settle_in();
                 run(&mut trainer, &queue, &mut answer, &mut deliver);
             })?;
         Ok(Self {
@@ -93,6 +92,12 @@ impl Drop for Worker {
             let _ = thread.join();
         }
     }
+}
+
+/// What a thread that trains does first, so that scoring beside it has the rest of the machine: one
+/// thread for each operation, which is also the fastest on networks this small.
+pub fn settle_in() {
+    model::threads(1);
 }
 
 fn run(

@@ -16,12 +16,70 @@ use crate::roles::Roles;
 /// Rows computed at once: with about 800 values a row on the way, 50 MB of the device.
 const ROWS_MAX: usize = 16_384;
 
-/// Fraud logits of whole rows, before calibration; `rows` are `k * columns` values. They differ
-/// from `Scorer::score`'s in the order of sums.
+/// A network of libtorch, laid out once for any number of tables.
+pub struct Logits {
+    device: Device,
+    roles: Roles,
+    network: Network,
+}
+
+impl Logits {
+    /// The network of these parameters, on a device.
+    ///
+    /// # Errors
+    /// If the device is not to be had, or the parameters do not fit the schema's layout.
+    pub fn new(
+        device: Device,
+        schema: &FeatureSchema,
+        size: NetworkSize,
+        flat: &[f32],
+    ) -> Result<Self, ModelError> {
+        device.check()?;
+        let layout = layout(schema, size);
+        parameters::check(&layout, flat)?;
+        let roles = Roles::new(schema);
+        let flat = device.hold(Tensor::f_from_slice(flat)?)?;
+        Ok(Self {
+            network: Network::new(&layout, &roles, &flat)?,
+            roles,
+            device,
+        })
+    }
+
+    /// Fraud logits of whole rows, before calibration; `rows` are `k * columns` values. They differ
+    /// from `Scorer::score`'s in the order of sums.
+    ///
+    /// # Errors
+    /// If the values do not divide into rows, or one is not finite.
+    pub fn of(&self, rows: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let (roles, device) = (&self.roles, self.device);
+        check_rows(rows, &roles.names)?;
+        let _guard = tch::no_grad_guard();
+        let columns = roles.columns();
+        let mut logits = Vec::with_capacity(rows.len() / columns);
+        let (mut inputs, mut beside) = (Vec::new(), Vec::new());
+        for stretch in rows.chunks(ROWS_MAX * columns) {
+            inputs.clear();
+            beside.clear();
+            for row in stretch.chunks_exact(columns) {
+                Roles::gather(&roles.inputs, row, &mut inputs);
+                Roles::gather(&roles.head, row, &mut beside);
+            }
+            let z = self
+                .network
+                .encode(&table(&inputs, roles.inputs.len(), device)?)?;
+            let beside = table(&beside, roles.head.len(), device)?;
+            let found = self.network.logits(&z, &beside, None)?;
+            logits.extend(Vec::<f32>::try_from(found)?);
+        }
+        Ok(logits)
+    }
+}
+
+/// [`Logits::of`] a single table.
 ///
 /// # Errors
-/// If the device is not to be had, the parameters do not fit the schema's layout, the values do
-/// not divide into rows, or one is not finite.
+/// As [`Logits::new`] and [`Logits::of`].
 pub fn logits_on(
     device: Device,
     schema: &FeatureSchema,
@@ -29,30 +87,7 @@ pub fn logits_on(
     flat: &[f32],
     rows: &[f32],
 ) -> Result<Vec<f32>, ModelError> {
-    device.check()?;
-    let layout = layout(schema, size);
-    parameters::check(&layout, flat)?;
-    let roles = Roles::new(schema);
-    check_rows(rows, &roles.names)?;
-    let _guard = tch::no_grad_guard();
-    let flat = device.hold(Tensor::f_from_slice(flat)?)?;
-    let network = Network::new(&layout, &roles, &flat)?;
-    let columns = roles.columns();
-    let mut logits = Vec::with_capacity(rows.len() / columns);
-    let (mut inputs, mut beside) = (Vec::new(), Vec::new());
-    for stretch in rows.chunks(ROWS_MAX * columns) {
-        inputs.clear();
-        beside.clear();
-        for row in stretch.chunks_exact(columns) {
-            Roles::gather(&roles.inputs, row, &mut inputs);
-            Roles::gather(&roles.head, row, &mut beside);
-        }
-        let z = network.encode(&table(&inputs, roles.inputs.len(), device)?)?;
-        let beside = table(&beside, roles.head.len(), device)?;
-        let found = network.logits(&z, &beside, None)?;
-        logits.extend(Vec::<f32>::try_from(found)?);
-    }
-    Ok(logits)
+    Logits::new(device, schema, size, flat)?.of(rows)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod account;
+mod alone;
 mod batch;
 mod decisions;
 mod guard;

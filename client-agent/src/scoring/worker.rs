@@ -157,7 +157,10 @@ impl Worker {
 
     /// A retry is answered from the journal; a question leaves no trace; everything else is read
     /// against what came before it, remembered, judged and journaled.
-    fn handle_request(&mut self, request: &Request) -> Result<(Answer, Outcome), Problem> {
+    pub(super) fn handle_request(
+        &mut self,
+        request: &Request,
+    ) -> Result<(Answer, Outcome), Problem> {
         match request.purpose {
             Purpose::Whatif => {
                 let vector = self.encoder.preview(&request.transaction);
@@ -314,7 +317,7 @@ impl Worker {
         judged
     }
 
-    fn install(&mut self, slot: Slot, installed: Box<Installed>) {
+    pub(super) fn install(&mut self, slot: Slot, installed: Box<Installed>) {
         match slot {
             Slot::Live => {
                 self.meters.installed(installed.name.version);
