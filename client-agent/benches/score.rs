@@ -1,133 +1,176 @@
-//! What one live decision costs on this machine: `cargo bench -p client-agent --bench score`.
+//! What a live decision costs on this machine: `cargo xtask bench score [--quick] [--json]`.
 //!
-//! A plain program. Requests go through the in-process door, one caller at a time and eight at
-//! once, so a figure is parse, features, model, decision and, but for questions, the journal's
-//! flush to a temporary folder. No gate: gates belong where machines are known.
+//! A plain program. It makes a bank ready (`stage.rs`), times the worker alone (`inside.rs`) and
+//! the two forward passes (`forward.rs`), then starts itself again as an agent (`agent.rs`) and
+//! asks it over HTTP on loopback (`generator.rs`, `connection.rs`). What each figure means is in
+//! docs/costs.md. No gate: gates belong where machines are known.
 #![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
-use client_agent::journal::Journal;
-use client_agent::scoring::{Bundle, Head, Policy, Scoring, Settings, Slot};
-use features::{FeatureEncoder, FeatureSchema, RiskSettings};
 use hdrhistogram::Histogram;
-use host::disk::Store;
-use host::telemetry::Telemetry;
-use model::{Calibration, NetworkSize, Usual, genesis, layout};
+use serde_json::{Value, json};
 
-const REQUESTS: u32 = 2_000;
-const CALLERS: u32 = 8;
-const CARDS: u32 = 200;
-const OUTLETS: u32 = 97;
+use agent::Agent;
+use generator::Generator;
+use stage::{Sizes, Stage};
+
+#[path = "score/agent.rs"]
+mod agent;
+#[path = "score/connection.rs"]
+mod connection;
+#[path = "score/forward.rs"]
+mod forward;
+#[path = "score/generator.rs"]
+mod generator;
+#[path = "score/inside.rs"]
+mod inside;
+#[path = "score/stage.rs"]
+mod stage;
+
+/// Probability from which no answer, and from which every answer carries reasons.
+const NEVER: u16 = 1_000;
+const ALWAYS: u16 = 1;
+
+const RATES: [u32; 3] = [10_000, 5_000, 1_000];
+const CONNECTIONS: [u32; 3] = [1, 16, 64];
 
 fn main() {
-    let is_json = std::env::args().any(|word| word == "--json");
-    let cases = [
-        ("question", "whatif", 1_000),
-        ("question with reasons", "whatif", 1),
-        ("decision", "authorise", 1_000),
-        ("decision with reasons", "authorise", 1),
-    ];
-    for (name, purpose, reasons_from) in cases {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let scoring = start(folder.path(), reasons_from);
-        // Cards and terminals get a past, so that questions read full windows.
-        ask(&scoring, "authorise", 0);
-        tell(is_json, name, 1, &ask(&scoring, purpose, 1));
-        let asked: Vec<Histogram<u64>> = std::thread::scope(|scope| {
-            let callers: Vec<_> = (2..2 + CALLERS)
-                .map(|caller| {
-                    let scoring = scoring.clone();
-                    scope.spawn(move || ask(&scoring, purpose, caller))
-                })
-                .collect();
-            let ended = callers.into_iter().map(|caller| caller.join());
-            ended
-                .map(|asked| asked.expect("a caller gets every answer"))
-                .collect()
-        });
-        let mut together = histogram();
-        asked
-            .iter()
-            .for_each(|one| together.add(one).expect("the bounds are the same"));
-        tell(is_json, name, CALLERS, &together);
+    let is_asked = |option: &str| std::env::args().any(|word| word == option);
+    let (is_quick, is_json) = (is_asked("--quick"), is_asked("--json"));
+    let sizes = match is_quick {
+        true => Sizes::QUICK,
+        false => Sizes::WHOLE,
+    };
+    // This program starts itself again to be the agent.
+    agent::serve_if_asked(&sizes);
+    let stage = Stage::set(&sizes);
+    let parameters = Arc::new(stage.pretrained());
+    let [plain, reasons] =
+        [NEVER, ALWAYS].map(|at| inside::measure((&stage, &sizes), &parameters, at));
+    let forward = forward::measure(&stage.examples, &parameters);
+    let mut result = json!({
+        "bench": "score",
+        "is_quick": is_quick,
+        "data": stage.source,
+        "in_process_us": {
+            "p50": microseconds(&plain.each, 0.5),
+            "p99": microseconds(&plain.each, 0.99),
+            "reasons": {
+                "p50": microseconds(&reasons.each, 0.5),
+                "p99": microseconds(&reasons.each, 0.99),
+            },
+            "flush": {
+                "payments": inside::FLUSH_EVERY,
+                "p50": microseconds(&plain.flush, 0.5),
+                "p99": microseconds(&plain.flush, 0.99),
+            },
+        },
+        "forward_us": { "kernel": forward.kernel_us, "libtorch": forward.libtorch_us },
+        "parity_max_abs": forward.parity_max_abs,
+    });
+    over_http(&mut result, &stage, &parameters, &sizes);
+    match is_json {
+        true => println!("{result}"),
+        false => println!("{}", table("", &result)),
     }
 }
 
-/// Scoring on a fresh journal, with a model of random parameters: its cost is that of any other.
-fn start(folder: &Path, reasons_from: u16) -> Scoring {
-    let store = Store::open(folder).expect("a fresh folder opens");
-    let journal = Journal::open(&store).expect("a fresh journal opens");
-    let (schema, size) = (FeatureSchema::standard(), NetworkSize::default());
-    let parameters = Arc::new(genesis(&layout(&schema, size), 1));
-    let usual = Some(Usual::new(schema.groups().len()));
-    let encoder = FeatureEncoder::new(schema, RiskSettings::default());
-    let policy = format!(
-        "version = \"bench\"\n[score_bands]\nelevated = 700\nreview = 784\ndecline = 900\n\
-         [explain]\nmin_score = {reasons_from}\nmax_reasons = 6\n[fallback]\n\
-         decision = \"review\"\n[breaker]\nmax_decline_rate = 0.5\nwindow_minutes = 10\n\
-         min_decisions = 100\nthen = \"review\"\n"
-    );
-    let settings = Settings {
-        policy: Policy::parse(&policy, Path::new("policy.toml")).expect("the policy is whole"),
-        queue_max: 1_024,
-    };
-    let scoring = Scoring::start(settings, encoder, journal, &Telemetry::default())
-        .expect("the settings are in range");
-    let bundle = Bundle {
-        slot: Slot::Live,
-        head: Head::Federation,
-        version: 1,
-        parameters,
-        digest: [1; 32],
-        size,
-        calibration: Calibration::default(),
-        usual,
-    };
-    scoring
-        .install(bundle)
-        .expect("the parameters are of this layout");
-    scoring
-}
-
-/// Microseconds from the call to the answer.
-fn ask(scoring: &Scoring, purpose: &str, caller: u32) -> Histogram<u64> {
-    let mut latencies = histogram();
-    for number in 0..REQUESTS {
-        let body = body(purpose, caller, number);
-        let asked = Instant::now();
-        scoring
-            .score(body.as_bytes())
-            .expect("the request is well formed");
-        let latency = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
-        latencies.saturating_record(latency);
+/// Everything that an agent of its own process is asked for.
+fn over_http(result: &mut Value, stage: &Stage, parameters: &[f32], sizes: &Sizes) {
+    let span = Duration::from_secs(sizes.seconds);
+    {
+        let agent = Agent::start(parameters, ALWAYS, sizes);
+        let generator = Generator::new(agent.address, stage.load.clone());
+        generator.closed_loop(16, Duration::from_secs(1));
+        let told = closed_loop(&agent, &generator, 16, span);
+        result["http_cpu_us"]["reasons"] = told["cpu_us_per_request"].clone();
     }
-    latencies
+    let mut agent = Agent::start(parameters, NEVER, sizes);
+    let generator = Generator::new(agent.address, stage.load.clone());
+    generator.closed_loop(16, Duration::from_secs(1));
+    for connections in CONNECTIONS {
+        let told = closed_loop(&agent, &generator, connections, span);
+        result["closed_loop"][connections.to_string()] = told;
+    }
+    let plain = result["closed_loop"]["16"]["cpu_us_per_request"].clone();
+    result["http_cpu_us"]["plain"] = plain;
+    for rate in RATES {
+        result["open_loop"][rate.to_string()] = open_loop(&generator, rate, span);
+    }
+    // The last rate again, with the other heart of an agent at work.
+    agent.train();
+    std::thread::sleep(Duration::from_secs(1));
+    let beside = open_loop(&generator, 1_000, span);
+    let alone = &result["open_loop"]["1000"]["p99_us"];
+    let ratio = beside["p99_us"].as_f64().zip(alone.as_f64());
+    let ratio = ratio.map(|(beside, alone)| hundredths(beside / alone));
+    result["training_beside"] = json!({
+        "p99_ratio": ratio,
+        "p50_us": beside["p50_us"],
+        "p99_us": beside["p99_us"],
+        "p999_us": beside["p999_us"],
+    });
 }
 
-fn body(purpose: &str, caller: u32, number: u32) -> String {
-    let (card, outlet) = (number % CARDS, number % OUTLETS);
-    let ts = 1_772_352_000_000_u64 + u64::from(number) * 30_000;
-    let amount = 500 + u64::from(number) * 7_919 % 20_000;
-    format!(
-        r#"{{"purpose": "{purpose}", "txn": {{"txn_id": "t{caller}-{number}", "ts": {ts},
-        "rail": "card", "amount_minor": {amount}, "currency": "EUR", "mcc": 5411,
-        "account_tok": "a{card}", "card_tok": "c{card}", "terminal_tok": "o{outlet}"}}}}"#
-    )
+fn closed_loop(agent: &Agent, generator: &Generator, connections: u32, span: Duration) -> Value {
+    let cpu = agent.cpu_seconds();
+    let told = generator.closed_loop(connections, span);
+    let cpu = agent.cpu_seconds() - cpu;
+    let answered = told.latency.len() as f64;
+    json!({
+        "rps": (answered / told.span.as_secs_f64()).round(),
+        "p50_us": microseconds(&told.latency, 0.5),
+        "p99_us": microseconds(&told.latency, 0.99),
+        "p999_us": microseconds(&told.latency, 0.999),
+        "cpu_us_per_request": hundredths(cpu * 1e6 / answered),
+        "refused": told.refused,
+    })
 }
 
+fn open_loop(generator: &Generator, rate: u32, span: Duration) -> Value {
+    let told = generator.open_loop(rate, span);
+    let answered = told.latency.len().saturating_sub(told.unanswered) as f64;
+    json!({
+        "p50_us": microseconds(&told.latency, 0.5),
+        "p99_us": microseconds(&told.latency, 0.99),
+        "p999_us": microseconds(&told.latency, 0.999),
+        "achieved_tps": (answered / told.span.as_secs_f64()).round(),
+        "sent_late_us": {
+            "p50": microseconds(&told.late, 0.5),
+            "p99": microseconds(&told.late, 0.99),
+        },
+        "unanswered": told.unanswered,
+        "refused": told.refused,
+    })
+}
+
+/// A histogram of nanoseconds, up to a minute.
 fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are valid")
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("the bounds are valid")
 }
 
-fn tell(is_json: bool, name: &str, callers: u32, latencies: &Histogram<u64>) {
-    let [half, most, all] = [0.5, 0.99, 1.0].map(|q| latencies.value_at_quantile(q));
-    if is_json {
-        let figures = format!(r#""p50_us":{half},"p99_us":{most},"max_us":{all}"#);
-        println!(r#"{{"case":"{name}","callers":{callers},{figures}}}"#);
-    } else {
-        println!("{name:<24} {callers} at once: p50 {half:>6} us, p99 {most:>6} us, max {all} us");
-    }
+fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn microseconds(of: &Histogram<u64>, quantile: f64) -> f64 {
+    hundredths(of.value_at_quantile(quantile) as f64 / 1e3)
+}
+
+fn hundredths(figure: f64) -> f64 {
+    (figure * 100.0).round() / 100.0
+}
+
+/// One line a figure, named by its path in the object.
+fn table(path: &str, of: &Value) -> String {
+    let Some(parts) = of.as_object() else {
+        return format!("{path:<40} {of}\n");
+    };
+    let lines = parts.iter().map(|(name, part)| match path {
+        "" => table(name, part),
+        path => table(&format!("{path}.{name}"), part),
+    });
+    lines.collect()
 }

@@ -146,10 +146,15 @@ Example: cargo xtask lint
 ";
 
 const BENCH: &str = "\
-Usage: cargo xtask bench [NAME] [--json]
+Usage: cargo xtask bench [NAME] [--json] [--quick]
 
-Runs the named benchmark, or all of them, in the bench profile. --json is handed on: a
-benchmark that knows it prints its figures as JSON lines.
+Runs the named benchmark, or all of them, in the bench profile. Options are handed on: a
+benchmark that knows --json prints its figures as JSON, and one that knows --quick measures
+less.
+
+`score` starts an agent on loopback and puts it under load, for a minute and a half; with --quick
+for half a minute. docs/costs.md says what each figure means. Its journal goes where TMPDIR says:
+name a folder on the disk that an agent's store would be on, or flushes cost nothing.
 
 `pretrain`, asked for by its name, runs five times in turn with the same network in ordinary Python
 PyTorch (ops/peers/pytorch), and prints medians and their ratio; --json prints one object. The first
@@ -157,7 +162,7 @@ time, python3 makes a virtual environment in target/peers/pytorch and pip instal
 ops/libtorch.lock there: up to 5 GB of disk. Nothing else should run meanwhile: at two threads each
 waits for the other. Among all benchmarks, and by `cargo bench -p model`, it runs alone.
 
-Example: cargo xtask bench secagg
+Example: cargo xtask bench score --quick
 
 Benchmarks:
 ";

@@ -68,9 +68,9 @@ pub(super) fn run(
     }
     let medians = runs.values().map(Runs::medians);
     let medians = medians.collect::<Result<Vec<_>, _>>()?;
-    let text = match options.is_empty() {
-        true => table(&medians),
-        false => object(&medians, &expected),
+    let text = match options.iter().any(|option| *option == "--json") {
+        true => object(&medians, &expected),
+        false => table(&medians),
     };
     io::stdout()
         .write_all(text.as_bytes())

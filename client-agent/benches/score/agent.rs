@@ -1,0 +1,145 @@
+//! The agent as a process of its own, so that its processor time is counted apart: router, door,
+//! worker, journal and runtime are those that `phalanx-agent serve` puts together, but history,
+//! model and the federation are replaced by the stage.
+
+use std::error::Error;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+
+use client_agent::journal::Journal;
+use client_agent::scoring::{Door, Scoring, agent_router};
+use client_agent::training;
+use host::disk::Store;
+use host::shutdown::Shutdown;
+use host::telemetry::Telemetry;
+use host::usage::Usage;
+use model::Examples;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::stage::{self, Sizes, Stage};
+
+const FOLDER: &str = "PHALANX_BENCH_FOLDER";
+const REASONS_FROM: &str = "PHALANX_BENCH_REASONS_FROM";
+const PARAMETERS: &str = "parameters";
+/// What the parent says for training to begin.
+const TRAIN: &str = "train";
+/// A round's worth of steps, after which an agent looks for orders.
+const STEPS: u32 = 50;
+
+/// Serves as the agent where this process was started to be one, and never returns then.
+pub(crate) fn serve_if_asked(sizes: &Sizes) {
+    let (Ok(folder), Ok(reasons_from)) = (std::env::var(FOLDER), std::env::var(REASONS_FROM))
+    else {
+        return;
+    };
+    let reasons_from = reasons_from
+        .parse::<u16>()
+        .expect("the parent wrote a number");
+    let served = serve(&PathBuf::from(folder), reasons_from, sizes);
+    if let Err(error) = &served {
+        eprintln!("the agent to be measured: {error}");
+    }
+    std::process::exit(i32::from(served.is_err()));
+}
+
+/// Says its address, then does what it is told until its parent is gone.
+fn serve(folder: &Path, reasons_from: u16, sizes: &Sizes) -> Result<(), Box<dyn Error>> {
+    let bytes = std::fs::read(folder.join(PARAMETERS))?;
+    let words = bytes.as_chunks::<4>().0.iter();
+    let parameters: Arc<Vec<f32>> = Arc::new(words.map(|word| f32::from_le_bytes(*word)).collect());
+    let Stage {
+        encoder, examples, ..
+    } = Stage::set(sizes);
+    let (telemetry, door) = (Telemetry::default(), Door::default());
+    let journal = Journal::open(&Store::open(&folder.join("store"))?)?;
+    let scoring = Scoring::start(stage::settings(reasons_from), encoder, journal, &telemetry)?;
+    scoring.install(stage::bundle(&parameters))?;
+    door.open(scoring);
+    telemetry.set_ready(true);
+
+    let runtime = tokio::runtime::Runtime::new()?;
+    let router = agent_router(&telemetry, &door, || Value::Null, || false);
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let address = runtime.block_on(host::telemetry::serve(any, router, Shutdown::default()))?;
+    println!("{address}");
+    let mut examples = Some(examples);
+    for line in std::io::stdin().lines() {
+        let is_order = line? == TRAIN;
+        if let Some(examples) = examples.take_if(|_| is_order) {
+            let start = Arc::clone(&parameters);
+            std::thread::Builder::new()
+                .name("training".to_owned())
+                .spawn(move || train(&start, &examples))?;
+        }
+    }
+    Ok(())
+}
+
+/// What an agent's learning thread does between two orders, without end.
+fn train(parameters: &[f32], examples: &Examples) {
+    training::settle_in();
+    let mut learner = stage::learner(parameters);
+    loop {
+        stage::pretrain(&mut learner, examples, STEPS);
+    }
+}
+
+/// An agent process, which ends with this value.
+pub(crate) struct Agent {
+    child: Child,
+    told: ChildStdin,
+    pub(crate) address: SocketAddr,
+    /// Goes last.
+    _folder: TempDir,
+}
+
+impl Agent {
+    /// Starts one with this model, which gives reasons from this probability on.
+    pub(crate) fn start(parameters: &[f32], reasons_from: u16, sizes: &Sizes) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let bytes: Vec<u8> = parameters.iter().flat_map(|of| of.to_le_bytes()).collect();
+        std::fs::write(folder.path().join(PARAMETERS), bytes).expect("the folder can be written");
+        let program = std::env::current_exe().expect("this program has a path");
+        let mut child = Command::new(program)
+            .args(sizes.option())
+            .env(FOLDER, folder.path())
+            .env(REASONS_FROM, reasons_from.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program starts again");
+        let told = child.stdin.take().expect("its input is piped");
+        let mut says = BufReader::new(child.stdout.take().expect("its output is piped"));
+        let mut line = String::new();
+        says.read_line(&mut line).expect("its output is text");
+        let address = line.trim().parse::<SocketAddr>();
+        Self {
+            child,
+            told,
+            address: address.expect("the agent says its address, or above why it has none"),
+            _folder: folder,
+        }
+    }
+
+    /// Has it train from now on.
+    pub(crate) fn train(&mut self) {
+        writeln!(self.told, "{TRAIN}").expect("the agent listens");
+    }
+
+    /// Processor time that it has taken so far, all threads together.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        Usage::of(self.child.id()).cpu_seconds
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may be gone already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
