@@ -1,8 +1,8 @@
 //! Every decision that was answered: the payment, its vector and the answer, in order of arrival.
 //! It makes retries idempotent and rebuilds the windows after a restart. Beside it the labels of
-//! these payments (`journal/labels.rs`), who reads along (`journal/follower.rs`) and who counts
-//! (`journal/tally.rs`). When an entry must be durable, `scoring/worker.rs` says; how bytes reach
-//! the disk, `host::disk`.
+//! these payments (`journal/labels.rs`), what analysts did about alerts (`journal/actions.rs`), who
+//! reads along (`journal/follower.rs`) and who counts (`journal/tally.rs`). When an entry must be
+//! durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,10 +12,12 @@ use host::disk::{DiskError, Store, Table};
 use protocol::wire;
 use serde::{Deserialize, Serialize};
 
+mod actions;
 mod follower;
 mod labels;
 mod tally;
 
+pub(crate) use actions::{Action, Actions, Deed};
 pub use follower::Follower;
 pub(crate) use labels::LabelEntry;
 pub(crate) use tally::{Cell, Tally};
@@ -86,13 +88,20 @@ impl Journal {
     /// Somebody who reads along from the first entry on, on a thread of its own.
     #[must_use]
     pub fn follow(&self) -> Follower {
+        let (labels, labels_of) = self.labels.tables();
         Follower {
             entries: self.entries.clone(),
-            labels: self.labels.table().clone(),
+            labels,
+            labels_of,
             settled: Arc::clone(&self.settled),
             next_entry: 0,
             next_label: 0,
         }
+    }
+
+    /// What analysts did about alerts, in the same store.
+    pub(crate) fn actions(&self) -> Result<Actions, JournalError> {
+        Actions::open(&self.store)
     }
 
     /// Every journaled payment in order of arrival.
@@ -244,6 +253,12 @@ pub enum JournalError {
     /// The list of a payment's labels does not decode.
     #[error("the list of a payment's labels is damaged: restore a backup")]
     LabelIndex,
+    /// The actions on an alert do not decode.
+    #[error("the actions on alert {sequence} are damaged: restore a backup")]
+    DamagedActions {
+        /// Number of its decision.
+        sequence: u64,
+    },
     /// A payment that no longer passes the door.
     #[error("journal entry {sequence}: {error}")]
     Payment {
@@ -261,7 +276,7 @@ fn sequence_of(key: &[u8]) -> Result<u64, JournalError> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-fn payment_of(sequence: u64, entry: &Entry) -> Result<Transaction, JournalError> {
+pub(crate) fn payment_of(sequence: u64, entry: &Entry) -> Result<Transaction, JournalError> {
     let raw = RawTransaction::from_json(entry.transaction.as_bytes());
     let transaction = raw.and_then(Transaction::try_from);
     transaction.map_err(|error| JournalError::Payment { sequence, error })

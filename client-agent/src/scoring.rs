@@ -7,7 +7,8 @@
 //! declines back, `labels.rs` what payments turned out to be, `problem.rs` every refusal.
 //! `batch.rs` scores many at once, `decisions.rs` and `scores.rs` read what was decided,
 //! `account.rs` says how scoring is, `openapi.rs` says all of it to machines. `alone.rs`
-//! is the worker without thread, queue and socket.
+//! is the worker without thread, queue and socket. `alerts.rs` is
+//! what people do about decisions; `origin.rs` keeps pages of other sites out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,7 @@ use model::{Calibration, ModelError, NetworkSize, Recent, Scorer, Usual};
 use tokio::sync::oneshot;
 
 use crate::journal::{Journal, JournalError};
+use alerts::Alerts;
 use batch::Batches;
 use guard::Guard;
 use meters::Meters;
@@ -31,6 +33,7 @@ use worker::{Installed, Job, Worker};
 
 mod account;
 mod alone;
+mod alerts;
 mod answer;
 mod batch;
 mod decision;
@@ -41,6 +44,7 @@ mod http;
 mod labels;
 mod meters;
 mod openapi;
+mod origin;
 mod policy;
 mod problem;
 mod reasons;
@@ -79,6 +83,7 @@ struct Inner {
     meters: Meters,
     clock: Clock,
     batches: Batches,
+    alerts: Alerts,
 }
 
 /// What the bank decides about deciding.
@@ -173,6 +178,9 @@ impl Scoring {
         let batches = Batches::new(queue_max);
         let (scored, meters, clock) = (worker.scored.clone(), worker.meters.clone(), worker.clock);
         let schema = worker.encoder.schema().clone();
+        let journal = &worker.journal;
+        let alerts = Alerts::start(journal.follow(), journal.actions()?, clock, telemetry);
+        let alerts = alerts.map_err(ScoringError::Thread)?;
         let worker = std::thread::Builder::new()
             .name("scoring".to_owned())
             .spawn(move || worker.run(&queue))
@@ -185,6 +193,7 @@ impl Scoring {
             meters,
             clock,
             batches,
+            alerts,
         })))
     }
 
@@ -197,6 +206,10 @@ impl Scoring {
         let slot = bundle.slot;
         // What is scored until the model is in place is missing: a few payments of many.
         let installed = bundle.installed(&self.0.schema, || self.recent())?;
+        match slot {
+            Slot::Live => self.0.alerts.install(installed.scorer.clone()),
+            Slot::Local => {}
+        }
         self.send(Job::Install(slot, Box::new(installed)))
     }
 
@@ -322,6 +335,7 @@ impl Bundle {
         recent: impl FnOnce() -> Result<Recent, ScoringError>,
     ) -> Result<Installed, ScoringError> {
         let scorer = Scorer::new(schema, self.size, &self.parameters, self.calibration)?;
+        let scorer = Arc::new(scorer);
         let mut usual = self.usual;
         if let Some(usual) = &mut usual {
             recent()?.enter(&scorer, usual);
@@ -389,7 +403,7 @@ pub enum ScoringError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// No thread could be started.
-    #[error("could not start the scoring thread: {0}")]
+    #[error("could not start a thread of scoring: {0}")]
     Thread(std::io::Error),
     /// The worker is gone.
     #[error("found the scoring worker stopped, expected it to run")]

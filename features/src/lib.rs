@@ -37,5 +37,5 @@ pub use schema::{
 pub use transaction::{
     AuthMethod, AuthResult, CANONICAL, Channel, CounterpartyKind, Direction, EntryMode, ExtValue,
     FieldError, FieldErrorKind, Label, PriorDecision, Rail, RawTransaction, Transaction, TxnType,
-    VopResult,
+    VopResult, minor_per_major,
 };

@@ -385,7 +385,8 @@ pub(crate) fn json_fault(error: &serde_json::Error) -> String {
 }
 
 /// Minor units in one major unit, ISO 4217; two decimals unless listed.
-fn minor_per_major(currency: &str) -> f64 {
+#[must_use]
+pub fn minor_per_major(currency: &str) -> f64 {
     match currency {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
         | "UYI" | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 1.0,

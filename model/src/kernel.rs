@@ -123,6 +123,12 @@ impl Kernel {
         &scratch.result
     }
 
+    /// The representation z of a whole row of the schema.
+    pub(crate) fn embedding<'a>(&self, row: &[f32], scratch: &'a mut Scratch) -> &'a [f32] {
+        self.encode(row, scratch);
+        &scratch.z
+    }
+
     /// Both of them, for one encoding of the row.
     pub(crate) fn judge<'a>(&self, row: &[f32], scratch: &'a mut Scratch) -> (f32, &'a [f32]) {
         let logit = self.logit(row, scratch);

@@ -113,6 +113,17 @@ impl Scorer {
         Ok(groups.zip(energies.iter().copied()).collect())
     }
 
+    /// Where the encoder places a row: its representation z, of the network's width. Payments that
+    /// the encoder finds alike lie near each other, in the Euclidean distance.
+    ///
+    /// # Errors
+    /// As [`Scorer::energies`].
+    pub fn embedding(&self, row: &[f32]) -> Result<Vec<f32>, ModelError> {
+        self.check_one(row)?;
+        let mut scratch = Scratch::default();
+        Ok(self.kernel.embedding(row, &mut scratch).to_vec())
+    }
+
     /// What each named group of columns adds to a row's logit: the drop when the group is set to
     /// its neutral value, 0, the centre of the schema. The field groups carry the schema's names.
     /// With the amount neutral, the columns derived from it are neutral too; with the card's
@@ -296,6 +307,26 @@ mod tests {
         }
         assert!(scorer.logits_without(&row, &[]).unwrap().is_empty());
         assert!(scorer.logits_without(&row[1..], &[0]).is_err());
+    }
+
+    #[test]
+    fn an_embedding_is_the_encoders_alone() {
+        let schema = synthetic::schema();
+        let size = NetworkSize::default();
+        let mut flat = genesis(&layout(&schema, size), 4);
+        let calibration = Calibration { a: 2.0, b: 0.5 };
+        let scorer = Scorer::new(&schema, size, &flat, calibration).unwrap();
+        let rows = synthetic::population(1, 2, 1);
+        let (one, other) = (rows.row(0), rows.row(1));
+        let z = scorer.embedding(one).unwrap();
+        assert!(!z.is_empty() && z.iter().all(|value| *value >= 0.0));
+        assert_ne!(z, scorer.embedding(other).unwrap());
+        assert!(scorer.embedding(&one[1..]).is_err());
+        let head = parameters::range_of(&layout(&schema, size), "head.out.bias");
+        flat[head].fill(9.0);
+        let other_head = Scorer::new(&schema, size, &flat, calibration).unwrap();
+        assert_ne!(other_head.score(one).unwrap(), scorer.score(one).unwrap());
+        assert_eq!(other_head.embedding(one).unwrap(), z);
     }
 
     #[test]

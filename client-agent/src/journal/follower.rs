@@ -9,7 +9,7 @@ use features::Transaction;
 use host::disk::Table;
 
 use super::labels::{self, LabelEntry};
-use super::{JournalError, decode, payment_of};
+use super::{Entry, JournalError, decode, payment_of};
 
 /// How much is durable.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) struct Settled {
 pub struct Follower {
     pub(super) entries: Table,
     pub(super) labels: Table,
+    /// `txn_id` to the sequence numbers of its labels.
+    pub(super) labels_of: Table,
     pub(super) settled: Arc<Settled>,
     pub(super) next_entry: u64,
     pub(super) next_label: u64,
@@ -52,12 +54,25 @@ impl Follower {
         &mut self,
         reach: Reach,
     ) -> Result<Option<(u64, Transaction)>, JournalError> {
+        let Some((sequence, entry)) = self.next_decision(reach)? else {
+            return Ok(None);
+        };
+        Ok(Some((sequence, payment_of(sequence, &entry)?)))
+    }
+
+    /// The next decision within reach, and its number.
+    ///
+    /// # Errors
+    /// As [`Self::next_payment`].
+    pub(crate) fn next_decision(
+        &mut self,
+        reach: Reach,
+    ) -> Result<Option<(u64, Entry)>, JournalError> {
         while self.next_entry < reach.entries {
             let sequence = self.next_entry;
             self.next_entry += 1;
             if let Some(value) = self.entries.get(&sequence.to_be_bytes())? {
-                let entry = decode(sequence, &value)?;
-                return Ok(Some((sequence, payment_of(sequence, &entry)?)));
+                return Ok(Some((sequence, decode(sequence, &value)?)));
             }
         }
         Ok(None)
@@ -76,5 +91,28 @@ impl Follower {
             }
         }
         Ok(None)
+    }
+
+    /// Leaves out all labels but the last `count` that are durable at this moment.
+    pub(crate) fn skip_to_last_labels(&mut self, count: u64) {
+        let labels = self.settled.labels.load(Ordering::Acquire);
+        self.next_label = self.next_label.max(labels.saturating_sub(count));
+    }
+
+    /// The decision with a number; nothing where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::next_payment`].
+    pub(crate) fn at(&self, sequence: u64) -> Result<Option<Entry>, JournalError> {
+        let value = self.entries.get(&sequence.to_be_bytes())?;
+        value.map(|value| decode(sequence, &value)).transpose()
+    }
+
+    /// The labels of a payment in order of arrival, those too that are not yet durable.
+    ///
+    /// # Errors
+    /// As [`Self::next_label`].
+    pub(crate) fn labels_of(&self, txn_id: &str) -> Result<Vec<LabelEntry>, JournalError> {
+        labels::of((&self.labels, &self.labels_of), txn_id)
     }
 }

@@ -56,10 +56,6 @@ impl Labels {
         self.next
     }
 
-    pub(super) fn table(&self) -> &Table {
-        &self.entries
-    }
-
     /// Every label in order of arrival.
     pub(super) fn all(&self) -> impl Iterator<Item = Result<LabelEntry, JournalError>> + '_ {
         self.entries.entries().map(|found| {
@@ -70,24 +66,18 @@ impl Labels {
 
     /// The labels of a payment in order of arrival.
     pub(super) fn of(&self, txn_id: &str) -> Result<Vec<LabelEntry>, JournalError> {
-        let mut labels = Vec::new();
-        for sequence in self.sequences(txn_id)? {
-            let Some(value) = self.entries.get(&sequence.to_be_bytes())? else {
-                continue;
-            };
-            let label = decode(sequence, &value)?;
-            // A crash between the two writes leaves a number that went to another payment's label.
-            if label.txn_id == txn_id {
-                labels.push(label);
-            }
-        }
-        Ok(labels)
+        of((&self.entries, &self.of), txn_id)
+    }
+
+    /// The labels, and which are whose: for who reads along.
+    pub(super) fn tables(&self) -> (Table, Table) {
+        (self.entries.clone(), self.of.clone())
     }
 
     /// Appends a label. The number is written first, so that a label that survives a crash is
     /// always found.
     pub(super) fn append(&mut self, label: &LabelEntry) -> Result<(), JournalError> {
-        let mut sequences = self.sequences(&label.txn_id)?;
+        let mut sequences = sequences(&self.of, &label.txn_id)?;
         sequences.insert(self.next);
         self.of
             .put(label.txn_id.as_bytes(), &wire::encode(&sequences))?;
@@ -97,13 +87,32 @@ impl Labels {
         self.next += 1;
         Ok(())
     }
+}
 
-    fn sequences(&self, txn_id: &str) -> Result<BTreeSet<u64>, JournalError> {
-        let Some(value) = self.of.get(txn_id.as_bytes())? else {
-            return Ok(BTreeSet::new());
+/// The labels of a payment in order of arrival, out of the labels and the table of whose they are.
+pub(super) fn of(
+    (entries, of): (&Table, &Table),
+    txn_id: &str,
+) -> Result<Vec<LabelEntry>, JournalError> {
+    let mut labels = Vec::new();
+    for sequence in sequences(of, txn_id)? {
+        let Some(value) = entries.get(&sequence.to_be_bytes())? else {
+            continue;
         };
-        wire::decode(&value).map_err(|_| JournalError::LabelIndex)
+        let label = decode(sequence, &value)?;
+        // A crash between the two writes leaves a number that went to another payment's label.
+        if label.txn_id == txn_id {
+            labels.push(label);
+        }
     }
+    Ok(labels)
+}
+
+fn sequences(of: &Table, txn_id: &str) -> Result<BTreeSet<u64>, JournalError> {
+    let Some(value) = of.get(txn_id.as_bytes())? else {
+        return Ok(BTreeSet::new());
+    };
+    wire::decode(&value).map_err(|_| JournalError::LabelIndex)
 }
 
 /// Reads a label as it lies on disk.

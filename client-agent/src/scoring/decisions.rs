@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::problem::{Problem, ProblemType};
 use super::worker::{Job, Worker, undurable};
 use super::{Scoring, gone};
-use crate::journal::Entry;
+use crate::journal::{Entry, JournalError};
 
 /// What a decision is looked for by.
 pub(super) enum Sought {
@@ -32,11 +32,13 @@ impl Worker {
             Sought::Place(place) => self.journal.at(*place),
             Sought::Payment(txn_id) => self.journal.find(txn_id),
         };
-        found.map_err(|error| {
-            tracing::error!(%error, "the journal cannot be read");
-            Problem::new(ProblemType::Unavailable, "the journal cannot be read")
-        })
+        found.map_err(|error| unreadable(&error))
     }
+}
+
+pub(super) fn unreadable(error: &JournalError) -> Problem {
+    tracing::error!(%error, "the journal cannot be read");
+    Problem::new(ProblemType::Unavailable, "the journal cannot be read")
 }
 
 /// `GET /v1/decisions/{decision_id}`.
@@ -74,7 +76,7 @@ async fn find(scoring: &Scoring, sought: Sought) -> Result<Record<'_>, Problem> 
 }
 
 /// The place that a decision's id names: ids are made in `worker.rs`.
-fn place_of(decision_id: &str) -> Option<u64> {
+pub(super) fn place_of(decision_id: &str) -> Option<u64> {
     let (_, place) = decision_id.split_once('-')?;
     u64::from_str_radix(place, 16).ok()
 }

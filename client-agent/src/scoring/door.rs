@@ -105,6 +105,11 @@ async fn handle_version(State(door): State<Door>) -> Response {
 }
 
 fn closed() -> Response {
+    starting().into_response()
+}
+
+/// What is said before there is somebody who scores.
+pub(super) fn starting() -> Problem {
     let starting = "found the history still being read, expected a request after /readyz";
-    Problem::new(ProblemType::Unavailable, starting).into_response()
+    Problem::new(ProblemType::Unavailable, starting)
 }

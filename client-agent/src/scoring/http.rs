@@ -50,7 +50,10 @@ pub(super) async fn handle_labels(scoring: &Scoring, body: Body) -> Response {
     }
 }
 
-async fn label(scoring: &Scoring, body: Body) -> Result<(Form, Vec<LabelAnswer>), Problem> {
+pub(super) async fn label(
+    scoring: &Scoring,
+    body: Body,
+) -> Result<(Form, Vec<LabelAnswer>), Problem> {
     let body = read(body, LABELS_BYTES_MAX).await;
     let body = body.ok_or_else(|| scoring.refuse(labels::too_large()))?;
     let labels = scoring.read_labels(&body)?;

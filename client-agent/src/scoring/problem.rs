@@ -11,8 +11,11 @@
 //! | `unknown_txn` | 404 | a label's payment was not scored here | score the payment first |
 //! | `unknown_label` | 404 | `supersedes` names no label of the payment | mend the request |
 //! | `not_found` | 404 | no decision has this id | ask by another id |
+//! | `cross_site` | 403 | a page of another site asks for it | use the agent's page |
 //! | `txn_id_conflict` | 409 | another payment had this id | choose another id |
 //! | `too_many_labels` | 409 | the payment has as many labels as are kept | keep the last word |
+//! | `alert_closed` | 409 | a closed alert cannot be put off | leave it closed |
+//! | `too_many_actions` | 409 | the alert has as many actions as are kept | leave it |
 //! | `too_large` | 413 | a body, a line or a batch beyond its bound | send less at once |
 //! | `overloaded` | 503 | the queue is full | `Retry-After`, or decide alone |
 //! | `unavailable` | 503 | no durable answer can be given | `Retry-After`, or decide alone |
@@ -65,8 +68,14 @@ pub enum ProblemType {
     TooManyLabels,
     /// No decision has this id.
     NotFound,
+    /// A page of another site asks for it.
+    CrossSite,
     /// Another payment had this id.
     TxnIdConflict,
+    /// The alert is closed.
+    AlertClosed,
+    /// An alert has as many actions as are kept.
+    TooManyActions,
     /// The body is too long.
     TooLarge,
     /// The queue is full.
@@ -77,7 +86,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Schema,
         Self::MissingField,
         Self::PanDetected,
@@ -87,7 +96,10 @@ impl ProblemType {
         Self::UnknownLabel,
         Self::TooManyLabels,
         Self::NotFound,
+        Self::CrossSite,
         Self::TxnIdConflict,
+        Self::AlertClosed,
+        Self::TooManyActions,
         Self::TooLarge,
         Self::Overloaded,
         Self::Unavailable,
@@ -106,7 +118,10 @@ impl ProblemType {
             Self::UnknownLabel => "unknown_label",
             Self::TooManyLabels => "too_many_labels",
             Self::NotFound => "not_found",
+            Self::CrossSite => "cross_site",
             Self::TxnIdConflict => "txn_id_conflict",
+            Self::AlertClosed => "alert_closed",
+            Self::TooManyActions => "too_many_actions",
             Self::TooLarge => "too_large",
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
@@ -127,7 +142,11 @@ impl ProblemType {
             | Self::TooFuture
             | Self::KnownTooEarly => 400,
             Self::UnknownTxn | Self::UnknownLabel | Self::NotFound => 404,
-            Self::TxnIdConflict | Self::TooManyLabels => 409,
+            Self::CrossSite => 403,
+            Self::TxnIdConflict
+            | Self::TooManyLabels
+            | Self::AlertClosed
+            | Self::TooManyActions => 409,
             Self::TooLarge => 413,
             Self::Overloaded | Self::Unavailable => 503,
         }
@@ -144,7 +163,10 @@ impl ProblemType {
             Self::UnknownLabel => "No such label is there to be superseded",
             Self::TooManyLabels => "The payment has too many labels",
             Self::NotFound => "No decision has this id",
+            Self::CrossSite => "A page of another site may not do this",
             Self::TxnIdConflict => "Another payment had this txn_id",
+            Self::AlertClosed => "The alert is closed",
+            Self::TooManyActions => "The alert has too many actions",
             Self::TooLarge => "The request is too large",
             Self::Overloaded => "Too many requests are waiting",
             Self::Unavailable => "No durable decision can be given at present",

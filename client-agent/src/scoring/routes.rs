@@ -6,7 +6,7 @@ use axum::routing::get;
 use host::telemetry::Telemetry;
 use serde_json::Value;
 
-use super::{Door, account, openapi, status_router};
+use super::{Door, account, alerts, openapi, origin, status_router};
 
 /// All that the agent serves. `status` is what `/v1/status` answers, `is_connected` whether the
 /// link to the coordinator is up; both are asked anew each time.
@@ -21,5 +21,7 @@ pub fn agent_router(
         .merge(door.router())
         .merge(status_router(status))
         .merge(account::health_router(door, is_connected))
+        .merge(alerts::alerts_router(door))
         .route("/openapi.json", get(openapi::handle_openapi))
+        .layer(axum::middleware::from_fn(origin::refuse_cross_site))
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::*;
 
 mod account;
+mod alerts;
 mod alone;
 mod batch;
 mod decisions;

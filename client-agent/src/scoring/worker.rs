@@ -46,7 +46,8 @@ pub(super) struct Worker {
 /// A model in its place.
 pub(super) struct Installed {
     pub(super) name: ModelName,
-    pub(super) scorer: Scorer,
+    /// The alert queue asks it too.
+    pub(super) scorer: Arc<Scorer>,
     /// Goes on with every payment that is remembered.
     pub(super) usual: Option<Usual>,
 }

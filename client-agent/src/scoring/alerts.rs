@@ -1,0 +1,160 @@
+//! The alert queue: every journaled decision of review or decline opens an alert; an analyst's
+//! label, or word that it cannot be told, closes it. The journal is the queue's memory: a thread of
+//! its own follows it (`alerts/keeper.rs`), so scoring waits for nothing here.
+//!
+//! Reading order: `alert.rs` what an alert is and when it is closed, `index.rs` the queue in
+//! memory, `keeper.rs` who fills it and answers questions, `dossier.rs` all about one alert;
+//! `act.rs` what analysts may do, `api.rs` and `page.rs` the two ways to it. What it is for:
+//! `docs/alerts.md`.
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use crypto::Digest;
+use host::clock::Clock;
+use host::telemetry::Telemetry;
+use model::Scorer;
+use tokio::sync::oneshot;
+
+use super::door::Door;
+use super::problem::{Problem, ProblemType};
+use crate::journal::{Action, Actions, Follower};
+use dossier::Dossier;
+use index::{Listing, Row, Wanted};
+use keeper::Keeper;
+
+mod act;
+mod alert;
+mod api;
+mod cases;
+mod dossier;
+mod index;
+mod keeper;
+mod meters;
+mod page;
+mod trail;
+
+/// The queue; the thread behind it ends with this handle.
+pub(super) struct Alerts {
+    /// `None` only while dropping.
+    questions: Option<SyncSender<Question>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+/// What the keeper is asked.
+enum Question {
+    /// A part of the queue.
+    List(Wanted, oneshot::Sender<Result<Queue, Problem>>),
+    /// Everything about an alert, by the id of its decision.
+    Show(String, oneshot::Sender<Result<Box<Dossier>, Problem>>),
+    /// What has to be known before a verdict on an alert is written.
+    Subject(String, oneshot::Sender<Result<Subject, Problem>>),
+    /// Something was done about an alert.
+    Act(String, Action, oneshot::Sender<Result<Row, Problem>>),
+    /// This model scores from here on.
+    Model(Arc<Scorer>),
+}
+
+/// A part of the queue, and how much there is in each state.
+struct Queue {
+    listing: Listing,
+    /// In the order of `State::ALL`.
+    counts: [usize; 3],
+}
+
+/// The payment that a verdict would speak of.
+struct Subject {
+    txn_id: String,
+    /// What analysts say of it: fraud or not, since when, by which label.
+    known: Option<(bool, i64, Digest)>,
+}
+
+impl Alerts {
+    /// Starts the keeper. The queue answers once it has read the journal.
+    pub(super) fn start(
+        journal: Follower,
+        actions: Actions,
+        clock: Clock,
+        telemetry: &Telemetry,
+    ) -> std::io::Result<Self> {
+        let (questions, asked) = sync_channel(QUESTIONS_MAX);
+        let keeper = Keeper::new(journal, actions, clock, telemetry);
+        let keeper = std::thread::Builder::new()
+            .name("alerts".to_owned())
+            .spawn(move || keeper.run(&asked))?;
+        Ok(Self {
+            questions: Some(questions),
+            keeper: Some(keeper),
+        })
+    }
+
+    /// Lets the queue know the model that scores, for likeness.
+    pub(super) fn install(&self, scorer: Arc<Scorer>) {
+        if let Some(questions) = &self.questions {
+            // A keeper that is gone needs no model.
+            let _ = questions.send(Question::Model(scorer));
+        }
+    }
+
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, Problem>>) -> Question,
+    ) -> Result<T, Problem> {
+        let (reply, waiting) = oneshot::channel();
+        let questions = self.questions.as_ref().ok_or_else(gone)?;
+        questions
+            .try_send(question(reply))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Problem::new(
+                    ProblemType::Overloaded,
+                    "found too many questions about alerts, expected fewer at once",
+                ),
+                TrySendError::Disconnected(_) => gone(),
+            })?;
+        waiting.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl Drop for Alerts {
+    /// Gives the journal's store back.
+    fn drop(&mut self) {
+        self.questions = None;
+        if let Some(keeper) = self.keeper.take() {
+            // A keeper that panicked has said so itself.
+            let _ = keeper.join();
+        }
+    }
+}
+
+/// The queue's routes: for machines under `/v1/alerts`, for people under `/alerts`.
+pub(super) fn alerts_router(door: &Door) -> Router {
+    Router::new()
+        .route("/v1/alerts", get(api::handle_list))
+        .route("/v1/alerts/{decision_id}", get(api::handle_alert))
+        .route(
+            "/v1/alerts/{decision_id}/disposition",
+            post(api::handle_disposition),
+        )
+        .route("/v1/alerts/{decision_id}/snooze", post(api::handle_snooze))
+        .route("/alerts", get(page::handle_queue))
+        .route("/alerts/{decision_id}", get(page::handle_alert))
+        .route(
+            "/alerts/{decision_id}/disposition",
+            post(page::handle_disposition),
+        )
+        .route("/alerts/{decision_id}/snooze", post(page::handle_snooze))
+        .layer(DefaultBodyLimit::max(act::BYTES_MAX))
+        .with_state(door.clone())
+}
+
+fn gone() -> Problem {
+    Problem::new(ProblemType::Unavailable, "the alert queue has stopped")
+}
+
+/// Questions that may wait: people ask a few at a time, and the slowest takes some tenths of a
+/// second.
+const QUESTIONS_MAX: usize = 64;

@@ -1,0 +1,481 @@
+//! The keeper of the queue: one thread that owns the index, follows the journal behind the worker
+//! that writes it, and answers questions between two stretches of reading. It reads what is
+//! durable, so an alert follows its decision by a moment, and a question reads along first.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use crypto::Digest;
+use host::clock::Clock;
+use host::telemetry::Telemetry;
+use model::Scorer;
+
+use super::alert::{Alert, State, Told, analysts, in_force};
+use super::cases::Cases;
+use super::index::{Index, Row, Wanted};
+use super::meters::Meters;
+use super::trail::Trail;
+use super::{Question, Queue, Subject};
+use crate::journal::{
+    Action, Actions, Deed, Entry, Follower, JournalError, LabelEntry, payment_of,
+};
+use crate::scoring::decisions::{place_of, unreadable};
+use crate::scoring::problem::{Problem, ProblemType};
+
+/// All that the queue remembers.
+pub(super) struct Keeper {
+    pub(super) journal: Follower,
+    pub(super) actions: Actions,
+    pub(super) index: Index,
+    pub(super) trail: Trail,
+    pub(super) cases: Cases,
+    pub(super) live: Option<Arc<Scorer>>,
+    pub(super) clock: Clock,
+    meters: Meters,
+    /// Whether the journal was read to its end once.
+    is_whole: bool,
+}
+
+/// How far one stretch of reading came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// To the end.
+    Whole,
+    /// There is more.
+    Part,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        mut journal: Follower,
+        actions: Actions,
+        clock: Clock,
+        telemetry: &Telemetry,
+    ) -> Self {
+        // An alert reads its own labels when it opens; the last ones make the cases.
+        journal.skip_to_last_labels(CASES_MAX as u64);
+        Self {
+            journal,
+            actions,
+            index: Index::new(ALERTS_MAX),
+            trail: Trail::new(TRAIL_MAX),
+            cases: Cases::new(CASES_MAX),
+            live: None,
+            clock,
+            meters: Meters::new(telemetry),
+            is_whole: false,
+        }
+    }
+
+    /// Works until the handle is dropped.
+    pub(super) fn run(mut self, questions: &Receiver<Question>) {
+        loop {
+            let wait = match self.follow() {
+                Ok(Progress::Part) => Duration::ZERO,
+                Ok(Progress::Whole) => FOLLOW_EVERY,
+                Err(error) => {
+                    tracing::error!(%error, "the alert queue cannot read the journal");
+                    FOLLOW_EVERY
+                }
+            };
+            match questions.recv_timeout(wait) {
+                Ok(question) => self.answer(question),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Who asked may be gone: then nobody hears the answer.
+    fn answer(&mut self, question: Question) {
+        let current = self.catch_up();
+        match question {
+            Question::List(wanted, reply) => {
+                let _ = reply.send(current.and_then(|()| self.list(wanted)));
+            }
+            Question::Show(decision_id, reply) => {
+                let shown = current.and_then(|()| self.show(&decision_id));
+                let _ = reply.send(shown.map(Box::new));
+            }
+            Question::Subject(decision_id, reply) => {
+                let _ = reply.send(current.and_then(|()| self.subject(&decision_id)));
+            }
+            Question::Act(decision_id, action, reply) => {
+                let _ = reply.send(current.and_then(|()| self.act(&decision_id, action)));
+            }
+            Question::Model(scorer) => {
+                self.live = Some(scorer);
+                self.cases.move_away();
+            }
+        }
+    }
+
+    /// Reads what has come since the last stretch. The first reading is long, and is not waited
+    /// for.
+    fn catch_up(&mut self) -> Result<(), Problem> {
+        if !self.is_whole {
+            let reading = "found the journal still being read, expected a question a little later";
+            return Err(Problem::new(ProblemType::Unavailable, reading));
+        }
+        while self.follow().map_err(|error| unreadable(&error))? == Progress::Part {}
+        Ok(())
+    }
+
+    /// Reads one stretch of the journal: decisions, then the labels of what is known by then.
+    fn follow(&mut self) -> Result<Progress, JournalError> {
+        let reach = self.journal.reach();
+        for _ in 0..STRETCH {
+            let Some((sequence, entry)) = self.journal.next_decision(reach)? else {
+                return self.follow_labels();
+            };
+            self.take(sequence, &entry)?;
+        }
+        Ok(Progress::Part)
+    }
+
+    fn follow_labels(&mut self) -> Result<Progress, JournalError> {
+        let reach = self.journal.reach();
+        for _ in 0..STRETCH {
+            let Some(label) = self.journal.next_label(reach)? else {
+                self.is_whole = true;
+                let now_ms = self.now_ms();
+                let counts = self.index.counts(now_ms);
+                self.meters
+                    .counted(counts, self.index.oldest_open_s(now_ms));
+                return Ok(Progress::Whole);
+            };
+            self.take_label(&label)?;
+        }
+        Ok(Progress::Part)
+    }
+
+    fn take(&mut self, sequence: u64, entry: &Entry) -> Result<(), JournalError> {
+        let payment = payment_of(sequence, entry)?;
+        self.trail.push(sequence, payment.card());
+        let told = Told::read(sequence, entry)?;
+        if !told.is_alert() {
+            return Ok(());
+        }
+        let Some(mut alert) = Alert::new(told, &payment) else {
+            return Err(JournalError::Damaged { sequence });
+        };
+        let labels = self.journal.labels_of(&entry.txn_id)?;
+        alert.settle(&labels, &self.actions.of(sequence)?);
+        if let Some(gone) = self.index.open(sequence, alert) {
+            self.meters.evicted();
+            self.actions.forget(gone)?;
+        }
+        Ok(())
+    }
+
+    fn take_label(&mut self, label: &LabelEntry) -> Result<(), JournalError> {
+        let labels = self.journal.labels_of(&label.txn_id)?;
+        if let Some(label) = in_force(labels.iter()) {
+            self.cases.take(label.payment, label.fraud);
+        }
+        if self.index.at(label.payment).is_some() {
+            let actions = self.actions.of(label.payment)?;
+            let settle = |alert: &mut Alert| alert.settle(&labels, &actions);
+            self.index.change(label.payment, settle);
+        }
+        Ok(())
+    }
+
+    fn list(&self, mut wanted: Wanted) -> Result<Queue, Problem> {
+        let now_ms = self.now_ms();
+        if let Some(decision_id) = &wanted.of {
+            let (_, alert) = self.find(decision_id)?;
+            wanted.account = Some(alert.account.clone());
+        }
+        Ok(Queue {
+            listing: self.index.list(now_ms, &wanted),
+            counts: self.index.counts(now_ms),
+        })
+    }
+
+    fn subject(&self, decision_id: &str) -> Result<Subject, Problem> {
+        let (sequence, alert) = self.find(decision_id)?;
+        let actions = self.actions.of(sequence);
+        room_for_action(&actions.map_err(|error| unreadable(&error))?)?;
+        let labels = self.journal.labels_of(&alert.txn_id);
+        let labels = labels.map_err(|error| unreadable(&error))?;
+        let known = analysts(&labels);
+        Ok(Subject {
+            txn_id: alert.txn_id.clone(),
+            known: known.map(|label| (label.fraud, label.known_at, Digest(label.label_id))),
+        })
+    }
+
+    /// Keeps an action, once where it is told twice in a row, and says what the alert has become.
+    fn act(&mut self, decision_id: &str, action: Action) -> Result<Row, Problem> {
+        let (sequence, alert) = self.find(decision_id)?;
+        let is_snooze = matches!(action.deed, Deed::Snooze(_));
+        if is_snooze && alert.state(self.now_ms()) == State::Closed {
+            let detail = "found an alert that is closed, expected one to put off";
+            return Err(Problem::new(ProblemType::AlertClosed, detail));
+        }
+        let txn_id = alert.txn_id.clone();
+        let actions = self.actions.of(sequence);
+        let mut actions = actions.map_err(|error| unreadable(&error))?;
+        let words = |action: &Action| (action.deed, action.analyst.clone(), action.note.clone());
+        if actions.last().map(words) != Some(words(&action)) {
+            room_for_action(&actions)?;
+            actions.push(action);
+            let kept = self.actions.keep(sequence, &actions);
+            kept.map_err(|error| {
+                tracing::error!(%error, "an action on an alert cannot be kept");
+                Problem::new(ProblemType::Unavailable, "the action cannot be kept")
+            })?;
+        }
+        let labels = self.journal.labels_of(&txn_id);
+        let labels = labels.map_err(|error| unreadable(&error))?;
+        let settle = |alert: &mut Alert| alert.settle(&labels, &actions);
+        self.index.change(sequence, settle);
+        self.index.row(self.now_ms(), sequence).ok_or_else(unknown)
+    }
+
+    /// An alert by the id of its decision.
+    pub(super) fn find(&self, decision_id: &str) -> Result<(u64, &Alert), Problem> {
+        let sequence = place_of(decision_id).ok_or_else(unknown)?;
+        let alert = self.index.at(sequence);
+        // Places begin again where a journal was lost: the whole id has to be this one's.
+        let alert = alert.filter(|alert| alert.decision_id == decision_id);
+        Ok((sequence, alert.ok_or_else(unknown)?))
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.now().0
+    }
+}
+
+fn room_for_action(actions: &[Action]) -> Result<(), Problem> {
+    if actions.len() < ACTIONS_MAX {
+        return Ok(());
+    }
+    let found = format!("found {ACTIONS_MAX} actions on this alert, expected fewer");
+    Err(Problem::new(ProblemType::TooManyActions, found))
+}
+
+fn unknown() -> Problem {
+    let detail = "found no alert in the queue, expected the decision_id of one";
+    Problem::new(ProblemType::NotFound, detail)
+}
+
+/// Alerts kept, half a KiB each: above it closed ones go first, then the lowest scores. A bank that
+/// looks at 500 a day fills it in a hundred days.
+const ALERTS_MAX: usize = 50_000;
+
+/// Payments among which an account's earlier ones are found: a bank with ten a second has a day of
+/// them. With an account for each, 45 MB.
+const TRAIL_MAX: usize = 1_000_000;
+
+/// Confirmed cases that an alert is compared with, at most one KiB each.
+const CASES_MAX: usize = 2_000;
+
+/// Actions on one alert, of at most 4.2 KiB: they are written again with every one.
+const ACTIONS_MAX: usize = 32;
+
+/// Entries read between two questions: some ten milliseconds.
+const STRETCH: usize = 1_000;
+
+/// How late the metrics may be; a question does not wait for it.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use features::{RawTransaction, Transaction};
+    use host::disk::Store;
+    use serde_json::json;
+
+    use super::*;
+    use crate::journal::Journal;
+    use crate::scoring::alerts::index::Grouping;
+
+    const START_MS: i64 = 1_772_352_000_000;
+
+    fn entry(sequence: u64, score: u16, decision: &str) -> Entry {
+        let txn_id = format!("t{sequence}");
+        let payment: RawTransaction = serde_json::from_value(json!({
+            "txn_id": txn_id, "ts": START_MS, "rail": "card", "amount_minor": 1250,
+            "currency": "EUR", "account_tok": "a",
+        }))
+        .unwrap();
+        let payment = Transaction::try_from(payment).unwrap();
+        let answer = json!({
+            "decision_id": format!("019ca8d2a400-{sequence:x}"), "txn_id": txn_id, "score": score,
+            "scored_at": START_MS, "decision": decision, "reasons": [], "band": "high",
+        });
+        Entry {
+            txn_id,
+            digest: [0; 32],
+            transaction: serde_json::to_string(&payment).unwrap(),
+            answer: answer.to_string(),
+            vector: vec![0.0],
+        }
+    }
+
+    fn label(sequence: u64, source: &str, known_at: i64, fraud: bool) -> LabelEntry {
+        LabelEntry {
+            label_id: [u8::try_from(known_at - START_MS).unwrap(); 32],
+            txn_id: format!("t{sequence}"),
+            payment: sequence,
+            fraud,
+            known_at,
+            told_at: u64::try_from(known_at).unwrap(),
+            source: source.to_owned(),
+            supersedes: None,
+        }
+    }
+
+    fn keeper(journal: &Journal, most: usize, telemetry: &Telemetry) -> Keeper {
+        let actions = journal.actions().unwrap();
+        let keeper = Keeper::new(journal.follow(), actions, Clock::start(), telemetry);
+        Keeper {
+            index: Index::new(most),
+            ..keeper
+        }
+    }
+
+    fn open(keeper: &mut Keeper) -> Vec<String> {
+        keeper.catch_up().unwrap();
+        let each = Wanted {
+            grouping: Grouping::Alerts,
+            ..Wanted::queue()
+        };
+        let listing = keeper.index.list(keeper.now_ms(), &each);
+        let rows = listing.alerts.into_iter();
+        rows.map(|row| row.txn_id).collect()
+    }
+
+    fn act(keeper: &mut Keeper, sequence: u64, at: i64, deed: Deed) -> Result<Row, Problem> {
+        let action = Action {
+            at: u64::try_from(at).unwrap(),
+            analyst: "u-17".to_owned(),
+            note: String::new(),
+            deed,
+        };
+        keeper.act(&format!("019ca8d2a400-{sequence:x}"), action)
+    }
+
+    // A journal of 2,500 decisions takes more than two stretches; what is undurable is not read.
+    #[test]
+    fn the_queue_is_the_journals_and_comes_back_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (mut journal, telemetry) = (Journal::open(&store).unwrap(), Telemetry::default());
+        let mut live = keeper(&journal, 10, &telemetry);
+        for sequence in 0..2_500 {
+            let decision = match sequence {
+                7 => "decline",
+                2_400 => "review",
+                _ => "approve",
+            };
+            journal.append(&entry(sequence, 800, decision)).unwrap();
+        }
+        assert_eq!(live.follow().unwrap(), Progress::Whole);
+        assert!(open(&mut live).is_empty());
+        journal.settle().unwrap();
+        assert_eq!(live.follow().unwrap(), Progress::Part);
+        assert_eq!(open(&mut live), ["t7", "t2400"]);
+
+        let mut told = |label: &LabelEntry| {
+            journal.append_label(label).unwrap();
+            journal.settle().unwrap();
+        };
+        told(&label(7, "chargeback", START_MS + 1, true));
+        assert_eq!(open(&mut live).len(), 2);
+        told(&label(7, "analyst", START_MS + 2, true));
+        assert_eq!(open(&mut live), ["t2400"]);
+        act(&mut live, 2_400, START_MS + 3, Deed::Snooze(u64::MAX)).unwrap();
+        assert!(open(&mut live).is_empty());
+
+        let mut again = keeper(&journal, 10, &telemetry);
+        assert_eq!(again.catch_up().unwrap_err().kind, ProblemType::Unavailable);
+        while again.follow().unwrap() == Progress::Part {}
+        let counts = |keeper: &Keeper| keeper.index.counts(keeper.now_ms());
+        assert_eq!((counts(&again), counts(&live)), ([0, 1, 1], [0, 1, 1]));
+    }
+
+    #[test]
+    fn the_verdict_is_the_last_that_was_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&store).unwrap();
+        let mut keeper = keeper(&journal, 10, &Telemetry::default());
+        journal.append(&entry(0, 800, "review")).unwrap();
+        journal.settle().unwrap();
+        while keeper.follow().unwrap() == Progress::Part {}
+        let verdict = |row: Row| row.verdict.map(|verdict| verdict.word());
+        let row = act(&mut keeper, 0, START_MS + 10, Deed::Suspected).unwrap();
+        assert_eq!(verdict(row), Some("suspected"));
+        journal
+            .append_label(&label(0, "analyst", START_MS + 20, true))
+            .unwrap();
+        journal.settle().unwrap();
+        keeper.catch_up().unwrap();
+        let row = keeper.index.row(keeper.now_ms(), 0).unwrap();
+        assert_eq!(verdict(row), Some("fraud"));
+        let row = act(&mut keeper, 0, START_MS + 30, Deed::Unknown).unwrap();
+        assert_eq!(verdict(row), Some("unknown"));
+        let row = act(&mut keeper, 0, START_MS + 40, Deed::Fraud).unwrap();
+        assert_eq!(verdict(row), Some("fraud"));
+        let problem = act(&mut keeper, 0, START_MS + 50, Deed::Snooze(u64::MAX));
+        assert_eq!(problem.err().unwrap().kind, ProblemType::AlertClosed);
+    }
+
+    #[test]
+    fn alerts_that_go_for_want_of_room_are_counted_and_their_actions_go_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (mut journal, telemetry) = (Journal::open(&store).unwrap(), Telemetry::default());
+        let mut keeper = keeper(&journal, 3, &telemetry);
+        let mut append = |sequence, score| {
+            journal.append(&entry(sequence, score, "review")).unwrap();
+            journal.settle().unwrap();
+        };
+        for (sequence, score) in [(0, 700), (1, 600), (2, 650)] {
+            append(sequence, score);
+        }
+        while keeper.follow().unwrap() == Progress::Part {}
+        act(&mut keeper, 1, START_MS, Deed::Snooze(1)).unwrap();
+        assert_eq!(keeper.actions.of(1).unwrap().len(), 1);
+        append(3, 900);
+        append(4, 100);
+        assert_eq!(open(&mut keeper), ["t3", "t0", "t2"]);
+        assert!(keeper.actions.of(1).unwrap().is_empty());
+        let gone = act(&mut keeper, 1, START_MS, Deed::Fraud).err().unwrap();
+        assert_eq!(gone.kind, ProblemType::NotFound);
+        let text = telemetry.render();
+        for line in [
+            "phalanx_alerts_evicted_total 2",
+            "phalanx_alerts{state=\"open\"} 3",
+            "phalanx_alerts{state=\"closed\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn actions_are_kept_once_and_have_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&store).unwrap();
+        let mut keeper = keeper(&journal, 3, &Telemetry::default());
+        journal.append(&entry(0, 700, "review")).unwrap();
+        journal.settle().unwrap();
+        while keeper.follow().unwrap() == Progress::Part {}
+        for at in 0..2 {
+            act(&mut keeper, 0, at, Deed::Unknown).unwrap();
+        }
+        assert_eq!(keeper.actions.of(0).unwrap().len(), 1);
+        for more in 0..31 {
+            let deed = [Deed::Suspected, Deed::Unknown][more % 2];
+            act(&mut keeper, 0, 5, deed).unwrap();
+        }
+        let problem = act(&mut keeper, 0, 5, Deed::Unknown).err().unwrap();
+        assert_eq!(problem.kind, ProblemType::TooManyActions);
+        let subject = keeper.subject("019ca8d2a400-0").err().unwrap();
+        assert_eq!(subject.kind, ProblemType::TooManyActions);
+    }
+}
