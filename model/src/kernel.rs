@@ -125,7 +125,7 @@ impl Kernel {
 
     /// The representation z of a whole row of the schema.
     pub(crate) fn embedding<'a>(&self, row: &[f32], scratch: &'a mut Scratch) -> &'a [f32] {
-        self.encode(row, scratch);
+        self.encode(row, None, scratch);
         &scratch.z
     }
 

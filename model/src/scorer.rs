@@ -120,7 +120,7 @@ impl Scorer {
     /// As [`Scorer::energies`].
     pub fn embedding(&self, row: &[f32]) -> Result<Vec<f32>, ModelError> {
         self.check_one(row)?;
-        let mut scratch = Scratch::default();
+        let mut scratch = self.kernel.scratch();
         Ok(self.kernel.embedding(row, &mut scratch).to_vec())
     }
 
