@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crypto::Digest;
-use features::FeatureEncoder;
 use host::address::{self, AddressError};
 use host::clock::Clock;
 use host::disk::{DiskError, RecordLog, Store};
@@ -26,14 +25,18 @@ use protocol::wire;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::history::{History, HistoryError};
-use crate::journal::{Follower, Journal, JournalError};
+use crate::history::HistoryError;
+use crate::journal::JournalError;
 use crate::link::{Keeper, Uplink};
 use crate::nats::{self, NatsError};
 use crate::scoring::{Door, Scoring, ScoringError, agent_router};
 use crate::status::Board;
 use crate::telemetry::Meters;
 use crate::training::{Product, Trainer, Worker};
+
+mod recovery;
+
+use recovery::{Recovered, recover};
 
 /// Inputs that wait for the party; a full queue slows the link down.
 const INPUTS_MAX: usize = 256;
@@ -53,11 +56,23 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     let door = Door::default();
     open_http(config, (&telemetry, &board, &uplink, &door), shutdown).await?;
 
-    let (history, encoder) = match read_history(config, shutdown).await {
-        Err(AgentError::History(HistoryError::Leaving)) => return Ok(()),
-        read => read?,
+    let recovered = {
+        let (config, store, telemetry) = (config.clone(), store.clone(), telemetry.clone());
+        let (board, shutdown) = (board.clone(), shutdown.clone());
+        let recovering = move || recover(&config, &store, &telemetry, &board, &shutdown);
+        tokio::task::spawn_blocking(recovering)
+            .await
+            .map_err(AgentError::Task)?
     };
-    let (scoring, journal) = start_scoring(config, encoder, &store, &telemetry).await?;
+    let Recovered {
+        history,
+        scoring,
+        journal,
+        keeper,
+    } = match recovered {
+        Err(AgentError::History(HistoryError::Leaving)) => return Ok(()),
+        recovered => recovered?,
+    };
     door.open(scoring.clone());
     board.update(|status| status.ready = true);
     telemetry.set_ready(true);
@@ -85,11 +100,17 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     if let Some(stream) = stream {
         stream.await.map_err(AgentError::Task)?;
     }
-    // Whoever waits for an answer gets it before the worker and the store go.
-    tokio::task::spawn_blocking(move || drop((door, scoring)))
+    // Whoever waits for an answer gets it before the worker and the store go; then what is
+    // remembered of it is kept.
+    let leaving = move || {
+        drop((door, scoring));
+        keeper.end();
+    };
+    tokio::task::spawn_blocking(leaving)
         .await
         .map_err(AgentError::Task)?;
     store.flush()?;
+    store.leave()?;
     ended
 }
 
@@ -115,45 +136,6 @@ async fn open_http(
     })?;
     tracing::info!(%address, "http is up");
     Ok(address::publish(&config.store, "http.addr", address)?)
-}
-
-async fn read_history(
-    config: &Config,
-    shutdown: &Shutdown,
-) -> Result<(History, FeatureEncoder), AgentError> {
-    let (history, schema) = (config.history.clone(), config.schema.clone());
-    let shutdown = shutdown.clone();
-    let read = tokio::task::spawn_blocking(move || History::load(&history, &schema, &shutdown));
-    let (history, encoder) = read.await.map_err(AgentError::Task)??;
-    let summary = history.summary();
-    tracing::info!(
-        transactions = summary.transactions,
-        frauds = summary.frauds,
-        from_day = summary.from_day,
-        until_day = summary.until_day,
-        "history read"
-    );
-    Ok((history, encoder))
-}
-
-/// Replays the journal into the encoder, which may take a while. Gives beside scoring who reads
-/// the journal for training.
-async fn start_scoring(
-    config: &Config,
-    encoder: FeatureEncoder,
-    store: &Store,
-    telemetry: &Telemetry,
-) -> Result<(Scoring, Follower), AgentError> {
-    let (settings, store, telemetry) = (config.scoring.clone(), store.clone(), telemetry.clone());
-    let start = move || {
-        let journal = Journal::open(&store)?;
-        let follower = journal.follow();
-        let scoring = Scoring::start(settings, encoder, journal, &telemetry)?;
-        Ok((scoring, follower))
-    };
-    tokio::task::spawn_blocking(start)
-        .await
-        .map_err(AgentError::Task)?
 }
 
 /// Carries the client party until the process is to go. Scoring outlives this.
@@ -311,7 +293,7 @@ impl Body<Client> for Agent {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// No thread can be had.
-    #[error("could not start the learning worker: {0}")]
+    #[error("could not start a thread: {0}")]
     Thread(std::io::Error),
     /// A part of the agent panicked.
     #[error("a part of the agent ended early: {0}")]

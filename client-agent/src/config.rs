@@ -5,8 +5,9 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use features::FeatureSchema;
+use features::{FeatureSchema, Limits};
 use host::config::{ConfigError, load};
 use host::telemetry::LogFormat;
 use model::Device;
@@ -26,8 +27,10 @@ pub struct Config {
     pub identity: PathBuf,
     /// `host:port` of the coordinator (UDP); looked up at each dialling.
     pub coordinator: String,
-    /// Folder of records, journal, and the address file.
+    /// Folder of records, journal, snapshot, and the address file.
     pub store: PathBuf,
+    /// How often a snapshot is made of what scoring remembers.
+    pub snapshot_every: Duration,
     /// Scoring, status, metrics and health (TCP).
     pub http: SocketAddr,
     /// What this institution refuses, whatever a plan says.
@@ -59,6 +62,8 @@ pub struct HistoryConfig {
     pub token_key: PathBuf,
     /// Days read, since 1970-01-01 UTC, end excluded.
     pub days: Range<i32>,
+    /// What an encoder may remember of it, and of what follows.
+    pub limits: Limits,
 }
 
 /// What the bank trains for itself, beside the federation's models.
@@ -105,6 +110,7 @@ impl Config {
         Ok(Self {
             identity: folder.join(raw.identity.folder),
             coordinator: address(raw.coordinator.address)?,
+            snapshot_every: raw.store.snapshot_every()?,
             store: folder.join(raw.store.folder),
             http: raw.http.address,
             consent,
@@ -114,6 +120,7 @@ impl Config {
                 map: folder.join(raw.history.map),
                 token_key: folder.join(raw.history.token_key),
                 days,
+                limits: raw.memory.unwrap_or_default().limits()?,
             },
             scoring: Settings {
                 policy: scoring::Policy::load(&folder.join(raw.scoring.policy))?,
@@ -139,6 +146,9 @@ impl Config {
 /// Requests that may wait for the scoring worker: at 0.2 ms each the last waits 0.2 s.
 const QUEUE_MAX: u32 = 1_024;
 
+/// A restart replays what came since: at a hundred payments a second a few seconds' worth.
+const SNAPSHOT_MINUTES: u64 = 15;
+
 /// Refuses an address without a port; the name is looked up when it is dialled.
 fn address(text: String) -> Result<String, ConfigError> {
     let port = text.rsplit_once(':').and_then(|(host, port)| {
@@ -161,7 +171,8 @@ fn address(text: String) -> Result<String, ConfigError> {
 struct RawConfig {
     identity: RawFolder,
     coordinator: RawCoordinator,
-    store: RawFolder,
+    store: RawStore,
+    memory: Option<RawMemory>,
     http: RawAddress,
     consent: RawFile,
     schema: Option<RawFile>,
@@ -177,6 +188,53 @@ struct RawConfig {
 #[serde(deny_unknown_fields)]
 struct RawFolder {
     folder: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStore {
+    folder: PathBuf,
+    snapshot_minutes: Option<u64>,
+}
+
+impl RawStore {
+    fn snapshot_every(&self) -> Result<Duration, ConfigError> {
+        let minutes = self.snapshot_minutes.unwrap_or(SNAPSHOT_MINUTES);
+        if !(1..=1_440).contains(&minutes) {
+            return Err(ConfigError::Value {
+                key: "store.snapshot_minutes".to_owned(),
+                found: minutes.to_string(),
+                expected: "1 to 1440 minutes".to_owned(),
+            });
+        }
+        Ok(Duration::from_secs(60 * minutes))
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMemory {
+    cards_max: Option<u64>,
+    outlets_max: Option<u64>,
+}
+
+impl RawMemory {
+    fn limits(&self) -> Result<Limits, ConfigError> {
+        let usual = Limits::default();
+        let bound = |key: &str, found: Option<u64>, usual: u64| match found {
+            Some(0) => Err(ConfigError::Value {
+                key: format!("memory.{key}"),
+                found: "0".to_owned(),
+                expected: "at least 1".to_owned(),
+            }),
+            found => Ok(found.unwrap_or(usual)),
+        };
+        Ok(Limits {
+            cards_max: bound("cards_max", self.cards_max, usual.cards_max)?,
+            outlets_max: bound("outlets_max", self.outlets_max, usual.outlets_max)?,
+            ..usual
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -289,6 +347,8 @@ mod tests {
         };
         assert_eq!(config.own, own);
         assert_eq!((config.device, config.nats), (Device::Cpu, None));
+        assert_eq!(config.snapshot_every, Duration::from_secs(900));
+        assert_eq!(config.history.limits, Limits::default());
         assert!(!config.consent.kinds.is_empty());
         assert_eq!(config.schema, FeatureSchema::standard());
     }
@@ -323,6 +383,14 @@ mod tests {
                 "coordinator.address",
             ),
             (("device = \"cpu\"", "device = \"tpu\""), "`cpu` or `cuda`"),
+            (
+                ("snapshot_minutes = 15", "snapshot_minutes = 0"),
+                "store.snapshot_minutes",
+            ),
+            (
+                ("cards_max = 2_000_000", "cards_max = 0"),
+                "memory.cards_max",
+            ),
             (("consent.toml", "missing.toml"), "missing.toml"),
             (("schemas/standard.toml", "schemas/none.toml"), "none.toml"),
         ] {

@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use features::{
-    FeatureEncoder, FeatureSchema, FeatureVector, FeedFormat, FeedMap, Label, MapError, Reader,
-    RiskSettings, Row, RowError, Source, TokenKey, TokenKeyError, Transaction,
+    FeatureEncoder, FeatureSchema, FeatureVector, FeedFormat, FeedMap, Label, Limits, MapError,
+    Reader, RiskSettings, Row, RowError, Source, TokenKey, TokenKeyError, Transaction,
 };
 use host::shutdown::Shutdown;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,6 +30,8 @@ pub struct History {
     memory: Memory,
     summary: Summary,
     silence: Verdict,
+    /// What encoders of this past may remember.
+    limits: Limits,
     live: Option<Live>,
 }
 
@@ -219,22 +221,36 @@ impl History {
         schema: &FeatureSchema,
         shutdown: &Shutdown,
     ) -> Result<(Self, FeatureEncoder), HistoryError> {
+        let mut encoder = encoder(schema.clone(), config.limits);
+        let past = Self::read(config, schema, shutdown, |row| {
+            encode(&mut encoder, row);
+        })?;
+        Ok((past, encoder))
+    }
+
+    /// The same without an encoder: each payment that is kept is given instead.
+    pub(crate) fn read(
+        config: &HistoryConfig,
+        schema: &FeatureSchema,
+        shutdown: &Shutdown,
+        mut each: impl FnMut(&Row),
+    ) -> Result<Self, HistoryError> {
         let feed = Feed::open(&config.map, &config.token_key, &config.file)?;
         for lacking in feed.lacking(schema) {
             tracing::warn!(%lacking, "the map lacks what the schema needs");
         }
-        let mut encoder = FeatureEncoder::new(schema.clone(), RiskSettings::default());
         let mut past = Self::new(schema.clone(), feed.silence);
+        past.limits = config.limits;
         let rejected = feed.read(schema, shutdown, |row| {
             if !config.days.contains(&row.transaction.day()) {
                 return Ok(());
             }
-            encode(&mut encoder, row);
+            each(row);
             past.push(&row.transaction, row.label.as_ref())
         })?;
         past.summary.rejected = rejected;
         past.memory.settle();
-        Ok((past, encoder))
+        Ok(past)
     }
 
     /// An empty past for encoders of a schema, in which a payment without a label stands for
@@ -245,6 +261,7 @@ impl History {
             memory: Memory::new(schema),
             summary: Summary::default(),
             silence,
+            limits: Limits::default(),
             live: None,
         }
     }
@@ -275,6 +292,12 @@ impl History {
     #[must_use]
     pub fn schema(&self) -> &FeatureSchema {
         self.memory.schema()
+    }
+
+    /// An encoder for this past that has seen nothing: it remembers as much as scoring's does.
+    #[must_use]
+    pub(crate) fn encoder(&self) -> FeatureEncoder {
+        encoder(self.schema().clone(), self.limits)
     }
 
     /// What the status says.
@@ -316,6 +339,10 @@ impl History {
         let withdrawal = withdrawal.map(|at| label(false, at));
         fraud.into_iter().chain(withdrawal)
     }
+}
+
+fn encoder(schema: FeatureSchema, limits: Limits) -> FeatureEncoder {
+    FeatureEncoder::new(schema, RiskSettings::default()).with_limits(limits)
 }
 
 /// Encodes the next payment of a feed, then lets the encoder know its label: that is read from the

@@ -4,8 +4,7 @@
 //! reads along (`journal/follower.rs`) and who counts (`journal/tally.rs`). When an entry must be
 //! durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use features::{FieldError, RawTransaction, Transaction};
 use host::disk::{DiskError, Store, Table};
@@ -13,16 +12,18 @@ use protocol::wire;
 use serde::{Deserialize, Serialize};
 
 mod actions;
+#[cfg(test)]
+pub(crate) mod faults;
 mod follower;
 mod labels;
 mod tally;
 
 pub(crate) use actions::{Action, Actions, Deed};
 pub use follower::Follower;
+pub(crate) use follower::Reach;
 pub(crate) use labels::LabelEntry;
 pub(crate) use tally::{Cell, Tally};
 
-use follower::Settled;
 use labels::Labels;
 
 /// An append-only journal in one store. One writer at a time.
@@ -36,7 +37,11 @@ pub struct Journal {
     labels: Labels,
     next: u64,
     unsettled: Unsettled,
-    settled: Arc<Settled>,
+    /// How much is durable.
+    settled: Arc<Mutex<Reach>>,
+    /// What a full disk would refuse, where a test says so.
+    #[cfg(test)]
+    faults: faults::Faults,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,17 +65,13 @@ pub(crate) struct Entry {
 }
 
 impl Journal {
-    /// Opens the journal of `store`, and reads through it once to find its end.
+    /// Opens the journal of `store`, at whose end it goes on.
     ///
     /// # Errors
     /// [`JournalError`] where the store cannot be read, or holds something else.
     pub fn open(store: &Store) -> Result<Self, JournalError> {
         let (entries, ids) = (store.table("journal/entries")?, store.table("journal/ids")?);
-        let mut next = 0;
-        for entry in entries.entries() {
-            let (key, _) = entry?;
-            next = sequence_of(&key)? + 1;
-        }
+        let next = end_of(&entries)?;
         let labels = Labels::open(store)?;
         let journal = Self {
             store: store.clone(),
@@ -80,6 +81,8 @@ impl Journal {
             next,
             unsettled: Unsettled::Nothing,
             settled: Arc::default(),
+            #[cfg(test)]
+            faults: faults::Faults::default(),
         };
         journal.tell_settled();
         Ok(journal)
@@ -88,11 +91,9 @@ impl Journal {
     /// Somebody who reads along from the first entry on, on a thread of its own.
     #[must_use]
     pub fn follow(&self) -> Follower {
-        let (labels, labels_of) = self.labels.tables();
         Follower {
             entries: self.entries.clone(),
-            labels,
-            labels_of,
+            labels: self.labels.clone(),
             settled: Arc::clone(&self.settled),
             next_entry: 0,
             next_label: 0,
@@ -157,19 +158,16 @@ impl Journal {
         Ok((entry.txn_id == txn_id).then_some((sequence, entry)))
     }
 
-    /// Every label in order of arrival.
-    pub(crate) fn labels(&self) -> impl Iterator<Item = Result<LabelEntry, JournalError>> + '_ {
-        self.labels.all()
-    }
-
     /// The labels of a payment in order of arrival.
     pub(crate) fn labels_of(&self, txn_id: &str) -> Result<Vec<LabelEntry>, JournalError> {
-        self.labels.of(txn_id)
+        self.labels.of(txn_id, u64::MAX)
     }
 
     /// Appends a label; durable after [`Self::settle`].
     pub(crate) fn append_label(&mut self, label: &LabelEntry) -> Result<(), JournalError> {
         self.unsettled = Unsettled::Entries;
+        #[cfg(test)]
+        self.faults.append()?;
         self.labels.append(label)
     }
 
@@ -187,6 +185,8 @@ impl Journal {
         value.extend(wire::encode(entry));
         self.unsettled = Unsettled::Entries;
         self.ids.put(entry.txn_id.as_bytes(), &key)?;
+        #[cfg(test)]
+        self.faults.append()?;
         self.entries.put(&key, &value)?;
         self.next += 1;
         Ok(())
@@ -195,6 +195,8 @@ impl Journal {
     /// Makes every appended entry and label durable.
     pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
         if self.unsettled == Unsettled::Entries {
+            #[cfg(test)]
+            self.faults.settle()?;
             self.store.flush()?;
             self.unsettled = Unsettled::Nothing;
             self.tell_settled();
@@ -202,11 +204,14 @@ impl Journal {
         Ok(())
     }
 
-    /// Tells followers how far they may read: payments first, since a label speaks of one.
+    /// Tells followers how far they may read: both numbers of one moment, which two atomics could
+    /// not tell, so that no payment is within reach without the labels that came before it.
     fn tell_settled(&self) {
-        self.settled.entries.store(self.next, Ordering::Release);
-        let labels = self.labels.len();
-        self.settled.labels.store(labels, Ordering::Release);
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        *settled = Reach {
+            entries: self.next,
+            labels: self.labels.len(),
+        };
     }
 }
 
@@ -267,6 +272,12 @@ pub enum JournalError {
         /// What the door says.
         error: FieldError,
     },
+}
+
+/// The number after the last of a table.
+fn end_of(table: &Table) -> Result<u64, JournalError> {
+    let last = table.last()?;
+    last.map_or(Ok(0), |(key, _)| Ok(sequence_of(&key)? + 1))
 }
 
 fn sequence_of(key: &[u8]) -> Result<u64, JournalError> {

@@ -16,6 +16,7 @@ pub mod nats;
 pub mod network;
 pub mod risk;
 pub mod scoring;
+mod snapshot;
 pub mod status;
 pub mod telemetry;
 pub mod training;

@@ -4,7 +4,8 @@
 //! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door, with
 //! `routes.rs`, `door.rs` and `http.rs` for the socket's side of it; `policy.rs`, `reasons.rs`
 //! and `surprise.rs` what a score leads to, on the scale of `decision.rs`, `guard.rs` what holds
-//! declines back, `labels.rs` what payments turned out to be, `problem.rs` every refusal.
+//! declines back, `labels.rs` what payments turned out to be, `problem.rs` every refusal,
+//! `remembered.rs` what is known of the past.
 //! `batch.rs` scores many at once, `decisions.rs` and `scores.rs` read what was decided,
 //! `account.rs` says how scoring is, `openapi.rs` says all of it to machines. `alone.rs`
 //! is the worker without thread, queue and socket. `alerts.rs` is
@@ -32,8 +33,8 @@ use request::Request;
 use worker::{Installed, Job, Worker};
 
 mod account;
-mod alone;
 mod alerts;
+mod alone;
 mod answer;
 mod batch;
 mod decision;
@@ -48,6 +49,7 @@ mod origin;
 mod policy;
 mod problem;
 mod reasons;
+mod remembered;
 mod request;
 mod routes;
 mod scores;
@@ -67,6 +69,7 @@ pub use routes::agent_router;
 pub use status::status_router;
 
 pub(crate) use decision::probability_at;
+pub(crate) use remembered::Remembered;
 pub(crate) use request::{BODY_BYTES_MAX, too_large};
 pub(crate) use scores::DAYS_MAX;
 
@@ -127,21 +130,17 @@ pub struct Bundle {
 }
 
 impl Scoring {
-    /// A worker that has taken in the journal.
+    /// A worker with what is remembered of the whole journal.
     fn worker(
         settings: Settings,
-        mut encoder: FeatureEncoder,
+        remembered: Remembered,
         journal: Journal,
         telemetry: &Telemetry,
     ) -> Result<Worker, ScoringError> {
         settings.check()?;
-        let mut recent = Recent::new(encoder.schema().len());
-        for transaction in journal.transactions() {
-            let transaction = transaction?;
-            let vector = encoder.encode(&transaction);
-            recent.push(transaction.day(), &vector.0);
-        }
-        labels::replay(&journal, &mut encoder)?;
+        let Remembered {
+            encoder, recent, ..
+        } = remembered;
         let clock = Clock::start();
         let guard = Guard::start(clock.now().0, &settings.policy, &journal, telemetry)?;
         Ok(Worker {
@@ -160,8 +159,8 @@ impl Scoring {
     }
 
     /// Starts the worker. `encoder` has seen the bank's history; the journal's payments, which
-    /// came after it, are replayed into it here, so that windows survive a restart, and so does
-    /// what is usual; then their labels.
+    /// came after it, are replayed into it here with their labels, so that windows survive a
+    /// restart, and so does what is usual.
     ///
     /// # Errors
     /// [`ScoringError`] on settings that contradict themselves, a journal that cannot be read, or
@@ -172,8 +171,23 @@ impl Scoring {
         journal: Journal,
         telemetry: &Telemetry,
     ) -> Result<Self, ScoringError> {
+        let mut remembered = Remembered::new(encoder);
+        remembered.catch_up(journal.follow())?;
+        Self::resume(settings, remembered, journal, telemetry)
+    }
+
+    /// Starts the worker with what is remembered of the history and the whole journal.
+    ///
+    /// # Errors
+    /// [`ScoringError`] on settings that contradict themselves, or a thread that cannot be started.
+    pub(crate) fn resume(
+        settings: Settings,
+        remembered: Remembered,
+        journal: Journal,
+        telemetry: &Telemetry,
+    ) -> Result<Self, ScoringError> {
         let queue_max = settings.queue_max;
-        let worker = Self::worker(settings, encoder, journal, telemetry)?;
+        let worker = Self::worker(settings, remembered, journal, telemetry)?;
         let (jobs, queue) = sync_channel(queue_max as usize);
         let batches = Batches::new(queue_max);
         let (scored, meters, clock) = (worker.scored.clone(), worker.meters.clone(), worker.clock);

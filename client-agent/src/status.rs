@@ -48,6 +48,48 @@ pub struct Status {
     pub scored: u64,
     /// The bank's own past.
     pub history: Summary,
+    /// How this run began.
+    pub recovery: RecoveryStatus,
+}
+
+/// How a run began: from what, and how much of the journal was replayed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RecoveryStatus {
+    /// Where replay began.
+    pub from: Base,
+    /// Payments replayed.
+    pub payments: u64,
+    /// Labels replayed.
+    pub labels: u64,
+    /// From the start until payments could be judged.
+    pub seconds: f64,
+    /// Whether the run before ended without taking its leave. Then requests may have gone without
+    /// an answer; each may be sent again with the same `txn_id`.
+    pub unclean_stop: bool,
+    /// The last decision of earlier runs that is durable.
+    pub last_decision: Option<String>,
+}
+
+/// What replay of the journal begins from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Base {
+    /// The history: all of the journal was replayed.
+    #[default]
+    Journal,
+    /// A snapshot: what came after it was.
+    Snapshot,
+}
+
+impl Base {
+    /// The word in status and log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Snapshot => "snapshot",
+        }
+    }
 }
 
 /// The model that scores.

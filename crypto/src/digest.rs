@@ -51,6 +51,29 @@ impl AsRef<[u8]> for Digest {
     }
 }
 
+/// SHA-256 of bytes that come in pieces, without any framing: for files too long to hold.
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl Hasher {
+    /// Takes in the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The digest of all pieces.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        finish(self.0)
+    }
+}
+
 /// SHA-256 of the parts, concatenated without any framing.
 pub fn sha256(parts: &[&[u8]]) -> Digest {
     let mut context = Context::new(&SHA256);
@@ -110,6 +133,9 @@ mod tests {
                 sha256(&vectors::slices(&parts)).0,
                 vectors::array(&case["out"])
             );
+            let mut hasher = Hasher::default();
+            parts.iter().for_each(|part| hasher.update(part));
+            assert_eq!(hasher.finish().0, vectors::array(&case["out"]));
         }
         let mut seen = Vec::new();
         for case in vectors::list(&file["tagged"]) {

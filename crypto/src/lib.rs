@@ -35,7 +35,7 @@ mod vectors;
 pub use agreement::{AgreementError, AgreementKey, MlkemSecret, PublicBundle};
 pub use canonical::{Canonical, ToCanonical};
 pub use chain::{Chain, ChainError};
-pub use digest::{Digest, sha256, tagged};
+pub use digest::{Digest, Hasher, sha256, tagged};
 pub use kdf::Key;
 pub use mask::MaskKey;
 pub use seal::SealError;

@@ -21,13 +21,25 @@ mod natural;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FeatureVector(pub Vec<f32>);
 
+/// A payment that was read: its vector, and what remembering it takes.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The vector.
+    pub vector: FeatureVector,
+    /// The trended columns before their trend was subtracted.
+    level: Vec<f32>,
+}
+
 /// Bounds of the encoder's memory. At most 12 KiB a card and 20 KiB an outlet; a card with two
-/// payments a day takes about 3 KiB.
+/// payments a day takes about 3 KiB. Who goes is told by the order of arrival, so a replay forgets
+/// the same ones at the same payments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Cards remembered; above it the sixteenth longest unseen is forgotten.
+    /// Cards remembered, and as many of each other payer whose windows are read; above it the
+    /// sixteenth longest unseen is forgotten.
     pub cards_max: u64,
-    /// Outlets remembered; above it the sixteenth longest unseen is forgotten.
+    /// Outlets remembered, and as many of each other payee; above it the sixteenth longest unseen
+    /// is forgotten.
     pub outlets_max: u64,
     /// Cards and outlets unseen for longer are forgotten.
     pub unseen_days_max: u16,
@@ -72,6 +84,8 @@ pub struct FeatureEncoder {
     clock_ms: Option<i64>,
     swept_day: i64,
     arrivals: u64,
+    /// Payers and payees forgotten so far.
+    forgotten: (u64, u64),
 }
 
 /// What is remembered of the tokens of one entity.
@@ -142,6 +156,7 @@ impl FeatureEncoder {
             clock_ms: None,
             swept_day: 0,
             arrivals: 0,
+            forgotten: (0, 0),
         }
     }
 
@@ -164,6 +179,27 @@ impl FeatureEncoder {
         let payers = self.payers.iter().map(|payers| payers.seen.len() as u64);
         let payees = self.payees.iter().map(|payees| payees.seen.len() as u64);
         (payers.sum(), payees.sum())
+    }
+
+    /// Payers and payees forgotten so far, unseen for too long or for want of room. One that comes
+    /// again is a stranger.
+    #[must_use]
+    pub fn forgotten(&self) -> (u64, u64) {
+        self.forgotten
+    }
+
+    /// Reads a payment as [`Self::encode`] does, and remembers nothing of it yet: for who must keep
+    /// it elsewhere first. [`Self::remember`] it before another one is read.
+    pub fn read_first(&mut self, transaction: &Transaction) -> Encoded {
+        let natural = self.natural(transaction);
+        self.trend.prepare(transaction.day());
+        let (vector, level) = self.read(transaction, &natural);
+        Encoded { vector, level }
+    }
+
+    /// Remembers a payment that was read last.
+    pub fn remember(&mut self, transaction: &Transaction, encoded: &Encoded) {
+        self.enter(transaction, &encoded.level);
     }
 
     /// The vector of a payment from what was known before it; then remembers the payment.
@@ -246,7 +282,7 @@ impl FeatureEncoder {
     fn take(&mut self, transaction: &Transaction, natural: &[f64]) -> FeatureVector {
         self.trend.prepare(transaction.day());
         let (vector, level) = self.read(transaction, natural);
-        self.remember(transaction, &level);
+        self.enter(transaction, &level);
         vector
     }
 
@@ -278,7 +314,7 @@ impl FeatureEncoder {
         (FeatureVector(values), level)
     }
 
-    fn remember(&mut self, transaction: &Transaction, level: &[f32]) {
+    fn enter(&mut self, transaction: &Transaction, level: &[f32]) {
         let (ts, amount) = (transaction.ts, transaction.amount_major());
         let clock = self
             .clock_ms
@@ -330,6 +366,7 @@ impl FeatureEncoder {
     /// Forgets what was unseen too long, every sixteen days, and the longest unseen whenever
     /// there is too much.
     fn sweep(&mut self, day: i64) {
+        let before = self.remembered();
         let oldest = day - i64::from(self.limits.unseen_days_max);
         let is_due = day - self.swept_day >= SWEEP_DAYS;
         if is_due {
@@ -347,6 +384,9 @@ impl FeatureEncoder {
             }
             forget_excess(&mut payees.seen, self.limits.outlets_max);
         }
+        let after = self.remembered();
+        self.forgotten.0 += before.0 - after.0;
+        self.forgotten.1 += before.1 - after.1;
     }
 
     /// The trailing mean subtracted from column `at` in vectors of the day encoded last.

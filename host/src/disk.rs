@@ -8,8 +8,10 @@ mod bulk;
 mod log;
 #[cfg(test)]
 mod tests;
+mod visit;
 
 pub use log::{RecordLog, Remembered, Replay};
+pub use visit::Left;
 
 /// A folder on disk with logs and tables in it. One process at a time.
 #[derive(Clone, Debug)]
@@ -64,6 +66,9 @@ impl Store {
     }
 }
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// Keys and values, in key order.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -110,12 +115,22 @@ impl Table {
     ///
     /// # Errors
     /// Each item is an error where the store cannot be read.
-    pub fn entries(&self) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), DiskError>> + '_ {
+    pub fn entries(&self) -> impl Iterator<Item = Result<Pair, DiskError>> + '_ {
         self.tree.iter().map(|entry| {
             entry
                 .map(|(key, value)| (key.to_vec(), value.to_vec()))
                 .map_err(|error| DiskError::new("read", &self.store.path, error))
         })
+    }
+
+    /// The last key and its value; nothing in an empty table.
+    ///
+    /// # Errors
+    /// [`DiskError`] where the store cannot be read.
+    pub fn last(&self) -> Result<Option<Pair>, DiskError> {
+        let last = self.tree.last();
+        let last = last.map_err(|error| DiskError::new("read", &self.store.path, error))?;
+        Ok(last.map(|(key, value)| (key.to_vec(), value.to_vec())))
     }
 
     /// How many entries; counts them.

@@ -5,6 +5,7 @@
 //! A frame is four bytes of length, big-endian, and one message of exactly that length.
 
 use std::fmt;
+use std::io::{self, Read, Write};
 
 use bincode::config::{self, Config};
 use serde::de::{DeserializeOwned, Visitor};
@@ -43,6 +44,26 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
     } else {
         decode_with(bytes, layout().with_limit::<FRAME_BYTES_MAX>())
     }
+}
+
+/// Writes what [`encode`] gives, piece by piece as it comes: for what is too large to hold twice.
+///
+/// # Errors
+/// Where `into` refuses.
+pub fn encode_into<T: Serialize>(value: &T, into: &mut impl Write) -> io::Result<()> {
+    bincode::serde::encode_into_std_write(value, into, layout().with_no_limit())
+        .map(|_| ())
+        .map_err(|error| io::Error::other(error.to_string()))
+}
+
+/// Reads what [`encode_into`] wrote, and not a byte more. Claimed lengths are believed: only for
+/// bytes of our own whose digest was checked, never for a peer's.
+///
+/// # Errors
+/// [`WireError::Malformed`]: not this type, or `from` refuses.
+pub fn decode_from<T: DeserializeOwned>(from: &mut impl Read) -> Result<T, WireError> {
+    bincode::serde::decode_from_std_read(from, layout().with_no_limit())
+        .map_err(|error| WireError::Malformed(error.to_string()))
 }
 
 /// The header of a frame that holds `message`.

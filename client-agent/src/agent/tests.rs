@@ -26,6 +26,7 @@ fn config(folder: &Path) -> Config {
         identity: own,
         coordinator: "127.0.0.1:9".to_owned(),
         store: folder.join("store"),
+        snapshot_every: std::time::Duration::from_secs(900),
         http: "127.0.0.1:0".parse().unwrap(),
         consent: crate::config::consent::load_policy(&consent).unwrap(),
         schema: features::FeatureSchema::standard(),
@@ -127,7 +128,26 @@ fn payments_are_judged_without_a_coordinator_and_remembered() {
     });
     with_agent(&config, |address| {
         assert!(score(address, "first").contains("\"replayed\":true"));
-        assert!(fetch(address, "/v1/status").contains("\"scored\":1"));
+        let status = fetch(address, "/v1/status");
+        assert!(status.contains("\"scored\":1"), "{status}");
+        assert!(status.contains("\"from\":\"snapshot\""), "{status}");
+        assert!(status.contains("\"unclean_stop\":false"), "{status}");
+    });
+    // As if the last run had been killed, with a snapshot that a disk spoilt.
+    std::fs::write(config.store.join("running"), "").unwrap();
+    std::fs::write(config.store.join("state.snapshot"), "phxstate").unwrap();
+    with_agent(&config, |address| {
+        assert!(score(address, "first").contains("\"replayed\":true"));
+        let status = fetch(address, "/v1/status");
+        assert!(status.contains("\"from\":\"journal\""), "{status}");
+        assert!(status.contains("\"payments\":1,"), "{status}");
+        assert!(status.contains("\"unclean_stop\":true"), "{status}");
+        assert!(status.contains("\"last_decision\":\""), "{status}");
+        let metrics = fetch(address, "/metrics");
+        assert!(
+            metrics.contains("phalanx_state_recovery_seconds"),
+            "{metrics}"
+        );
     });
 }
 

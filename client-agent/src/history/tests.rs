@@ -100,6 +100,7 @@ pub(crate) fn write(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
         map,
         token_key,
         days: i32::MIN..i32::MAX,
+        limits: Limits::default(),
     }
 }
 

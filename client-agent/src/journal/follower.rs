@@ -1,49 +1,66 @@
 //! The journal read by somebody who does not write it: payments and labels that are durable, in
-//! order of arrival, each once. Nothing is queued between writer and reader and nothing is locked:
-//! the disk is the queue, and two numbers say how far it may be read.
+//! order of arrival, each once. Nothing is queued between writer and reader: the disk is the
+//! queue, and two numbers say how far it may be read.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crypto::{Digest, sha256};
 use features::Transaction;
 use host::disk::Table;
 
-use super::labels::{self, LabelEntry};
+use super::labels::{LabelEntry, Labels};
 use super::{Entry, JournalError, decode, payment_of};
 
-/// How much is durable.
-#[derive(Debug, Default)]
-pub(super) struct Settled {
-    pub(super) entries: AtomicU64,
-    pub(super) labels: AtomicU64,
-}
-
 /// Reads along behind a journal's writer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Follower {
     pub(super) entries: Table,
-    pub(super) labels: Table,
-    /// `txn_id` to the sequence numbers of its labels.
-    pub(super) labels_of: Table,
-    pub(super) settled: Arc<Settled>,
+    pub(super) labels: Labels,
+    pub(super) settled: Arc<Mutex<Reach>>,
     pub(super) next_entry: u64,
     pub(super) next_label: u64,
 }
 
-/// How far one stretch of reading goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far one stretch of reading goes: numbers of payments and labels, the ends excluded. What the
+/// writer tells is a moment of its own: of payments and labels alike all that came before it, and
+/// nothing that came after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reach {
-    pub(super) entries: u64,
-    pub(super) labels: u64,
+    pub(crate) entries: u64,
+    pub(crate) labels: u64,
+}
+
+impl Reach {
+    /// No further than this payment, which is excluded.
+    pub(crate) fn until(self, entries: u64) -> Self {
+        Self {
+            entries: self.entries.min(entries),
+            ..self
+        }
+    }
 }
 
 impl Follower {
+    /// The same journal read from these numbers on.
+    pub(crate) fn starting_at(self, place: Reach) -> Self {
+        Self {
+            next_entry: place.entries,
+            next_label: place.labels,
+            ..self
+        }
+    }
+
     /// What is durable at this moment. A label is never within reach without its payment.
     pub(crate) fn reach(&self) -> Reach {
-        // In this order: labels that become durable in between wait for the next stretch.
-        let labels = self.settled.labels.load(Ordering::Acquire);
-        let entries = self.settled.entries.load(Ordering::Acquire);
-        Reach { entries, labels }
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far it has read.
+    pub(crate) fn place(&self) -> Reach {
+        Reach {
+            entries: self.next_entry,
+            labels: self.next_label,
+        }
     }
 
     /// The next payment within reach, and its number.
@@ -71,8 +88,8 @@ impl Follower {
         while self.next_entry < reach.entries {
             let sequence = self.next_entry;
             self.next_entry += 1;
-            if let Some(value) = self.entries.get(&sequence.to_be_bytes())? {
-                return Ok(Some((sequence, decode(sequence, &value)?)));
+            if let Some(entry) = self.at(sequence)? {
+                return Ok(Some((sequence, entry)));
             }
         }
         Ok(None)
@@ -86,8 +103,8 @@ impl Follower {
         while self.next_label < reach.labels {
             let sequence = self.next_label;
             self.next_label += 1;
-            if let Some(value) = self.labels.get(&sequence.to_be_bytes())? {
-                return labels::decode(sequence, &value).map(Some);
+            if let Some(label) = self.labels.at(sequence)? {
+                return Ok(Some(label));
             }
         }
         Ok(None)
@@ -95,7 +112,7 @@ impl Follower {
 
     /// Leaves out all labels but the last `count` that are durable at this moment.
     pub(crate) fn skip_to_last_labels(&mut self, count: u64) {
-        let labels = self.settled.labels.load(Ordering::Acquire);
+        let labels = self.reach().labels;
         self.next_label = self.next_label.max(labels.saturating_sub(count));
     }
 
@@ -113,6 +130,39 @@ impl Follower {
     /// # Errors
     /// As [`Self::next_label`].
     pub(crate) fn labels_of(&self, txn_id: &str) -> Result<Vec<LabelEntry>, JournalError> {
-        labels::of((&self.labels, &self.labels_of), txn_id)
+        self.labels.of(txn_id, u64::MAX)
+    }
+
+    /// The payment of a number.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be read or the entry is damaged.
+    pub(crate) fn payment(&self, sequence: u64) -> Result<Option<Transaction>, JournalError> {
+        let entry = self.at(sequence)?;
+        entry.map(|entry| payment_of(sequence, &entry)).transpose()
+    }
+
+    /// Of the labels that were read those of one payment, in order of arrival.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be read or a label is damaged.
+    pub(crate) fn labels_read(&self, txn_id: &str) -> Result<Vec<LabelEntry>, JournalError> {
+        self.labels.of(txn_id, self.next_label)
+    }
+
+    /// Tells a journal that has come so far from any other: the digest of the last payment and the
+    /// last label before a place, as they lie on disk. Nothing where the journal is shorter.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be read.
+    pub(crate) fn fingerprint(&self, place: Reach) -> Result<Option<Digest>, JournalError> {
+        let last = |end: u64, table: &Table| match end.checked_sub(1) {
+            Some(last) => table.get(&last.to_be_bytes()),
+            None => Ok(Some(Vec::new())),
+        };
+        let payment = last(place.entries, &self.entries)?;
+        let label = last(place.labels, self.labels.table())?;
+        let both = payment.zip(label);
+        Ok(both.map(|(payment, label)| sha256(&[payment.as_slice(), label.as_slice()])))
     }
 }

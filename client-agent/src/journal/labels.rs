@@ -8,7 +8,7 @@ use host::disk::{Store, Table};
 use protocol::wire;
 use serde::{Deserialize, Serialize};
 
-use super::{JournalError, sequence_of};
+use super::{JournalError, end_of};
 
 /// One label as it was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,10 +28,13 @@ pub(crate) struct LabelEntry {
     pub(crate) source: String,
     /// The label that this one says it takes the place of.
     pub(crate) supersedes: Option<[u8; 32]>,
+    /// Payments in the journal when it came: it was told after the last of them and before the
+    /// next. 0 where an earlier build wrote it, which did not say.
+    pub(crate) after: u64,
 }
 
 /// The labels of one store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Labels {
     /// Sequence number, eight bytes big endian, to a label.
     entries: Table,
@@ -41,14 +44,10 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// Opens the labels of `store`, and reads through them once to find their end.
+    /// Opens the labels of `store`, at whose end they go on.
     pub(super) fn open(store: &Store) -> Result<Self, JournalError> {
         let (entries, of) = (store.table("labels/entries")?, store.table("labels/of")?);
-        let mut next = 0;
-        for entry in entries.entries() {
-            let (key, _) = entry?;
-            next = sequence_of(&key)? + 1;
-        }
+        let next = end_of(&entries)?;
         Ok(Self { entries, of, next })
     }
 
@@ -56,28 +55,35 @@ impl Labels {
         self.next
     }
 
-    /// Every label in order of arrival.
-    pub(super) fn all(&self) -> impl Iterator<Item = Result<LabelEntry, JournalError>> + '_ {
-        self.entries.entries().map(|found| {
-            let (key, value) = found?;
-            decode(sequence_of(&key)?, &value)
-        })
+    pub(super) fn table(&self) -> &Table {
+        &self.entries
     }
 
-    /// The labels of a payment in order of arrival.
-    pub(super) fn of(&self, txn_id: &str) -> Result<Vec<LabelEntry>, JournalError> {
-        of((&self.entries, &self.of), txn_id)
+    /// The label of a number.
+    pub(super) fn at(&self, sequence: u64) -> Result<Option<LabelEntry>, JournalError> {
+        let value = self.entries.get(&sequence.to_be_bytes())?;
+        value.map(|value| decode(sequence, &value)).transpose()
     }
 
-    /// The labels, and which are whose: for who reads along.
-    pub(super) fn tables(&self) -> (Table, Table) {
-        (self.entries.clone(), self.of.clone())
+    /// The labels of a payment in order of arrival, as far as their numbers are below `end`.
+    pub(super) fn of(&self, txn_id: &str, end: u64) -> Result<Vec<LabelEntry>, JournalError> {
+        let mut labels = Vec::new();
+        for &sequence in self.sequences(txn_id)?.range(..end) {
+            let Some(label) = self.at(sequence)? else {
+                continue;
+            };
+            // A crash between the two writes leaves a number that went to another payment's label.
+            if label.txn_id == txn_id {
+                labels.push(label);
+            }
+        }
+        Ok(labels)
     }
 
     /// Appends a label. The number is written first, so that a label that survives a crash is
     /// always found.
     pub(super) fn append(&mut self, label: &LabelEntry) -> Result<(), JournalError> {
-        let mut sequences = sequences(&self.of, &label.txn_id)?;
+        let mut sequences = self.sequences(&label.txn_id)?;
         sequences.insert(self.next);
         self.of
             .put(label.txn_id.as_bytes(), &wire::encode(&sequences))?;
@@ -87,39 +93,23 @@ impl Labels {
         self.next += 1;
         Ok(())
     }
-}
 
-/// The labels of a payment in order of arrival, out of the labels and the table of whose they are.
-pub(super) fn of(
-    (entries, of): (&Table, &Table),
-    txn_id: &str,
-) -> Result<Vec<LabelEntry>, JournalError> {
-    let mut labels = Vec::new();
-    for sequence in sequences(of, txn_id)? {
-        let Some(value) = entries.get(&sequence.to_be_bytes())? else {
-            continue;
+    fn sequences(&self, txn_id: &str) -> Result<BTreeSet<u64>, JournalError> {
+        let Some(value) = self.of.get(txn_id.as_bytes())? else {
+            return Ok(BTreeSet::new());
         };
-        let label = decode(sequence, &value)?;
-        // A crash between the two writes leaves a number that went to another payment's label.
-        if label.txn_id == txn_id {
-            labels.push(label);
-        }
+        wire::decode(&value).map_err(|_| JournalError::LabelIndex)
     }
-    Ok(labels)
-}
-
-fn sequences(of: &Table, txn_id: &str) -> Result<BTreeSet<u64>, JournalError> {
-    let Some(value) = of.get(txn_id.as_bytes())? else {
-        return Ok(BTreeSet::new());
-    };
-    wire::decode(&value).map_err(|_| JournalError::LabelIndex)
 }
 
 /// Reads a label as it lies on disk.
-pub(super) fn decode(sequence: u64, value: &[u8]) -> Result<LabelEntry, JournalError> {
+fn decode(sequence: u64, value: &[u8]) -> Result<LabelEntry, JournalError> {
+    let damaged = |_| JournalError::DamagedLabel { sequence };
     match value.split_first() {
-        Some((&VERSION, bytes)) => {
-            wire::decode(bytes).map_err(|_| JournalError::DamagedLabel { sequence })
+        Some((&VERSION, bytes)) => wire::decode(bytes).map_err(damaged),
+        // All but the last field, which is a number.
+        Some((&VERSION_WITHOUT_AFTER, bytes)) => {
+            wire::decode(&[bytes, &0_u64.to_be_bytes()].concat()).map_err(damaged)
         }
         Some((&found, _)) => Err(JournalError::LabelVersion { sequence, found }),
         None => Err(JournalError::DamagedLabel { sequence }),
@@ -127,7 +117,10 @@ pub(super) fn decode(sequence: u64, value: &[u8]) -> Result<LabelEntry, JournalE
 }
 
 /// Format of a label, its first byte. A change to [`LabelEntry`] is a change of this number.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
+
+/// The format before a label said when it came.
+const VERSION_WITHOUT_AFTER: u8 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -143,6 +136,7 @@ mod tests {
             told_at: 99,
             source: "analyst".to_owned(),
             supersedes: (!fraud).then_some([3; 32]),
+            after: 8,
         }
     }
 
@@ -161,10 +155,14 @@ mod tests {
             store.flush().unwrap();
         }
         let labels = Labels::open(&Store::open(folder.path()).unwrap()).unwrap();
-        let all: Vec<LabelEntry> = labels.all().map(Result::unwrap).collect();
+        let all: Vec<LabelEntry> = (0..3).map(|at| labels.at(at).unwrap().unwrap()).collect();
         assert_eq!((labels.len(), &all[..]), (3, &told[..]));
-        assert_eq!(labels.of("a").unwrap(), [told[0].clone(), told[2].clone()]);
-        assert!(labels.of("c").unwrap().is_empty());
+        assert_eq!(
+            labels.of("a", 3).unwrap(),
+            [told[0].clone(), told[2].clone()]
+        );
+        assert_eq!(labels.of("a", 2).unwrap(), [told[0].clone()]);
+        assert!(labels.of("c", 3).unwrap().is_empty());
     }
 
     #[test]
@@ -173,18 +171,27 @@ mod tests {
         let mut labels = Labels::open(&Store::open(folder.path()).unwrap()).unwrap();
         let lost = BTreeSet::from([0_u64]);
         labels.of.put(b"lost", &wire::encode(&lost)).unwrap();
-        assert!(labels.of("lost").unwrap().is_empty());
+        assert!(labels.of("lost", 9).unwrap().is_empty());
         labels.append(&label("next", 1, true)).unwrap();
-        assert!(labels.of("lost").unwrap().is_empty());
+        assert!(labels.of("lost", 9).unwrap().is_empty());
         labels.append(&label("lost", 2, true)).unwrap();
-        assert_eq!(labels.of("lost").unwrap(), [label("lost", 2, true)]);
+        assert_eq!(labels.of("lost", 9).unwrap(), [label("lost", 2, true)]);
+    }
+
+    #[test]
+    fn a_label_of_an_earlier_build_is_read() {
+        let label = label("a", 5, false);
+        let bytes = wire::encode(&label);
+        let earlier = [&[VERSION_WITHOUT_AFTER][..], &bytes[..bytes.len() - 8]].concat();
+        let expected = LabelEntry { after: 0, ..label };
+        assert_eq!(decode(4, &earlier).unwrap(), expected);
     }
 
     #[test]
     fn damage_and_a_foreign_format_are_named() {
         let said = |value: &[u8]| decode(4, value).unwrap_err().to_string();
         assert!(said(&[VERSION, 1, 2]).contains("label 4 is damaged"));
-        assert!(said(&[9]).contains("label 4 has format 9, expected 1"));
+        assert!(said(&[9]).contains("label 4 has format 9, expected 2"));
         assert!(said(&[]).contains("label 4 is damaged"));
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::follower::Reach;
-use super::{Follower, JournalError, decode, labels, payment_of};
+use super::{Follower, JournalError, decode, payment_of};
 
 /// The counts of some days.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,10 +105,9 @@ impl Follower {
     fn known(&self, reach: Reach) -> Result<BTreeMap<u64, Known>, JournalError> {
         let mut known = BTreeMap::<u64, Known>::new();
         for sequence in 0..reach.labels {
-            let Some(value) = self.labels.get(&sequence.to_be_bytes())? else {
+            let Some(label) = self.labels.at(sequence)? else {
                 continue;
             };
-            let label = labels::decode(sequence, &value)?;
             let word = Known {
                 at: label.known_at,
                 is_fraud: label.fraud,
@@ -173,6 +172,7 @@ mod tests {
             told_at: 0,
             source: "analyst".to_owned(),
             supersedes: None,
+            after: payment + 1,
         }
     }
 

@@ -92,6 +92,15 @@ impl Alerts {
         })
     }
 
+    /// A queue whose keeper has gone.
+    #[cfg(test)]
+    pub(super) fn gone() -> Self {
+        Self {
+            questions: None,
+            keeper: None,
+        }
+    }
+
     /// Lets the queue know the model that scores, for likeness.
     pub(super) fn install(&self, scorer: Arc<Scorer>) {
         if let Some(questions) = &self.questions {

@@ -8,7 +8,7 @@ use host::telemetry::Telemetry;
 use super::problem::Problem;
 use super::request::Request;
 use super::worker::{Worker, undurable};
-use super::{Bundle, Scoring, ScoringError, Settings};
+use super::{Bundle, Remembered, Scoring, ScoringError, Settings};
 use crate::journal::Journal;
 
 /// A worker alone.
@@ -27,7 +27,9 @@ impl Alone {
         journal: Journal,
         telemetry: &Telemetry,
     ) -> Result<Self, ScoringError> {
-        let worker = Scoring::worker(settings, encoder, journal, telemetry)?;
+        let mut remembered = Remembered::new(encoder);
+        remembered.catch_up(journal.follow())?;
+        let worker = Scoring::worker(settings, remembered, journal, telemetry)?;
         Ok(Self { worker })
     }
 

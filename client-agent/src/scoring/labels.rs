@@ -15,7 +15,7 @@ use super::Scoring;
 use super::problem::{Problem, ProblemType};
 use super::request::{fault, kind_of, refuse_future, refuse_pans_in};
 use super::worker::{Job, undurable};
-use crate::journal::{Journal, JournalError, LabelEntry};
+use crate::journal::{Journal, LabelEntry};
 
 /// What became of one label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -251,6 +251,7 @@ fn keep(
         told_at: now_ms,
         source: item.label.source.clone().unwrap_or_default(),
         supersedes: item.supersedes.map(|id| id.0),
+        after: journal.len(),
     };
     let appended = journal.append_label(&entry);
     appended.map_err(|error| undurable(&error))?;
@@ -259,24 +260,13 @@ fn keep(
     Ok(LabelStatus::Accepted)
 }
 
-/// Lets an encoder that has seen the journal's payments know their labels.
-pub(super) fn replay(journal: &Journal, encoder: &mut FeatureEncoder) -> Result<(), JournalError> {
-    for fraud in FRAUDS_FIRST {
-        for label in journal.labels() {
-            let label = label?;
-            if label.fraud != fraud {
-                continue;
-            }
-            if let Some((_, transaction)) = journal.find_payment(&label.txn_id)? {
-                teach(encoder, &transaction, std::slice::from_ref(&label));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Tells an encoder all labels of a payment; those that it knows change nothing.
-fn teach(encoder: &mut FeatureEncoder, transaction: &Transaction, labels: &[LabelEntry]) {
+/// Tells an encoder all labels of a payment; those that it knows change nothing. It learns the same
+/// from the journal after a restart (`remembered.rs`).
+pub(super) fn teach(
+    encoder: &mut FeatureEncoder,
+    transaction: &Transaction,
+    labels: &[LabelEntry],
+) {
     for fraud in FRAUDS_FIRST {
         for known in labels.iter().filter(|label| label.fraud == fraud) {
             let label = Label {

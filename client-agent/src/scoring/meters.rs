@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
+use features::FeatureEncoder;
 use host::telemetry::Telemetry;
 use host::telemetry::prometheus_client::metrics::counter::Counter;
 use host::telemetry::prometheus_client::metrics::family::Family;
 use host::telemetry::prometheus_client::metrics::gauge::Gauge;
 use host::telemetry::prometheus_client::metrics::histogram::Histogram;
+use host::telemetry::prometheus_client::registry::Registry;
 
 use super::answer::Answer;
 use super::decision::Decision;
@@ -27,6 +29,8 @@ struct Inner {
     version: Gauge<u64, AtomicU64>,
     depth: Gauge<i64, AtomicI64>,
     risk_age: Gauge<i64, AtomicI64>,
+    profiles: Family<[(&'static str, &'static str); 1], Gauge<u64, AtomicU64>>,
+    forgotten: Family<[(&'static str, &'static str); 1], Gauge<u64, AtomicU64>>,
 }
 
 /// How a request that was answered came out.
@@ -48,6 +52,8 @@ impl Meters {
             version: Gauge::default(),
             depth: Gauge::default(),
             risk_age: Gauge::default(),
+            profiles: Family::default(),
+            forgotten: Family::default(),
         };
         telemetry.register(|registry| {
             let r = registry.sub_registry_with_prefix("phalanx");
@@ -89,8 +95,22 @@ impl Meters {
                 "Days from the newest risk counts to the last payment; 0 before any have come",
                 risk_age,
             );
+            inner.register_profiles(r);
         });
         Self(Arc::new(inner))
+    }
+
+    /// Who is remembered.
+    pub(super) fn remembered(&self, encoder: &FeatureEncoder) {
+        let (payers, payees) = encoder.remembered();
+        let (payers_gone, payees_gone) = encoder.forgotten();
+        for (kind, known, gone) in [
+            ("payer", payers, payers_gone),
+            ("payee", payees, payees_gone),
+        ] {
+            self.0.profiles.get_or_create(&[("kind", kind)]).set(known);
+            self.0.forgotten.get_or_create(&[("kind", kind)]).set(gone);
+        }
     }
 
     pub(super) fn queued(&self) {
@@ -139,6 +159,21 @@ impl Meters {
             .decisions
             .get_or_create(&[("decision", decision.word())])
             .inc();
+    }
+}
+
+impl Inner {
+    fn register_profiles(&self, registry: &mut Registry) {
+        registry.register(
+            "profiles",
+            "Payers and payees remembered, by kind",
+            self.profiles.clone(),
+        );
+        registry.register(
+            "profiles_forgotten",
+            "Payers and payees forgotten since the history began, by kind",
+            self.forgotten.clone(),
+        );
     }
 }
 

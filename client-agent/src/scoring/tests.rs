@@ -16,6 +16,7 @@ mod alerts;
 mod alone;
 mod batch;
 mod decisions;
+mod faults;
 mod guard;
 mod labels;
 mod memory;
@@ -60,7 +61,7 @@ fn open(folder: &Path) -> Journal {
     Journal::open(&Store::open(folder).unwrap()).unwrap()
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         policy: policy(&[]),
         queue_max: 64,
@@ -356,6 +357,8 @@ fn metrics_count_what_happened() {
         "phalanx_model_version 7",
         "phalanx_score_queue_depth 0",
         "phalanx_score_latency_seconds_count 3",
+        "phalanx_profiles{kind=\"payer\"} 2",
+        "phalanx_profiles_forgotten{kind=\"payee\"} 0",
     ];
     for line in expected {
         assert!(text.contains(line), "{line} is not in\n{text}");

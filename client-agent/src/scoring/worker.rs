@@ -1,6 +1,6 @@
 //! The hot path, top to bottom: a batch of whatever waits, each payment read against what was
-//! known before it, scored, decided, journaled; one flush; then the answers. One thread owns all
-//! state, in order of arrival; nothing here is shared, locked or awaited.
+//! known before it, scored, decided, journaled, remembered; one flush; then the answers. One thread
+//! owns all state, in order of arrival; nothing here is shared, locked or awaited.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -157,7 +157,7 @@ impl Worker {
     }
 
     /// A retry is answered from the journal; a question leaves no trace; everything else is read
-    /// against what came before it, remembered, judged and journaled.
+    /// against what came before it, judged, journaled and then remembered.
     pub(super) fn handle_request(
         &mut self,
         request: &Request,
@@ -176,12 +176,11 @@ impl Worker {
         if let Some(entry) = found.map_err(|error| undurable(&error))? {
             return replay(&entry, request);
         }
-        let vector = self.encoder.encode(&request.transaction);
-        let said = self.ask_live(&vector);
+        let read = self.encoder.read_first(&request.transaction);
+        let said = self.ask_live(&read.vector);
         self.prepare(request.transaction.day());
-        let mut answer = self.judge(request, &vector, said.as_ref());
+        let mut answer = self.judge(request, &read.vector, said.as_ref());
         self.guard.count(&mut answer);
-        self.remember(request.transaction.day(), &vector, said.as_ref());
         // In order of time; unique even if a journal is lost and its numbers begin again.
         let id = format!("{:012x}-{:x}", answer.scored_at, self.journal.len());
         answer.decision_id = Some(id);
@@ -191,11 +190,15 @@ impl Worker {
             transaction: request.canonical.clone(),
             answer: serde_json::to_string(&answer)
                 .expect("an answer has text keys and plain values"),
-            vector: vector.0,
+            vector: read.vector.0.clone(),
         };
         self.journal
             .append(&entry)
             .map_err(|error| undurable(&error))?;
+        // Only what is journaled is remembered: a refused payment leaves no trace, and a restart
+        // finds the windows as they were.
+        self.encoder.remember(&request.transaction, &read);
+        self.remember(request.transaction.day(), &read.vector, said.as_ref());
         Ok((answer, Outcome::Scored))
     }
 
@@ -331,6 +334,7 @@ impl Worker {
     /// Makes the batch durable, then answers: a decision that was told survives a crash.
     fn answer(&mut self, ready: Vec<Ready>) {
         let settled = self.journal.settle();
+        self.meters.remembered(&self.encoder);
         self.scored.store(self.journal.len(), Ordering::Relaxed);
         for Ready {
             outcome,

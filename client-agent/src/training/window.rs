@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use features::{FeatureEncoder, FeatureVector, RiskSettings, Transaction};
+use features::{FeatureEncoder, FeatureVector, Transaction};
 use model::{Examples, ModelError};
 
 use crate::history::{History, Payment, Verdict};
@@ -91,7 +91,7 @@ pub(super) fn replay(
     encode: fn(&mut FeatureEncoder, &Transaction) -> FeatureVector,
     mut each: impl FnMut(&Payment, &FeatureVector),
 ) {
-    let mut encoder = FeatureEncoder::new(history.schema().clone(), RiskSettings::default());
+    let mut encoder = history.encoder();
     if let Some(table) = risk.table() {
         encoder.install_risk(Arc::clone(table));
     }

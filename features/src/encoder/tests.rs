@@ -138,6 +138,20 @@ proptest! {
         }
     }
 
+    #[test]
+    fn what_was_only_read_is_not_remembered(events in events(), refused in 0_usize..150) {
+        let (transactions, _) = stream(&events);
+        let (mut whole, mut two_steps) = (encoder(), encoder());
+        for (at, t) in transactions.iter().enumerate() {
+            let read = two_steps.read_first(t);
+            if at == refused {
+                continue;
+            }
+            two_steps.remember(t, &read);
+            prop_assert_eq!(bits(&whole.encode(t)), bits(&read.vector));
+        }
+    }
+
     // Whatever becomes known later than a payment, and whatever was known of days within the
     // delay, leaves the payment's vector as it is.
     #[test]
@@ -345,6 +359,9 @@ fn memory_is_bounded_and_the_longest_unseen_goes_first() {
         ));
         let (cards, outlets) = encoder.remembered();
         assert!(cards <= 64 && outlets <= 2);
+        let (cards_gone, outlets_gone) = encoder.forgotten();
+        assert_eq!(cards + cards_gone, u64::from(id) + 1);
+        assert_eq!(outlets + outlets_gone, u64::from(id) + 1);
     }
     let gap = encoder.schema().position("visits").unwrap();
     let known = |card: u8| encoder.preview(&payment(0, START + 9 * HOUR_MS, card, 250 % 9, 5));

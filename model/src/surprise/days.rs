@@ -1,8 +1,10 @@
 //! Whatever is kept day by day, in the order of days: payments may come late, and time may leap.
 //! What is kept of a day is in `surprise.rs` and `recent.rs`.
 
+use serde::{Deserialize, Serialize};
+
 /// Something for each of the last days.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Days<T>(Vec<(i32, T)>);
 
 impl<T> Days<T> {

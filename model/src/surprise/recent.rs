@@ -1,20 +1,22 @@
 //! Rows of the last days, thinned evenly: what a fresh model is shown, so that it knows at once
 //! what is usual. What it makes of them is in `surprise.rs`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::scorer::Scorer;
 
 use super::Usual;
 use super::days::Days;
 
 /// A sample of the rows of the last days. No `Debug`: rows are payments.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Recent {
     columns: usize,
     days: Days<Sample>,
 }
 
 /// One row of a day in `stride`, the first among them.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Sample {
     seen: u32,
     stride: u32,

@@ -49,6 +49,13 @@ pub(crate) const BENCHES: &[Bench] = &[
         beside: Beside::Nobody,
     },
     Bench {
+        name: "recover",
+        package: "client-agent",
+        target: "recover",
+        measures: "an agent's restart, from its whole journal and from a snapshot",
+        beside: Beside::Nobody,
+    },
+    Bench {
         name: "features",
         package: "features",
         target: "encode",

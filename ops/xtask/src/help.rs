@@ -19,10 +19,11 @@ pub(crate) fn show(command: &str) -> Result<(), Failure> {
         "bench" => bench(),
         "worlds" => WORLDS.to_owned(),
         "fuzz" => FUZZ.to_owned(),
+        "soak" => SOAK.to_owned(),
         unknown => {
             return Err(Failure::Said(format!(
                 "no help for `{unknown}`: expected one of setup, demo, test, lint, bench, \
-                 worlds, fuzz, fresh"
+                 worlds, fuzz, soak, fresh"
             )));
         }
     };
@@ -49,6 +50,7 @@ The project's own commands.
   cargo xtask bench [NAME]    measure
   cargo xtask worlds          play a hundred thousand simulated federations
   cargo xtask fuzz [TARGET]   let libFuzzer at the protocol
+  cargo xtask soak NAME       kill an agent many times; measure how it comes back
   cargo xtask fresh           demo and test on a clean clone in an empty home
   cargo xtask help COMMAND    more about one command
 
@@ -124,6 +126,21 @@ Installs nothing: libFuzzer is compiled from the crate libfuzzer-sys, which carg
 the address sanitizer, by hand: protocol/fuzz/Cargo.toml.
 
 Example: cargo xtask fuzz --executions 1000000 plan to_client
+";
+
+const SOAK: &str = "\
+Usage: cargo xtask soak kill [--times N]
+       cargo xtask soak recover [--payments N] [--json]
+
+kill: an agent process judges the payments of four callers and is ended by kill -9 at N moments
+(100 where nothing else is said; the tests do 3), sometimes while it recovers, once in order. Then
+every decision that was answered must be found unchanged, and every payment counted once.
+
+recover: writes a journal of N payments (10,000,000 where nothing else is said: some 20 GB in the
+system's temporary folder, freed at the end), and prints seconds and memory of two starts: from the
+whole journal, and from the snapshot that the first one made.
+
+Example: cargo xtask soak kill --times 100
 ";
 
 const FRESH: &str = "\

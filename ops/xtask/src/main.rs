@@ -14,6 +14,7 @@ mod libtorch;
 mod options;
 mod progress;
 mod setup;
+mod soak;
 mod workshop;
 mod worlds;
 
@@ -58,6 +59,7 @@ fn obey(root: &Path, words: &[String]) -> Result<(), Failure> {
         "bench" => bench::run(root, rest),
         "worlds" => worlds::run(root, rest),
         "fuzz" => fuzz::run(root, rest),
+        "soak" => soak::run(root, rest),
         "setup" | "test" | "lint" | "fresh" if !rest.is_empty() => Err(Failure::Said(format!(
             "`{command}` takes no arguments, found `{}`; see cargo xtask {command} --help",
             rest.join(" ")
@@ -68,7 +70,7 @@ fn obey(root: &Path, words: &[String]) -> Result<(), Failure> {
         "fresh" => fresh::run(root),
         unknown => Err(Failure::Said(format!(
             "found the command `{unknown}`, expected one of setup, demo, test, lint, bench, \
-             worlds, fuzz, fresh, help"
+             worlds, fuzz, soak, fresh, help"
         ))),
     }
 }

@@ -204,3 +204,17 @@ fn is_one_encoding<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), 
     }
     Ok(())
 }
+
+#[test]
+fn a_stream_holds_the_same_bytes_and_is_read_no_further() {
+    let value = (-0.0_f64, vec![7_u64, 8], "text".to_owned());
+    let mut stream = Vec::new();
+    encode_into(&value, &mut stream).unwrap();
+    assert_eq!(stream, encode(&value));
+    stream.extend([1, 2, 3]);
+    let mut from = stream.as_slice();
+    let back: (f64, Vec<u64>, String) = decode_from(&mut from).unwrap();
+    assert_eq!((encode(&back), from), (encode(&value), &[1_u8, 2, 3][..]));
+    let short: Result<u64, WireError> = decode_from(&mut from);
+    assert!(matches!(short, Err(WireError::Malformed(_))));
+}

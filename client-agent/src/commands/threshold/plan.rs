@@ -112,7 +112,8 @@ impl Plan {
         let recommended = within.find(is_met).map(|row| row.threshold);
         let (judged, frauds, fraud_minor) = (all.judged, all.frauds, all.fraud_minor);
         let is_shown = |row: &Row| {
-            let is_on_grid = GRID.contains(&row.threshold) && row.threshold % GRID_STEP == 0;
+            let is_on_grid =
+                GRID.contains(&row.threshold) && row.threshold.is_multiple_of(GRID_STEP);
             is_on_grid || row.threshold == terms.live || Some(row.threshold) == recommended
         };
         Some(Self {

@@ -220,7 +220,7 @@ impl Index {
         });
         let others: Vec<(&Place, &Alert)> = others.collect();
         let behind = others.iter().find(|(place, _)| **place > here);
-        behind.or(others.first()).map(|(_, other)| *other)
+        behind.or_else(|| others.first()).map(|(_, other)| *other)
     }
 
     /// The places of the rows asked for, in order, and what the accounts come to.

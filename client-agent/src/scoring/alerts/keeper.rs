@@ -325,6 +325,7 @@ mod tests {
             told_at: u64::try_from(known_at).unwrap(),
             source: source.to_owned(),
             supersedes: None,
+            after: sequence + 1,
         }
     }
 

@@ -180,6 +180,7 @@ pub(super) fn unserved(telemetry: &Telemetry) -> (Scoring, std::sync::mpsc::Rece
         meters: Meters::new(telemetry),
         clock: Clock::start(),
         batches: Batches::new(1),
+        alerts: Alerts::gone(),
     }));
     (scoring, queue)
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use features::{FeatureSchema, Source, Transaction};
+use features::{FeatureSchema, Limits, Source, Transaction};
 use host::disk::Store;
 use host::shutdown::Shutdown;
 use host::telemetry::Telemetry;
@@ -210,11 +210,8 @@ fn singles(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
             let degrees = |spread: u32| f64::from(at * spread % 1_000 + side) / 30.0;
             for time in times {
                 let is_missing = side == 1 && at % 11 == 0;
-                text += &if is_missing {
-                    ",".to_owned()
-                } else {
-                    format!(",{time}")
-                };
+                let told = (!is_missing).then(|| time.to_string());
+                write!(text, ",{}", told.unwrap_or_default()).unwrap();
             }
             for spread in [3, 5, 7, 9] {
                 let place = format!(",{}", degrees(spread));
@@ -235,6 +232,7 @@ fn singles(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
         map: map_file,
         token_key,
         days: i32::MIN..i32::MAX,
+        limits: Limits::default(),
     }
 }
 
