@@ -119,6 +119,7 @@ mod tests {
             schema: SchemaText(schema.canonical()),
             layout,
             genesis_seed: 1,
+            base: None,
         }
     }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 mod model;
 
-pub(crate) use model::ModelFile;
+pub(crate) use model::{ModelFile, RawBase};
 
 /// Reads a plan and, where it trains or judges a model, the layout it is about.
 ///
@@ -99,6 +99,8 @@ pub(crate) struct RawTraining {
     pub(crate) to_day: u32,
     pub(crate) label_delay_days: u16,
     pub(crate) genesis_seed: u64,
+    /// What the model starts from; nothing where the seed says it all.
+    pub(crate) base: Option<RawBase>,
     pub(crate) steps: u32,
     pub(crate) batch: u32,
     pub(crate) rate: f32,
@@ -149,6 +151,7 @@ pub(crate) struct RawRisk {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawEvaluate {
     pub(crate) genesis_seed: u64,
+    pub(crate) base: Option<RawBase>,
     /// Bins of the scores' histograms; left out, columns are measured instead.
     pub(crate) bins: Option<u32>,
     pub(crate) from_day: u32,
@@ -192,23 +195,23 @@ impl RawPlan {
 
     fn work(&self, model: Option<&ModelFile>) -> Result<Work, PlanError> {
         let file = || model.ok_or(PlanError::NoLayout);
-        let model = |seed| Ok::<_, PlanError>(file()?.terms(seed));
+        let model = |seed, base| file()?.terms_from(seed, base);
         let said = (&self.pretrain, &self.finetune, &self.risk, &self.evaluate);
         match said {
             (Some(raw), None, None, None) => {
                 let parts = vec![Part::Encoder, Part::Energy];
-                Ok(Work::Pretrain(raw.resolve(model(raw.genesis_seed)?, parts)))
+                let model = model(raw.genesis_seed, raw.base.as_ref())?;
+                Ok(Work::Pretrain(raw.resolve(model, parts)))
             }
             (None, Some(raw), None, None) => {
                 let parts = vec![Part::Encoder, Part::Head];
-                Ok(Work::Finetune(raw.resolve(model(raw.genesis_seed)?, parts)))
+                let model = model(raw.genesis_seed, raw.base.as_ref())?;
+                Ok(Work::Finetune(raw.resolve(model, parts)))
             }
             (None, None, Some(raw), None) => Ok(Work::Risk(raw.resolve())),
             (None, None, None, Some(raw)) => {
-                let columns = file()?.columns;
-                Ok(Work::Evaluate(
-                    raw.resolve(model(raw.genesis_seed)?, columns),
-                ))
+                let model = model(raw.genesis_seed, raw.base.as_ref())?;
+                Ok(Work::Evaluate(raw.resolve(model, file()?.columns)))
             }
             _ => Err(PlanError::Kind),
         }
@@ -394,6 +397,38 @@ mod tests {
         let raw: RawPlan = toml::from_str(&format!("word_bits = 24\n{text}")).unwrap();
         let packed = raw.resolve(Some(&model()), Time(1)).unwrap();
         assert_eq!(packed.width, Width::Packed);
+    }
+
+    #[test]
+    fn a_plan_may_start_from_another_model() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/plans");
+        let text = std::fs::read_to_string(folder.join("finetune.toml")).unwrap();
+        let plan = |base: &str| {
+            let shipped = "genesis_seed = 1\n";
+            assert!(text.contains(shipped));
+            let raw: RawPlan = toml::from_str(&text.replace(shipped, &format!("{shipped}{base}")))?;
+            let plan = raw
+                .resolve(Some(&model()), Time(1))
+                .map_err(|error| error.to_string());
+            Ok::<_, toml::de::Error>(plan)
+        };
+        let base = |base: &str| {
+            let plan = plan(base).unwrap()?;
+            Ok::<_, String>(plan.work.model().unwrap().base.clone())
+        };
+        assert_eq!(base("").unwrap(), None);
+        let root = crypto::sha256(&["a model".as_bytes()]);
+        let hex = root.to_hex();
+        let said = |parts: &str| format!("base = {{ model = \"{hex}\", parts = \"{parts}\" }}\n");
+        let encoder = base(&said("encoder")).unwrap().unwrap();
+        assert_eq!(encoder.root, root);
+        assert_eq!(encoder.parts, [Part::Encoder, Part::Energy]);
+        let all = base(&said("all")).unwrap().unwrap();
+        assert_eq!(all.parts, [Part::Encoder, Part::Energy, Part::Head]);
+        let refused = base("base = { model = \"abc\", parts = \"all\" }\n").unwrap_err();
+        assert!(refused.contains("base.model is abc"), "{refused}");
+        let odd = plan(&said("head")).unwrap_err().to_string();
+        assert!(odd.contains("encoder") && odd.contains("all"), "{odd}");
     }
 
     #[test]

@@ -147,4 +147,10 @@ pub enum Refusal {
     /// Risk counts are to be made under a bucket key that is not ours.
     #[error("risk counts under a bucket key that is not held here")]
     BucketKey,
+    /// The plan's model starts from one that neither our ledger nor our disk has.
+    #[error(
+        "plan starts from model {0}, which is not held here, expected it from `phalanx-agent model \
+         import`, and the agent started again"
+    )]
+    ReleaseMissing(Digest),
 }

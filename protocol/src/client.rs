@@ -14,6 +14,7 @@ use crate::blame::{Misbehaviour, Refusal};
 use crate::bucket::BucketKey;
 use crate::credential::{CredentialError, Identity, Role};
 use crate::event::ClientEvent;
+use crate::genesis::Release;
 use crate::id::{Context, RoundId};
 use crate::ledger::{Applied, Ledger, LedgerError};
 use crate::limits::HEARTBEAT_MS;
@@ -125,7 +126,7 @@ pub enum Contribution {
 pub struct Installed {
     /// The result, with plan and sum.
     pub result: Arc<RoundResult>,
-    /// The model's parameters after it, flat, for training rounds.
+    /// The model's parameters after it, flat, for training rounds whose model is held here.
     pub parameters: Option<Arc<Vec<f32>>>,
     /// Banks in the sum.
     pub banks: u32,
@@ -150,6 +151,24 @@ pub enum RecoverError {
         /// What is wrong with it.
         error: LedgerError,
     },
+}
+
+/// What a host kept for its client beside the records.
+#[derive(Default)]
+pub struct Kept {
+    /// The banks' bucket key, as it was last told to keep it.
+    pub bucket_key: Option<BucketKey>,
+    /// Models that this institution brought, for plans that start from one of them.
+    pub releases: Vec<Release>,
+}
+
+impl From<Option<BucketKey>> for Kept {
+    fn from(bucket_key: Option<BucketKey>) -> Self {
+        Self {
+            bucket_key,
+            releases: Vec::new(),
+        }
+    }
 }
 
 /// The connection as the host last told it.
@@ -186,7 +205,8 @@ impl Client {
     /// Takes up where the records end; a fresh start is recovery from nothing. Installs the
     /// newest model of each lineage and kind, and all risk counts, so that the host can build
     /// again what it keeps in memory. The keys of an epoch are not recorded: a client that
-    /// restarts has dropped out of a running attempt. `kept` is what the host kept last.
+    /// restarts has dropped out of a running attempt. `kept` is what the host kept last: of a
+    /// lineage that started from a model it now brings, all is computed again.
     ///
     /// # Errors
     /// [`RecoverError`]: an identity that is not one, or records that do not fit together.
@@ -194,7 +214,7 @@ impl Client {
         identity: Identity,
         policy: consent::Policy,
         records: impl IntoIterator<Item = ClientRecord>,
-        kept: Option<BucketKey>,
+        kept: Kept,
         seed: Seed,
     ) -> Result<Self, RecoverError> {
         // Expiry is for those to judge whom the credential is shown to: they have the time.
@@ -206,6 +226,7 @@ impl Client {
         }
         let mut memory = Memory::default();
         let mut ledger = Ledger::new(identity.authority.session());
+        kept.releases.into_iter().for_each(|it| ledger.bring(it));
         let mut installs = Installs::default();
         let mut last = None;
         for record in records {
@@ -221,7 +242,7 @@ impl Client {
         }
         let mut bank = Bank::new(identity, policy, memory, ledger, seed);
         bank.applied = last;
-        if let Some(key) = kept {
+        if let Some(key) = kept.bucket_key {
             bank.hold(key);
         }
         let mut outbox = Outbox::default();

@@ -11,8 +11,9 @@ use crate::limits::PROTOCOL_VERSION;
 use crate::masking::seats_digest;
 use crate::message::{Due, Manifest, RoundOutcome, RoundResult};
 use crate::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Kind, Layout, ModelTerms, Part, Plan,
-    Privacy, RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Width, Work,
+    Base, CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Kind, Layout, ModelTerms, Part,
+    Plan, Privacy, RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Width,
+    Work,
 };
 use crate::signed::{Signable, Signed};
 use crate::terms;
@@ -71,6 +72,15 @@ pub(crate) fn model() -> ModelTerms {
         schema: SchemaText("language = 1".to_owned()),
         layout,
         genesis_seed: 11,
+        base: None,
+    }
+}
+
+/// A base of these parts, of a model that nobody has.
+pub(crate) fn base(parts: &[Part]) -> Base {
+    Base {
+        root: Digest([3; 32]),
+        parts: parts.to_vec(),
     }
 }
 

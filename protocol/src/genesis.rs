@@ -1,6 +1,6 @@
 //! The first parameters of a model: a pure function of the plan, so that nobody hands anybody a
-//! crafted first model, and no model ever travels (PROTOCOL.md §7). How a model goes on from here
-//! is `ledger.rs`.
+//! crafted first model, and no model ever travels (PROTOCOL.md §7). What a lineage that has a base
+//! takes from it is `genesis/release.rs`; how a model goes on from here is `ledger.rs`.
 
 use std::ops::Range;
 
@@ -8,10 +8,14 @@ use crypto::{Digest, Seed, Stream, merkle};
 
 use crate::plan::{Init, Layout, ModelTerms, Part, TensorSpec};
 
+mod release;
 #[cfg(test)]
 mod tests;
 
-/// The first parameters, flat. The same bytes on every machine: uniforms of 32 bits, and sums and
+pub use release::Release;
+
+/// The first parameters, flat, as the seed says them: of a model with a base, those of the parts
+/// that are not taken from it ([`Release::first`] has all). The same bytes on every machine: uniforms of 32 bits, and sums and
 /// products of them, no transcendental function.
 #[must_use]
 pub fn parameters(model: &ModelTerms) -> Vec<f32> {

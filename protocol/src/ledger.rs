@@ -2,17 +2,19 @@
 //! keep one and get the same bits, so a model never travels: only sums do (PROTOCOL.md §7). Who
 //! signed what is checked before a result comes here; how a model steps is `ledger/optimizer.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crypto::{Digest, ToCanonical};
 
-use crate::genesis;
+use crate::blame::Refusal;
+use crate::genesis::{self, Release};
 use crate::graph::Graph;
 use crate::id::{PlanId, RoundId};
+use crate::limits::RELEASES_KEPT;
 use crate::masking::seats_digest;
 use crate::message::{Manifest, RoundResult};
-use crate::plan::{Evaluated, Kind, ModelTerms, Plan, Training, Work};
+use crate::plan::{Base, Evaluated, Kind, ModelTerms, Part, Plan, Training, Work};
 use crate::terms;
 use crate::vector::{self, SumError};
 
@@ -30,6 +32,14 @@ pub struct Ledger {
     head: Digest,
     round: Option<RoundId>,
     models: BTreeMap<Digest, Model>,
+    /// Of each lineage with a base, the head after its last result.
+    moved: BTreeMap<Digest, Digest>,
+    /// Of each lineage with a base that is held here, the root that it began with.
+    begun: BTreeMap<Digest, Digest>,
+    /// What the last plans ended with, the newest last.
+    ended: VecDeque<Release>,
+    /// What the host brought.
+    brought: Vec<Release>,
     steps: BTreeMap<PlanId, u32>,
     optimizers: BTreeMap<PlanId, Optimizer>,
     bucket_key: Option<Digest>,
@@ -44,7 +54,8 @@ struct Model {
 /// What a result changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
-    /// The model's parameters afterwards, for training rounds.
+    /// The model's parameters afterwards, for training rounds; none where the lineage started from a
+    /// model that is not held here.
     pub parameters: Option<Arc<Vec<f32>>>,
     /// Which of its plan's rounds it was, from 0.
     pub step: u32,
@@ -62,6 +73,10 @@ impl Ledger {
             head: crypto::tagged("csa1/ledger", &[&session.0]),
             round: None,
             models: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            ended: VecDeque::new(),
+            brought: Vec::new(),
             steps: BTreeMap::new(),
             optimizers: BTreeMap::new(),
             bucket_key: None,
@@ -99,23 +114,72 @@ impl Ledger {
         self.bucket_key
     }
 
-    /// A model as it stands: its parameters, flat, and their root.
+    /// Lineages may start from this model from here on.
+    pub(crate) fn bring(&mut self, release: Release) {
+        self.brought.push(release);
+    }
+
+    /// A model as it stands: its parameters, flat, and their root. None where its lineage started
+    /// from a model that is not held here.
     #[must_use]
-    pub fn model(&self, terms: &ModelTerms) -> (Arc<Vec<f32>>, Digest) {
-        let known = self.models.get(&terms.lineage()).cloned();
-        let model = known.unwrap_or_else(|| Model::new(genesis::parameters(terms)));
-        (model.parameters, model.root)
+    pub fn model(&self, terms: &ModelTerms) -> Option<(Arc<Vec<f32>>, Digest)> {
+        let lineage = terms.lineage();
+        let model = match self.models.get(&lineage) {
+            Some(model) => model.clone(),
+            // It went on without us: its first parameters are not what it is.
+            None if self.moved.contains_key(&lineage) => return None,
+            None => Model::new(self.first(terms)?),
+        };
+        Some((model.parameters, model.root))
+    }
+
+    fn first(&self, terms: &ModelTerms) -> Option<Vec<f32>> {
+        if terms.base.is_none() {
+            return Some(genesis::parameters(terms));
+        }
+        let mut known = self.brought.iter().chain(&self.ended);
+        known.find_map(|release| release.first(terms))
+    }
+
+    /// What a reveal in a round of this plan would use up here, `base` being what [`Ledger::base`]
+    /// says of it. A lineage with a base could be begun under any number of names: what counts is
+    /// the model that the banks' vectors are relative to. Where all that is trained was taken from
+    /// the base and has not moved, that is the base, whatever the rest was drawn as.
+    ///
+    /// # Errors
+    /// [`Refusal::ReleaseMissing`] where the model is not held here.
+    pub(crate) fn spends(&self, plan: &Plan, base: Digest) -> Result<Digest, Refusal> {
+        let (label, model, parts) = match &plan.work {
+            Work::Pretrain(training) => (PRETRAIN, &training.model, &training.parts[..]),
+            Work::Finetune(training) => (FINETUNE, &training.model, &training.parts[..]),
+            Work::Evaluate(terms) => match terms.of {
+                Evaluated::Scores { .. } => (EVALUATE, &terms.model, &ALL[..]),
+                Evaluated::Moments { .. } => return Ok(base),
+            },
+            Work::Risk(_) => return Ok(base),
+        };
+        let Some(Base { root, parts: taken }) = &model.base else {
+            return Ok(base);
+        };
+        let (_, own) = self.model(model).ok_or(Refusal::ReleaseMissing(*root))?;
+        let is_taken = parts.iter().all(|part| taken.contains(part));
+        let begun = self.begun.get(&model.lineage());
+        let is_first = begun.is_none_or(|first| *first == own);
+        let name = if is_first && is_taken { *root } else { own };
+        Ok(crypto::tagged(label, &[&name.0]))
     }
 
     /// What a round of this plan would be relative to: the kind with the model's root, or with
     /// the days counted, or the schema whose columns are measured. A bank reveals once for each.
+    /// A lineage with a base is named by itself and its last result, so that who does not hold the
+    /// base can follow it too.
     #[must_use]
     pub fn base(&self, plan: &Plan) -> Digest {
         match &plan.work {
-            Work::Pretrain(training) => self.model_base("csa1/base/pretrain", &training.model),
-            Work::Finetune(training) => self.model_base("csa1/base/finetune", &training.model),
+            Work::Pretrain(training) => self.model_base(PRETRAIN, &training.model),
+            Work::Finetune(training) => self.model_base(FINETUNE, &training.model),
             Work::Evaluate(terms) => match terms.of {
-                Evaluated::Scores { .. } => self.model_base("csa1/base/evaluate", &terms.model),
+                Evaluated::Scores { .. } => self.model_base(EVALUATE, &terms.model),
                 Evaluated::Moments { .. } => {
                     crypto::tagged("csa1/base/moments", &[&terms.model.schema.digest().0])
                 }
@@ -140,7 +204,7 @@ impl Ledger {
         let plan = result.plan.plan.unverified();
         let parameters = match &plan.work {
             Work::Pretrain(training) | Work::Finetune(training) => {
-                Some(self.train(plan, training, &result.sum)?)
+                self.train(plan, training, &result.sum)?
             }
             Work::Risk(_) | Work::Evaluate(_) => None,
         };
@@ -149,11 +213,17 @@ impl Ledger {
         self.steps.insert(id, step + 1);
         if step + 1 == plan.rounds {
             self.optimizers.remove(&id);
+            self.release(&plan.work, parameters.as_ref());
         }
         let outcome = result.outcome.unverified();
         self.length = outcome.sequence;
         self.head = crypto::tagged("csa1/head", &[&self.head.0, &outcome.canonical()]);
         self.round = Some(outcome.round);
+        if let Work::Pretrain(training) | Work::Finetune(training) = &plan.work
+            && training.model.base.is_some()
+        {
+            self.moved.insert(training.model.lineage(), self.head);
+        }
         let under = result.manifest.unverified().bucket_key;
         self.bucket_key = self.bucket_key.or(under);
         Ok(Applied {
@@ -211,27 +281,68 @@ impl Ledger {
         plan: &Plan,
         training: &Training,
         sum: &[i32],
-    ) -> Result<Arc<Vec<f32>>, LedgerError> {
+    ) -> Result<Option<Arc<Vec<f32>>>, LedgerError> {
+        let Some((before, root)) = self.model(&training.model) else {
+            return Ok(None);
+        };
         let mean = vector::mean_update(sum, training);
-        let mut parameters = self.model(&training.model).0.to_vec();
+        let mut parameters = before.to_vec();
         let ranges = genesis::ranges(&training.model.layout, &training.parts);
         let mut optimizer = self.optimizers.get(&plan.id()).cloned().unwrap_or_default();
         optimizer.step(&training.server, &mean, &ranges, &mut parameters);
+        let lineage = training.model.lineage();
         if let Some(index) = parameters.iter().position(|value| !value.is_finite()) {
-            return Err(LedgerError::NotFinite { index });
+            if training.model.base.is_none() {
+                return Err(LedgerError::NotFinite { index });
+            }
+            // Who does not hold the base cannot tell, and goes on: the model ends, not the chain.
+            self.models.remove(&lineage);
+            return Ok(None);
+        }
+        if training.model.base.is_some() {
+            self.begun.entry(lineage).or_insert(root);
         }
         let model = Model::new(parameters);
         let parameters = Arc::clone(&model.parameters);
-        self.models.insert(training.model.lineage(), model);
+        self.models.insert(lineage, model);
         self.optimizers.insert(plan.id(), optimizer);
-        Ok(parameters)
+        Ok(Some(parameters))
+    }
+
+    /// What a plan ended with may be what later lineages start from.
+    fn release(&mut self, work: &Work, parameters: Option<&Arc<Vec<f32>>>) {
+        let (Some(model), Some(parameters)) = (work.model(), parameters) else {
+            return;
+        };
+        let (schema, layout) = (model.schema.digest(), model.layout.clone());
+        self.ended
+            .extend(Release::new(schema, layout, Arc::clone(parameters)));
+        while self.ended.len() > RELEASES_KEPT {
+            self.ended.pop_front();
+        }
     }
 
     fn model_base(&self, label: &str, terms: &ModelTerms) -> Digest {
-        let (_, root) = self.model(terms);
-        crypto::tagged(label, &[&root.0])
+        let held = match terms.base {
+            None => self.model(terms),
+            Some(_) => None,
+        };
+        let name = match held {
+            Some((_, root)) => root,
+            None => {
+                let lineage = terms.lineage();
+                let last = self.moved.get(&lineage).unwrap_or(&self.session);
+                crypto::tagged("csa1/base/started", &[&lineage.0, &last.0])
+            }
+        };
+        crypto::tagged(label, &[&name.0])
     }
 }
+
+const PRETRAIN: &str = "csa1/base/pretrain";
+const FINETUNE: &str = "csa1/base/finetune";
+const EVALUATE: &str = "csa1/base/evaluate";
+const ALL: [Part; 3] = [Part::Encoder, Part::Energy, Part::Head];
 
 impl Model {
     fn new(parameters: Vec<f32>) -> Self {

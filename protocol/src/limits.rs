@@ -96,6 +96,10 @@ pub const ASIDE_MS: u64 = 5 * HEARTBEAT_MS;
 /// Doublings of [`ASIDE_MS`]: three hours in the end.
 pub const ASIDE_DOUBLINGS_MAX: u32 = 10;
 
+/// Models that plans ended with, from which new lineages may start without a file: a month of
+/// weekly plans.
+pub const RELEASES_KEPT: usize = 4;
+
 /// A bank that declined a plan is asked again an hour later.
 pub const DECLINED_MS: u64 = 3_600_000;
 

@@ -61,10 +61,11 @@ pub enum Kind {
     Evaluate,
 }
 
-/// Which model a plan is about: a schema, a layout and the seed of its first parameters.
+/// Which model a plan is about: a schema, a layout, the seed of its first parameters, and the model
+/// that some of them are taken from, if any.
 ///
 /// The first parameters are a pure function of these ([`crate::genesis`]), so nobody hands
-/// anybody a crafted first model.
+/// anybody a crafted first model: what a base names, each bank has from its own ledger or disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelTerms {
     /// The feature schema every member encodes with.
@@ -73,6 +74,17 @@ pub struct ModelTerms {
     pub layout: Layout,
     /// Seed of the first parameters.
     pub genesis_seed: u64,
+    /// What it starts from; nothing where the seed says it all.
+    pub base: Option<Base>,
+}
+
+/// The model of an earlier lineage that a new one starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// What names its parameters ([`crate::genesis::model_root`]).
+    pub root: Digest,
+    /// The parts that are taken from it, ascending; the others are drawn from the seed.
+    pub parts: Vec<Part>,
 }
 
 /// A feature schema as canonical text: what every bank makes of a payment. Here it is text, and its

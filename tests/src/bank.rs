@@ -97,7 +97,7 @@ impl Bank {
         );
         let kept = keep::load(folder, &session).expect("a sound key");
         let mut client = log
-            .recover(|records| Client::recover(who, policy, records, kept, seed))
+            .recover(|records| Client::recover(who, policy, records, kept.into(), seed))
             .expect("a sound log")
             .expect("recovery");
         let shared = Arc::new(Mutex::new(Shared::default()));

@@ -187,6 +187,7 @@ pub fn evaluate_plan(schema: SchemaText, members_min: u16) -> Plan {
         schema,
         layout,
         genesis_seed: 1,
+        base: None,
     };
     let work = Work::Evaluate(EvaluateTerms {
         model,

@@ -46,6 +46,7 @@ fn model_terms_of(schema: &FeatureSchema) -> ModelTerms {
         schema: SchemaText(schema.canonical()),
         layout,
         genesis_seed: 1,
+        base: None,
     }
 }
 

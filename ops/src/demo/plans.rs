@@ -59,6 +59,7 @@ impl Plans {
         let mut plan = self.plan("evaluate", 1);
         plan.evaluate = Some(RawEvaluate {
             genesis_seed: self.arguments.seed,
+            base: None,
             bins: Some(2_048),
             from_day: self.stage.train_from,
             to_day: self.stage.train_to,
@@ -163,6 +164,7 @@ impl Plans {
             to_day: self.stage.train_to,
             label_delay_days: self.stage.delay,
             genesis_seed: self.arguments.seed,
+            base: None,
             steps: 0,
             batch: BATCH,
             rate: RATE_HEAD,

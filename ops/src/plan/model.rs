@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use protocol::plan::{Init, Layout, ModelTerms, Part, SchemaText, TensorSpec};
+use crypto::Digest;
+use protocol::plan::{Base, Init, Layout, ModelTerms, Part, SchemaText, TensorSpec};
 use serde::Deserialize;
 
 use super::PlanError;
@@ -21,6 +22,23 @@ pub(crate) struct ModelFile {
     /// Columns of the schema.
     pub(super) columns: u32,
     tensors: Vec<RawTensor>,
+}
+
+/// The model that a plan's starts from, as a plan file names it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawBase {
+    /// Its parameters' root, in hex, as `phalanx-agent model export` prints it.
+    model: String,
+    parts: RawTaken,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawTaken {
+    /// What pretraining trains: the head is drawn.
+    Encoder,
+    All,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -78,7 +96,20 @@ impl ModelFile {
             schema: SchemaText(self.schema.clone()),
             layout: self.layout(),
             genesis_seed,
+            base: None,
         }
+    }
+
+    /// The model that starts from another one, if the plan says so.
+    pub(super) fn terms_from(
+        &self,
+        genesis_seed: u64,
+        base: Option<&RawBase>,
+    ) -> Result<ModelTerms, PlanError> {
+        Ok(ModelTerms {
+            base: base.map(RawBase::resolve).transpose()?,
+            ..self.terms(genesis_seed)
+        })
     }
 
     fn layout(&self) -> Layout {
@@ -98,6 +129,23 @@ impl ModelFile {
             },
         };
         Layout(self.tensors.iter().map(tensor).collect())
+    }
+}
+
+impl RawBase {
+    fn resolve(&self) -> Result<Base, PlanError> {
+        let root = Digest::from_hex(&self.model).ok_or_else(|| {
+            let found = &self.model;
+            PlanError::Invalid(format!(
+                "base.model is {found}, expected 64 hexadecimal digits, as `phalanx-agent model \
+                 export` prints them"
+            ))
+        })?;
+        let parts = match self.parts {
+            RawTaken::Encoder => vec![Part::Encoder, Part::Energy],
+            RawTaken::All => vec![Part::Encoder, Part::Energy, Part::Head],
+        };
+        Ok(Base { root, parts })
     }
 }
 

@@ -270,6 +270,7 @@ fn model() -> ModelTerms {
             tensor("head", 3, Part::Head, Init::Constant(-4.0)),
         ]),
         genesis_seed: 11,
+        base: None,
     }
 }
 

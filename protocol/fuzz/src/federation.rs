@@ -326,7 +326,7 @@ impl Bank {
     fn new(bank: usize, life: u64, journal: Journal) -> Self {
         let (identity, policy) = (consortium::bank_identity(bank), consortium::policy());
         let seed = consortium::seed(bank, life);
-        let (records, kept) = (journal.records.clone(), journal.kept.clone());
+        let (records, kept) = (journal.records.clone(), journal.kept.clone().into());
         let client = Client::recover(identity, policy, records, kept, seed)
             .expect("a client recovers from its own records");
         Self {

@@ -132,7 +132,8 @@ pub(crate) fn consider(
     let sitting = take_seat(manifest, plan, keyring)?;
     bank.policy
         .check_day(bank.memory.joined_today(now, manifest.round))?;
-    bank.memory.check_base(plan, manifest.base)?;
+    let spends = bank.ledger.spends(plan, manifest.base)?;
+    bank.memory.check_base(plan, spends)?;
     check_bucket_key(manifest, plan, bank)?;
     Ok(Answer::Sit(Box::new(sitting)))
 }

@@ -9,6 +9,7 @@ mod cohorts;
 mod consent;
 mod handover;
 mod properties;
+mod releases;
 mod residues;
 mod results;
 mod rig;

@@ -22,6 +22,9 @@ impl ToCanonical for Plan {
         };
         to.u64(self.nonce).u64(self.expires.0);
         to.u8(self.width.bits());
+        if let Some(model) = self.work.model() {
+            model.write_base(&mut to);
+        }
         to.finish()
     }
 }
@@ -48,12 +51,24 @@ impl Layout {
 }
 
 impl ModelTerms {
-    /// The digest that names a model and all its successors: schema, layout and genesis seed.
+    /// The digest that names a model and all its successors: schema, layout, genesis seed and base.
     #[must_use]
     pub fn lineage(&self) -> Digest {
         let mut to = Canonical::new(4);
         self.write(&mut to);
+        self.write_base(&mut to);
         to.hash("csa1/lineage")
+    }
+
+    /// The last field of whatever holds a model, and nothing where there is no base: so that models
+    /// drawn from their seed alone keep the names, and the parameters, that they have.
+    fn write_base(&self, to: &mut Canonical) {
+        let Some(base) = &self.base else { return };
+        to.digest(&base.root);
+        to.list(base.parts.len());
+        for part in &base.parts {
+            part.write(to);
+        }
     }
 
     fn write(&self, to: &mut Canonical) {

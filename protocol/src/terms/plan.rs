@@ -64,7 +64,7 @@ fn deadlines(deadlines: &Deadlines) -> Result<(), String> {
 
 fn training(terms: &Training, plan: &Plan) -> Result<(), String> {
     model(&terms.model)?;
-    parts(&terms.parts, &terms.model.layout)?;
+    parts("training.parts", &terms.parts, &terms.model.layout)?;
     days(terms.from_day, terms.to_day)?;
     within("training.steps", terms.steps, 1, STEPS_MAX)?;
     within("training.batch", terms.batch, 1, STEPS_MAX)?;
@@ -101,10 +101,10 @@ fn server(rule: &ServerRule) -> Result<(), String> {
     }
 }
 
-fn parts(parts: &[Part], layout: &Layout) -> Result<(), String> {
+fn parts(field: &str, parts: &[Part], layout: &Layout) -> Result<(), String> {
     if parts.is_empty() || !parts.is_sorted_by(|a, b| a < b) {
         return Err(format!(
-            "training.parts is {parts:?}, expected some parts, ascending"
+            "{field} is {parts:?}, expected some parts, ascending"
         ));
     }
     match parts
@@ -112,7 +112,7 @@ fn parts(parts: &[Part], layout: &Layout) -> Result<(), String> {
         .find(|&&part| layout.0.iter().all(|tensor| tensor.part != part))
     {
         Some(part) => Err(format!(
-            "training.parts holds {part:?}, expected parts of the layout"
+            "{field} holds {part:?}, expected parts of the layout"
         )),
         None => Ok(()),
     }
@@ -149,6 +149,9 @@ fn model(terms: &ModelTerms) -> Result<(), String> {
                 within("model.layout.init", spread, 0.0, f32::MAX)?;
             }
         }
+    }
+    if let Some(base) = &terms.base {
+        parts("model.base.parts", &base.parts, &terms.layout)?;
     }
     let all = [Part::Encoder, Part::Energy, Part::Head];
     match super::parameters(&terms.layout, &all) {

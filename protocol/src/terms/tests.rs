@@ -401,7 +401,7 @@ fn part_without_a_tensor_is_refused() {
 /// The plan's identity is over every field: an unsigned field would be the coordinator's to choose.
 #[test]
 fn every_field_of_a_plan_changes_its_identity() {
-    let spoils: [fn(&mut Plan); 29] = [
+    let spoils: [fn(&mut Plan); 32] = [
         |it| it.name.push('!'),
         |it| it.rounds += 1,
         |it| it.cohort.members_min += 1,
@@ -419,6 +419,13 @@ fn every_field_of_a_plan_changes_its_identity() {
         |it| training_of(it).model.schema.0.push('#'),
         |it| training_of(it).model.genesis_seed += 1,
         |it| training_of(it).model.layout.0[0].shape.reverse(),
+        |it| training_of(it).model.base = Some(fixture::base(&[Part::Encoder])),
+        |it| training_of(it).model.base = Some(fixture::base(&[Part::Encoder, Part::Head])),
+        |it| {
+            let mut base = fixture::base(&[Part::Encoder]);
+            base.root.0[31] ^= 1;
+            training_of(it).model.base = Some(base);
+        },
         |it| training_of(it).parts.push(Part::Energy),
         |it| training_of(it).from_day += 1,
         |it| training_of(it).to_day += 1,
@@ -441,5 +448,5 @@ fn every_field_of_a_plan_changes_its_identity() {
     }
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), 30);
+    assert_eq!(ids.len(), 33);
 }

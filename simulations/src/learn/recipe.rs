@@ -201,6 +201,7 @@ pub(super) fn model_terms(
         schema: SchemaText(schema.canonical()),
         layout: Layout(layout.into_iter().map(spec).collect()),
         genesis_seed,
+        base: None,
     }
 }
 

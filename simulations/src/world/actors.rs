@@ -130,7 +130,7 @@ impl World {
                 let records = self.banks[bank].disk.records(&|_| false);
                 let (identity, policy) = (self.cast.identity(bank), self.cast.policy.clone());
                 let seed = self.cast.seed(bank, self.banks[bank].life);
-                let kept = self.kept[bank].clone();
+                let kept = self.kept[bank].clone().into();
                 let recovered = Client::recover(identity, policy, records, kept, seed)
                     .map_err(|error| Violation::new(Invariant::Recovery, error))?;
                 self.banks[bank].party = Some(recovered);

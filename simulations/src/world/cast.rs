@@ -239,6 +239,7 @@ fn model() -> ModelTerms {
         schema: SchemaText("language = 1".to_owned()),
         layout,
         genesis_seed: 7,
+        base: None,
     }
 }
 

@@ -269,7 +269,8 @@ fn order(sitting: &Sitting, bank: &mut Bank) -> Order {
         .plan
         .work
         .model()
-        .map(|model| bank.ledger.model(model).0);
+        .and_then(|model| bank.ledger.model(model))
+        .map(|(parameters, _)| parameters);
     Order {
         context: sitting.context,
         round: sitting.round(),

@@ -42,7 +42,9 @@ impl Reveal {
             Work::Risk(terms) => Some(terms.from_day.saturating_add(u32::from(terms.days))),
             Work::Pretrain(_) | Work::Finetune(_) | Work::Evaluate(_) => None,
         };
+        // The ledger is as it was when the seat was taken: a result would have ended the attempt.
         let base = sitting.manifest.base;
+        let base = bank.ledger.spends(&sitting.plan, base).unwrap_or(base);
         bank.persist(
             ClientRecord::Revealed(round, work.kind(), base, day_end),
             out,

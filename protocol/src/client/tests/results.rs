@@ -7,7 +7,7 @@ use crypto::Digest;
 use super::attempted::Attempted;
 use super::rig::{Answer, Node, Rig, bank_key, coordinator_key, identity, policy};
 use crate::blame::Misbehaviour;
-use crate::client::{Client, RecoverError};
+use crate::client::{Client, Kept, RecoverError};
 use crate::credential::Identity;
 use crate::event::ClientEvent;
 use crate::fixture::{self, key, seats};
@@ -270,7 +270,7 @@ fn journal_with_a_gap_or_an_identity_that_is_none_is_refused() {
     resign(&mut later, |outcome| outcome.sequence = 2);
     let start = |identity, records| {
         let seed = crypto::Seed::from_entropy([1; 32]);
-        Client::recover(identity, policy(), records, None, seed).err()
+        Client::recover(identity, policy(), records, Kept::default(), seed).err()
     };
     let gap = start(identity(0), vec![ClientRecord::Applied(Arc::new(later))]);
     assert!(matches!(

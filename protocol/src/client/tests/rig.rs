@@ -170,7 +170,8 @@ impl Node {
         kept: Option<BucketKey>,
     ) -> Self {
         let seed = Seed::from_entropy([entropy; 32]).derive("bank", u64::from(seat));
-        let recovered = Client::recover(identity(seat), policy, journal.clone(), kept, seed);
+        let known = journal.clone();
+        let recovered = Client::recover(identity(seat), policy, known, kept.into(), seed);
         Self {
             client: recovered.unwrap(),
             journal,
@@ -579,5 +580,5 @@ pub(super) fn contribution(plan: &Plan, seat: Seat) -> Contribution {
 
 /// The parameters of an order, as the ledger gives them.
 pub(super) fn parameters(rig: &Rig) -> Arc<Vec<f32>> {
-    rig.ledger.model(&fixture::model()).0
+    rig.ledger.model(&fixture::model()).unwrap().0
 }

@@ -205,7 +205,8 @@ fn lasts(refusal: &Refusal) -> bool {
         | Refusal::LayoutNotApproved(_)
         | Refusal::RoundsSpent(_)
         | Refusal::BaseRevealed(_)
-        | Refusal::FalseSum(_) => true,
+        | Refusal::FalseSum(_)
+        | Refusal::ReleaseMissing(_) => true,
         Refusal::Stale(_)
         | Refusal::Roster(_)
         | Refusal::Local(_)

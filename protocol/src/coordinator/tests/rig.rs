@@ -197,7 +197,7 @@ impl Bank {
         let entropy = Seed::from_entropy([u8::try_from(bank).unwrap(); 32]);
         let seed = Seed::from_entropy(entropy.bytes32("life", life));
         let (known, key) = (records.clone(), kept.clone());
-        let client = Client::recover(identity, policy.clone(), known, key, seed).unwrap();
+        let client = Client::recover(identity, policy.clone(), known, key.into(), seed).unwrap();
         Self {
             client,
             records,

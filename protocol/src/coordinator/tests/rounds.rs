@@ -264,16 +264,16 @@ fn lost_messages_cost_heartbeats_and_nothing_else() {
 fn three_rounds_of_fedavg_move_the_model_and_everybody_agrees_on_it() {
     let mut federation = Federation::new(5);
     let model = fixture::model();
-    let before = federation.coordinator.desk.ledger.model(&model).1;
+    let before = federation.coordinator.desk.ledger.model(&model).unwrap().1;
     let id = federation.start(plan(Work::Finetune(fixture::training()), 3, 5));
     federation.run_to(3);
     let ledger = &federation.coordinator.desk.ledger;
-    let (parameters, root) = ledger.model(&model);
+    let (parameters, root) = ledger.model(&model).unwrap();
     assert_ne!(root, before);
     assert_eq!(ledger.step(&id), 3);
     for bank in &federation.banks {
         assert_eq!(bank.client.ledger().head(), ledger.head());
-        assert_eq!(bank.client.ledger().model(&model).1, root);
+        assert_eq!(bank.client.ledger().model(&model).unwrap().1, root);
         let last = bank.installed.last().unwrap();
         assert_eq!(last.parameters.as_ref().unwrap(), &parameters);
     }

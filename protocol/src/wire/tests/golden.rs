@@ -5,7 +5,7 @@ use super::*;
 use crate::fixture;
 use crate::id::{Attempt, EpochId};
 use crate::message::{CheckIn, Handover, Holding, KeyComplaint, SealedKey};
-use crate::plan::{Kind, Plan, Width};
+use crate::plan::{Kind, Part, Plan, Width, Work};
 use crate::signed::Signed;
 
 /// A line per message and record: its name, and its bytes in hexadecimal.
@@ -74,6 +74,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
             encode(&ClientRecord::Applied(Arc::new(result()))),
         ),
         ("packed-plan", encode(&packed())),
+        ("started-plan", encode(&started())),
     ]
 }
 
@@ -81,6 +82,12 @@ fn packed() -> Plan {
     let mut plan = fixture::plan(fixture::risk(), 1);
     plan.width = Width::Packed;
     plan
+}
+
+fn started() -> Plan {
+    let mut training = fixture::training();
+    training.model.base = Some(fixture::base(&[Part::Encoder, Part::Energy]));
+    fixture::plan(Work::Finetune(training), 2)
 }
 
 fn check_in() -> Box<CheckIn> {
