@@ -15,7 +15,7 @@ use host::identity::{Identity, IdentityError, keep};
 use host::quic::{Dialer, LinkError};
 use host::shutdown::Shutdown;
 use host::telemetry::{Telemetry, serve};
-use protocol::client::{Client, Outcome, RecoverError, Task};
+use protocol::client::{Client, Kept, Outcome, RecoverError, Task};
 use protocol::credential;
 use protocol::event::ClientEvent;
 use protocol::message::ToCoordinator;
@@ -29,6 +29,7 @@ use crate::history::HistoryError;
 use crate::journal::JournalError;
 use crate::link::{Keeper, Uplink};
 use crate::nats::{self, NatsError};
+use crate::releases::Releases;
 use crate::scoring::{Door, Scoring, ScoringError, agent_router};
 use crate::status::Board;
 use crate::telemetry::Meters;
@@ -84,7 +85,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     let meters = Meters::new(&telemetry, board.clone(), config.schema.clone());
     let trainer = Trainer::new(history, config.own, board)
         .on(config.device)
-        .following(journal);
+        .following(journal)
+        .releasing(releases(config));
     let ended = take_part(
         config,
         &identity,
@@ -112,6 +114,10 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     store.flush()?;
     store.leave()?;
     ended
+}
+
+fn releases(config: &Config) -> Releases {
+    Releases::new(&config.store, config.schema.clone())
 }
 
 /// Health, metrics, status, what they mean and, once the door is open, scoring.
@@ -156,8 +162,12 @@ async fn take_part(
     };
     let session = identity.authority.session();
     let kept = keep::load(&config.identity, &session)?;
-    let (consent, seed, key) = (config.consent.clone(), entropy::seed()?, kept.clone());
-    let mut party = log.recover(|records| Client::recover(own, consent, records, key, seed))??;
+    let (consent, seed) = (config.consent.clone(), entropy::seed()?);
+    let held = Kept {
+        bucket_key: kept.clone(),
+        releases: releases(config).for_client(),
+    };
+    let mut party = log.recover(|records| Client::recover(own, consent, records, held, seed))??;
     meters.recovered(party.ledger().length(), &party.ledger().head());
 
     let (inputs, mut received) = mpsc::channel(INPUTS_MAX);

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use features::TokenKey;
 use host::config::ConfigError;
 use host::identity::IdentityError;
+use model::CheckpointError;
 
 use crate::agent::AgentError;
 use crate::history::{HistoryError, read_key};
@@ -15,6 +16,7 @@ pub mod enrol;
 pub mod export;
 pub mod layout;
 pub mod map;
+pub mod release;
 pub mod schema;
 pub mod score;
 mod serve;
@@ -52,6 +54,9 @@ pub enum Command {
     /// Work on the consortium's feature schema.
     #[command(subcommand)]
     Schema(SchemaCommand),
+    /// Models that plans may start from: hand them on, and take them in.
+    #[command(subcommand)]
+    Model(ModelCommand),
     /// Look at the numbers that payments become.
     #[command(subcommand)]
     Features(FeaturesCommand),
@@ -80,6 +85,28 @@ pub enum SchemaCommand {
         phalanx-agent schema fit --moments round.json --out schema.toml"
     )]
     Fit(schema::Arguments),
+}
+
+/// Commands about models that plans may start from.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Say which models this bank holds: what plans ended with here, and what was imported.
+    #[command(after_help = "Example:\n  phalanx-agent model list --config client-agent.toml")]
+    List(release::ListArguments),
+    /// Write a model into a folder: its tensors, and a card with its digests, its size and where it
+    /// comes from. The name printed is the one that plans have as `base`.
+    #[command(
+        after_help = "Example:\n  phalanx-agent model export --config client-agent.toml \
+        --out encoder"
+    )]
+    Export(release::ExportArguments),
+    /// Take a model in, so that plans may start from it. It is held against this agent's schema,
+    /// the digests of its card, and the name in the plan; nothing is taken from the coordinator.
+    #[command(
+        after_help = "Example:\n  phalanx-agent model import --config client-agent.toml \\\n    \
+        --expect 2ca4940a65d421eecc187e87c58def897947e376acf769426225fc136174304e encoder"
+    )]
+    Import(release::ImportArguments),
 }
 
 /// Commands about encoded payments.
@@ -141,6 +168,9 @@ impl Command {
                 return said.verdict;
             }
             Self::Schema(SchemaCommand::Fit(arguments)) => schema::fit(&arguments)?,
+            Self::Model(ModelCommand::List(arguments)) => release::list(&arguments)?,
+            Self::Model(ModelCommand::Export(arguments)) => release::export(&arguments)?,
+            Self::Model(ModelCommand::Import(arguments)) => release::import(&arguments)?,
             Self::Features(FeaturesCommand::Export(arguments)) => export::export(&arguments)?,
             Self::Threshold(ThresholdCommand::Plan(arguments)) => threshold::plan(&arguments)?,
         };
@@ -227,6 +257,9 @@ pub enum CommandError {
     /// Feed, map or key cannot be read.
     #[error(transparent)]
     History(#[from] HistoryError),
+    /// A model is not what it says, or cannot be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The feed does not fit its map.
     #[error("feed refused: {0}")]
     Feed(String),
@@ -298,10 +331,13 @@ impl CommandError {
             Self::Unreachable { .. } => 69,
             Self::Agent(error) => error.exit_code(),
             Self::Runtime(_) | Self::Json(_) => 70,
-            Self::Read { .. } | Self::Write { .. } => 74,
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Checkpoint(CheckpointError::Disk { .. }) => 74,
             Self::Config(_)
             | Self::Identity(_)
             | Self::History(_)
+            | Self::Checkpoint(_)
             | Self::Feed(_)
             | Self::Bundle { .. } => 78,
         }

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod link;
 pub mod nats;
 pub mod network;
+pub mod releases;
 pub mod risk;
 pub mod scoring;
 mod snapshot;

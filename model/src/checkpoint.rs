@@ -44,6 +44,27 @@ pub struct Card {
     pub report: Option<PretrainReport>,
     /// SHA-256 of the flat parameters as little-endian `f32`, hexadecimal.
     pub parameters: String,
+    /// Which training it ended, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Provenance>,
+}
+
+/// Where a released model comes from, as its consortium says it: for people, nobody's proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// What plans name it by, hexadecimal.
+    pub root: String,
+    /// The consortium, hexadecimal.
+    pub session: String,
+    /// The place of its last result in the consortium's ledger.
+    pub sequence: u64,
+    /// The kind of the plan that ended with it.
+    pub kind: String,
+    /// The plan's name,
+    pub plan: String,
+    /// and identity, hexadecimal.
+    pub plan_id: String,
 }
 
 /// A model and its card.
@@ -126,6 +147,7 @@ impl Checkpoint {
             calibration: Calibration::default(),
             report: None,
             parameters: parameters_digest(&flat),
+            release: None,
         };
         Ok(Self {
             card,
@@ -244,7 +266,8 @@ fn from_safetensors(
         let (found, expected) = (tensors.len(), layout.len());
         return Err(broken(format!("{found} tensors, expected {expected}")));
     }
-    let mut flat = Vec::with_capacity(parameters::count(layout));
+    // Not as many as the card says: the file is there, and the card may say anything.
+    let mut flat = Vec::with_capacity(bytes.len() / 4);
     for spec in layout {
         let view = tensors
             .tensor(&spec.name)

@@ -15,8 +15,8 @@ mod tests;
 pub use release::Release;
 
 /// The first parameters, flat, as the seed says them: of a model with a base, those of the parts
-/// that are not taken from it ([`Release::first`] has all). The same bytes on every machine: uniforms of 32 bits, and sums and
-/// products of them, no transcendental function.
+/// that are not taken from it ([`Release::first`] has all). The same bytes on every machine:
+/// uniforms of 32 bits, and sums and products of them, no transcendental function.
 #[must_use]
 pub fn parameters(model: &ModelTerms) -> Vec<f32> {
     let seed = Seed::from_entropy(model.lineage().0);

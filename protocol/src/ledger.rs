@@ -54,8 +54,8 @@ struct Model {
 /// What a result changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
-    /// The model's parameters afterwards, for training rounds; none where the lineage started from a
-    /// model that is not held here.
+    /// The model's parameters afterwards, for training rounds; none where the lineage started from
+    /// a model that is not held here.
     pub parameters: Option<Arc<Vec<f32>>>,
     /// Which of its plan's rounds it was, from 0.
     pub step: u32,

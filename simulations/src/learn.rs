@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use features::{FeatureSchema, FeedMap};
 use indicatif::{ProgressBar, ProgressStyle};
+use protocol::genesis::Release;
 use serde_json::{Value, json};
 
 use crate::stage::{deal, token_key};
@@ -39,13 +40,14 @@ mod surprise;
 #[cfg(test)]
 mod tests;
 mod training;
+mod warm;
 
 pub use args::Args;
 pub(crate) use measures::NAMES;
 pub(crate) use setting::Setting;
 pub(crate) use summary::TITLES;
 
-use arms::Arms;
+use arms::{Arms, Terms};
 use calendar::Week;
 use consortium::{Consortium, Ground};
 use feed::{Carried, Feed};
@@ -98,6 +100,9 @@ fn compare(args: &Args) -> Result<(About, Vec<Trial>), Failed> {
     let feed = read(args, &map, &schema)?;
     let weeks = calendar::weeks(&feed, args.spans(), args.days.train_day, args.days.weeks)?;
     let data = identity(args, &text, &schema)?;
+    let size = args.terms().size;
+    let load = |folder: &PathBuf| warm::load(folder, &schema, size);
+    let warm = args.learning.warm_start.as_ref().map(load).transpose()?;
     let bench = Bench {
         ground: ground(args, feed, schema, &weeks)?,
         args,
@@ -105,6 +110,7 @@ fn compare(args: &Args) -> Result<(About, Vec<Trial>), Failed> {
         table,
         store,
         data,
+        warm,
     };
     let about = About {
         dataset: map.name.clone(),
@@ -135,6 +141,7 @@ struct Bench<'a> {
     table: Option<BTreeMap<String, String>>,
     store: Store,
     data: Value,
+    warm: Option<Release>,
 }
 
 /// One thing to find out.
@@ -157,7 +164,7 @@ impl Bench<'_> {
         let mut trials = Vec::new();
         for of_seed in questions.chunk_by(|a, b| a.seed == b.seed) {
             let is_missing = |question: &Question| self.known(question).is_none();
-            let missing = of_seed.iter().any(is_missing);
+            let missing = of_seed.iter().any(is_missing) || self.saves(&of_seed[0]).is_some();
             let consortium = missing
                 .then(|| self.consortium(of_seed[0].seed))
                 .transpose()?;
@@ -176,7 +183,10 @@ impl Bench<'_> {
         bar: &ProgressBar,
         trials: &mut Vec<Trial>,
     ) -> Result<(), Failed> {
-        let terms = self.args.terms();
+        let terms = Terms {
+            warm: self.warm.clone(),
+            ..self.args.terms()
+        };
         let first = questions[0];
         let arms =
             consortium.map(|consortium| Arms::new(consortium, first.week, &terms, first.seed));
@@ -208,7 +218,18 @@ impl Bench<'_> {
             }
             bar.inc(1);
         }
+        if let (Some(folder), Some(arms)) = (self.saves(&first), &arms) {
+            let mut hear = |what: &str| bar.set_message(format!("{first}: {what}"));
+            arms.save_encoder(folder, &mut hear)?;
+        }
         Ok(())
+    }
+
+    /// Where the encoder of this question's week is to be kept, if it is.
+    fn saves(&self, question: &Question) -> Option<&PathBuf> {
+        let is_first = question.seed == self.args.first_seed && self.weeks[0] == question.week;
+        let folder = self.args.learning.save_encoder.as_ref();
+        folder.filter(|_| is_first)
     }
 
     /// In the order in which they are answered: a setting without labels once a week.
@@ -251,7 +272,11 @@ impl Bench<'_> {
             labels,
             setting,
         } = question;
-        args::terms_of(self.args, &self.data, (*setting, *seed, week, *labels))
+        let mut of = args::terms_of(self.args, &self.data, (*setting, *seed, week, *labels));
+        if let Some(release) = self.warm.as_ref().filter(|_| *setting != Setting::Ratio) {
+            of["warm_start"] = json!(release.root().to_hex());
+        }
+        of
     }
 
     fn known(&self, question: &Question) -> Option<Finished> {

@@ -30,6 +30,7 @@ use crate::status::{BaselineStatus, Board};
 
 mod live;
 mod parity;
+mod released;
 
 fn model_terms() -> ModelTerms {
     model_terms_of(&FeatureSchema::standard())

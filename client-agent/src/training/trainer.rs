@@ -18,6 +18,7 @@ use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, Training, Work};
 use protocol::{genesis, histogram, moments, vector};
 
 mod live;
+mod released;
 mod solos;
 
 use super::calibration::{self, HeldOut};
@@ -29,6 +30,7 @@ use crate::config;
 use crate::history::History;
 use crate::journal::Follower;
 use crate::network::{self, NetworkError};
+use crate::releases::Releases;
 use crate::risk::{self, SharedRisk};
 use crate::scoring::{Bundle, Head, Slot};
 use crate::status::{Board, EvaluationStatus, ModelStatus, TrainingStatus};
@@ -37,6 +39,7 @@ use crate::status::{Board, EvaluationStatus, ModelStatus, TrainingStatus};
 pub struct Trainer {
     history: History,
     journal: Option<Follower>,
+    releases: Option<Releases>,
     schema: FeatureSchema,
     board: Board,
     wanted: config::Own,
@@ -70,6 +73,7 @@ impl Trainer {
             schema: history.schema().clone(),
             history,
             journal: None,
+            releases: None,
             board,
             wanted,
             device: Device::Cpu,
@@ -112,6 +116,7 @@ impl Trainer {
     /// Puts a result to use; what comes back is for scoring. A result that cannot be used here
     /// is reported and left: the ledger has it all the same.
     pub fn install(&mut self, installed: &Installed) -> Option<Product> {
+        self.release(installed);
         let plan = installed.result.plan.plan.unverified();
         let product = match &plan.work {
             Work::Pretrain(training) => {
@@ -434,6 +439,6 @@ pub enum TrainingError {
     #[error("found no bucket key, expected one for risk counts")]
     NoBucketKey,
     /// A result of a training round without a model.
-    #[error("result holds no model, expected one after a training round")]
+    #[error("result holds no model: its plan started from one that is not held here")]
     NoParameters,
 }

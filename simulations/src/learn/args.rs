@@ -113,6 +113,13 @@ pub(super) struct Days {
 #[derive(ClapArgs)]
 #[command(next_help_heading = "Learning and ablations")]
 pub(super) struct Learning {
+    /// Start every setting from the encoder in this folder: of --save-encoder, or of
+    /// `phalanx-agent model export`
+    #[arg(long, value_name = "DIR")]
+    pub(super) warm_start: Option<PathBuf>,
+    /// Keep the encoder that all banks pretrain together in the first week of the first seed
+    #[arg(long, value_name = "DIR", conflicts_with = "no_pretraining")]
+    pub(super) save_encoder: Option<PathBuf>,
     /// Leave pretraining out
     #[arg(long)]
     pub(super) no_pretraining: bool,
@@ -180,6 +187,10 @@ Example, the Fraud Detection Handbook's first test week with ten banks:
   phalanx-sim learn --data ../shared/data/handbook/transactions.parquet \\
     --map ops/config/maps/handbook.toml --banks 10 --split region --train-day 17737 \\
     --seeds 3 --out learn
+
+Four weeks later, from the encoder of the first week instead of from nothing:
+  phalanx-sim learn … --train-day 17737 --settings federated --save-encoder encoder
+  phalanx-sim learn … --train-day 17765 --warm-start encoder --pretrain-rounds 5
 
 What the settings and splits are, and figures: docs/learn.md.";
 
@@ -270,6 +281,7 @@ impl Args {
                 rounds: learning.rounds,
                 steps: learning.steps,
                 batch: learning.batch,
+                is_warm: learning.warm_start.is_some(),
             },
             together: Together {
                 bits: learning.bits,
@@ -293,6 +305,7 @@ impl Args {
                 frequencies: learning.frequencies,
                 head: learning.head,
             },
+            warm: None,
         }
     }
 

@@ -1,12 +1,13 @@
 //! One week of one seed: what each setting trains, and how it scores the judged days. Pretraining
 //! is done once and serves every share of labels, since it reads none.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use crypto::Seed;
 use features::FeatureSchema;
 use model::{Device, Examples, NetworkSize};
-use protocol::genesis;
+use protocol::genesis::{self, Release};
 use protocol::plan::ModelTerms;
 
 use super::Failed;
@@ -19,6 +20,7 @@ use super::recipe::{Kind, Recipe, Together, model_terms};
 use super::setting::Setting;
 use super::sum::Summing;
 use super::training::{self, Alone, Network, on_all_processors};
+use super::warm;
 
 mod personal;
 mod unlabelled;
@@ -34,6 +36,8 @@ pub(super) struct Terms {
     pub(super) device: Device,
     /// How large the network is.
     pub(super) size: NetworkSize,
+    /// Whose encoder all arms start from; nothing where they start from their seed alone.
+    pub(super) warm: Option<Release>,
 }
 
 /// Whether the columns of the federation's risk table are shown.
@@ -77,11 +81,16 @@ impl<'a> Arms<'a> {
     ) -> Self {
         let ground = consortium.ground;
         let from = u64::try_from(week.train_from).unwrap_or(0);
+        let drawn = model_terms(&ground.schema, terms.size, genesis_seed);
+        let model = match &terms.warm {
+            Some(release) => warm::on(drawn, release),
+            None => drawn,
+        };
         Self {
             consortium,
             week,
             terms,
-            model: model_terms(&ground.schema, terms.size, genesis_seed),
+            model,
             seed: consortium.seed.derive("week", from),
             compromised: Compromised::new(&ground.feed, &week),
             together: OnceLock::new(),
@@ -111,6 +120,16 @@ impl<'a> Arms<'a> {
             Setting::Unsupervised => one(self.unsupervised(hear)?),
             Setting::Ratio => one(self.ratio()?),
         }
+    }
+
+    /// Keeps the encoder that all banks pretrain together.
+    pub(super) fn save_encoder(
+        &self,
+        folder: &Path,
+        hear: &mut dyn FnMut(&str),
+    ) -> Result<(), Failed> {
+        let learnt = self.together(hear)?;
+        warm::save(folder, self.schema(), self.terms.size, &learnt.parameters)
     }
 
     fn local(
@@ -151,7 +170,7 @@ impl<'a> Arms<'a> {
         let book = self.ground().pooled()?;
         if self.pooled.get().is_none() {
             hear("pretraining on everybody's rows");
-            let start = self.genesis();
+            let start = self.first()?;
             let pretrained = match self.terms.recipe.is_pretrained() {
                 true => {
                     let rows = self.consortium.unlabelled(book, &self.week);
@@ -237,7 +256,7 @@ impl<'a> Arms<'a> {
             let rows = books
                 .iter()
                 .map(|book| self.consortium.unlabelled(book, &self.week));
-            let learnt = self.federate(Kind::Pretrain, self.genesis(), rows.collect(), hear)?;
+            let learnt = self.federate(Kind::Pretrain, self.first()?, rows.collect(), hear)?;
             let _ = self.together.set(learnt);
         }
         Ok(self.together.get().expect("it was set a few lines above"))
@@ -248,7 +267,7 @@ impl<'a> Arms<'a> {
         if self.alone.get().is_none() {
             hear("pretraining alone");
             let books = self.consortium.members()?.iter().zip(0..).collect();
-            let start = self.genesis();
+            let start = self.first()?;
             let alone = on_all_processors(books, |(book, bank): (&Book, u16)| {
                 if !self.terms.recipe.is_pretrained() {
                     return Ok(start.clone());
@@ -271,7 +290,7 @@ impl<'a> Arms<'a> {
     ) -> Result<Fitted, Failed> {
         let start = match self.terms.recipe.is_pretrained() {
             true => self.together(hear)?.parameters.clone(),
-            false => self.genesis(),
+            false => self.first()?,
         };
         let rows = books.iter().map(|book| {
             let mut rows = self
@@ -390,8 +409,15 @@ impl<'a> Arms<'a> {
         }
     }
 
-    fn genesis(&self) -> Vec<f32> {
-        genesis::parameters(&self.model)
+    /// The first parameters of every arm.
+    fn first(&self) -> Result<Vec<f32>, Failed> {
+        match &self.terms.warm {
+            None => Ok(genesis::parameters(&self.model)),
+            Some(release) => {
+                let first = release.first(&self.model);
+                first.ok_or_else(|| "the warm start is of another network".into())
+            }
+        }
     }
 
     fn ground(&self) -> &Ground {

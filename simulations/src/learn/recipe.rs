@@ -24,6 +24,10 @@ pub(super) struct Recipe {
     pub(super) steps: u32,
     /// Rows of a step.
     pub(super) batch: u32,
+    /// Whether the encoder it starts from has learnt something: whose it is, the terms of a result
+    /// say beside this.
+    #[serde(skip)]
+    pub(super) is_warm: bool,
 }
 
 /// How banks learn together.
@@ -147,7 +151,7 @@ impl Recipe {
 
     /// A slower rate for an encoder that has learnt something already.
     pub(super) fn rate_encoder(&self) -> f32 {
-        match self.is_pretrained() {
+        match self.is_pretrained() || self.is_warm {
             true => RATE_ENCODER,
             false => RATE_HEAD,
         }

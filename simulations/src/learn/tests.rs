@@ -534,3 +534,68 @@ fn what_cannot_be_is_refused_with_what_was_found() {
         "{column}"
     );
 }
+
+/// The federation's pretraining alone: what is finished of it.
+fn pretrained(args: Args, out: &Path) -> Finished {
+    let mut args = Args {
+        settings: vec![Setting::Unsupervised],
+        out: Some(out.to_owned()),
+        ..args
+    };
+    (args.learning.pretrain_rounds, args.learning.pretrain_steps) = (12, 10);
+    compare(&args).unwrap();
+    let path = stored(out, Setting::Unsupervised.name());
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_run_may_start_from_the_encoder_that_another_one_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let encoder = dir.path().join("encoder");
+    let folder = encoder.to_str().unwrap();
+    let keeping = arguments(dir.path(), &["--save-encoder", folder]);
+    let cold = pretrained(keeping, &dir.path().join("cold"));
+    let started = arguments(dir.path(), &["--warm-start", folder]);
+    let warm = pretrained(started, &dir.path().join("warm"));
+    let (first, later) = (cold.outcome.losses[0], warm.outcome.losses[0]);
+    assert!(
+        later < first,
+        "{later} of a learnt encoder, {first} of none"
+    );
+    assert!(cold.terms["warm_start"].is_null());
+    let kept = model::Checkpoint::load(&FeatureSchema::standard(), &encoder).unwrap();
+    let root = protocol::genesis::model_root(&kept.parameters);
+    assert_eq!(warm.terms["warm_start"], root.to_hex());
+
+    let narrow = arguments(dir.path(), &["--warm-start", folder, "--width", "8"]);
+    let refusal = learn(&narrow, &mut Vec::new()).unwrap_err().to_string();
+    let expected = "--warm-start";
+    assert!(
+        refusal.contains(expected) && refusal.contains("expected 8 and"),
+        "{refusal}"
+    );
+}
+
+// A pooled model and one of a bank alone take the encoder too, and a head of their own.
+#[test]
+fn what_is_started_from_is_the_encoder_and_no_head() {
+    let (schema, size) = (FeatureSchema::standard(), model::NetworkSize::default());
+    let dir = tempfile::tempdir().unwrap();
+    let parameters = vec![0.25; model::parameters::count(&model::layout(&schema, size))];
+    warm::save(dir.path(), &schema, size, &parameters).unwrap();
+    let release = warm::load(dir.path(), &schema, size).unwrap();
+    let model = warm::on(recipe::model_terms(&schema, size, 1), &release);
+    let first = release.first(&model).unwrap();
+    let mut at = 0;
+    for tensor in model::layout(&schema, size) {
+        let values = &first[at..][..tensor.count()];
+        let is_taken = values.iter().all(|&value| value == 0.25);
+        assert_eq!(
+            is_taken,
+            tensor.part != model::Part::Head,
+            "{}",
+            tensor.name
+        );
+        at += tensor.count();
+    }
+}
