@@ -1,5 +1,11 @@
-//! How rates fall over the rounds of a training, and the constants of fine-tuning that no plan
-//! says (learning.md §6): the same for an agent and for the bench that its recipe is weighed on.
+//! What a training's terms are in one of its rounds: how rates fall, what a bank that trains alone
+//! does otherwise, and the constants that no plan says (learning.md §6). The same for an agent and
+//! for the bench that its recipe is weighed on; where the terms come from is theirs.
+
+use crate::trainer::{FinetuneTerms, PretrainTerms};
+
+/// Payments below which the contrast has too few others to compare with.
+pub const ROWS_MIN: usize = 20;
 
 /// Share of hidden units dropped in the head.
 pub const DROPOUT: f32 = 0.2;
@@ -31,9 +37,122 @@ impl Place {
     }
 }
 
+/// The rounds of a training, in order.
+pub fn places(rounds: u32) -> impl Iterator<Item = Place> {
+    (0..rounds).map(move |step| Place { step, rounds })
+}
+
+/// A training as its local steps see it, the same in every round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// Steps of a round.
+    pub steps: u32,
+    /// Rows of a step.
+    pub batch: u32,
+    /// Rate of the head in the first round; of everything, in pretraining.
+    pub rate: f32,
+    /// Rate of the encoder in the first round of fine-tuning.
+    pub rate_encoder: f32,
+    /// Share of the rates that is left after the last round.
+    pub rate_end: f32,
+    /// FedProx's pull towards the round's first parameters.
+    pub proximal: f32,
+}
+
+impl Schedule {
+    /// The same for a model of one bank: alone, there is nobody to stay near to.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self {
+            proximal: 0.0,
+            ..self
+        }
+    }
+
+    /// The same for a head of one bank's own, [`HEAD_ROUNDS`] long, with the encoder as it is.
+    #[must_use]
+    pub fn head(self) -> Self {
+        Self {
+            rate_encoder: 0.0,
+            ..self.alone()
+        }
+    }
+
+    /// A round of pretraining: one rate all through it.
+    #[must_use]
+    pub fn pretrain(&self, place: Place, seed: u64) -> PretrainTerms {
+        let rate = self.rate * place.share(self.rate_end);
+        PretrainTerms {
+            steps: self.steps,
+            batch: self.batch,
+            rate,
+            rate_end: rate,
+            seed,
+            patience: None,
+        }
+    }
+
+    /// A round of fine-tuning.
+    #[must_use]
+    pub fn finetune(&self, place: Place, seed: u64) -> FinetuneTerms {
+        let share = place.share(self.rate_end);
+        FinetuneTerms {
+            steps: self.steps,
+            batch: self.batch,
+            rate_head: self.rate * share,
+            rate_encoder: self.rate_encoder * share,
+            dropout: DROPOUT,
+            weight_decay: WEIGHT_DECAY,
+            proximal: self.proximal,
+            seed,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SCHEDULE: Schedule = Schedule {
+        steps: 60,
+        batch: 128,
+        rate: 2e-3,
+        rate_encoder: 5e-4,
+        rate_end: 0.02,
+        proximal: 0.1,
+    };
+
+    #[test]
+    fn a_round_has_the_rates_of_its_place() {
+        let place = Place {
+            step: 10,
+            rounds: 20,
+        };
+        let share = place.share(0.02);
+        let terms = SCHEDULE.finetune(place, 7);
+        assert_eq!((terms.steps, terms.batch, terms.seed), (60, 128, 7));
+        assert_eq!(terms.rate_head, 2e-3 * share);
+        assert_eq!(terms.rate_encoder, 5e-4 * share);
+        assert_eq!(terms.proximal, 0.1);
+        let terms = SCHEDULE.pretrain(place, 7);
+        assert_eq!((terms.rate, terms.rate_end), (2e-3 * share, 2e-3 * share));
+        assert_eq!((terms.steps, terms.batch, terms.seed), (60, 128, 7));
+    }
+
+    #[test]
+    fn who_trains_alone_is_pulled_nowhere_and_a_head_moves_no_encoder() {
+        let first = Place { step: 0, rounds: 5 };
+        let alone = SCHEDULE.alone().finetune(first, 1);
+        assert_eq!((alone.proximal, alone.rate_encoder), (0.0, 5e-4));
+        let head = SCHEDULE.head().finetune(first, 1);
+        assert_eq!((head.proximal, head.rate_encoder), (0.0, 0.0));
+        assert_eq!(head.rate_head, 2e-3);
+        assert_eq!(
+            places(3).map(|place| place.step).collect::<Vec<_>>(),
+            [0, 1, 2]
+        );
+        assert!(places(3).all(|place| place.rounds == 3));
+    }
 
     #[test]
     fn rates_fall_from_the_first_to_near_the_last() {

@@ -13,6 +13,7 @@ use features::{
     FeatureEncoder, FeatureSchema, FeedMap, Label, RawTransaction, RiskSettings, Source, TokenKey,
     Transaction,
 };
+use model::schedule::{DROPOUT, WEIGHT_DECAY};
 use model::{Calibration, Examples, FinetuneTerms, Learner, NetworkSize, PretrainTerms, Scorer};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -168,8 +169,8 @@ fn train(examples: &Examples, terms: &Terms, schema: &FeatureSchema) -> Result<V
         batch: terms.finetune.batch,
         rate_head: terms.finetune.rate,
         rate_encoder: terms.finetune.rate_encoder,
-        dropout: 0.2,
-        weight_decay: 1e-4,
+        dropout: DROPOUT,
+        weight_decay: WEIGHT_DECAY,
         proximal: 0.0,
         seed: terms.genesis_seed,
     };

@@ -9,14 +9,13 @@ use std::time::Instant;
 
 use features::FeatureSchema;
 use model::evaluation::is_preferred;
-use model::schedule::{HEAD_ROUNDS, Place};
+use model::schedule::{HEAD_ROUNDS, Place, Schedule};
 use model::{Bar, Calibration, Device, Examples, Learner, NetworkSize, Scorer, Usual};
 use protocol::genesis;
 use protocol::id::PlanId;
-use protocol::plan::Training;
+use protocol::plan::ModelTerms;
 
 use super::calibration::{self, logits};
-use super::schedule;
 use super::trainer::TrainingError;
 use super::window::Judged;
 use crate::scoring::{Bundle, Head, Slot};
@@ -24,7 +23,7 @@ use crate::status::TrainingStatus;
 
 /// One kind of training, all its rounds.
 pub(super) struct Stage {
-    pub(super) training: Training,
+    pub(super) schedule: Schedule,
     pub(super) rounds: u32,
     pub(super) examples: Examples,
 }
@@ -61,14 +60,16 @@ pub(super) enum Advance {
 }
 
 impl Solo {
-    /// Begins a baseline. `of` is the plan, and the ledger's length that the model stands beside.
+    /// Begins a baseline of the plan's model, from what its seed says: what a plan starts from was
+    /// learnt with others. `of` is the plan, and the ledger's length that the model stands beside.
     pub(super) fn baseline(
         build: (&FeatureSchema, NetworkSize, Device),
+        model: &ModelTerms,
         (pretrain, mut finetune): (Option<Stage>, Stage),
         mut judged: Judged,
         of: (PlanId, u64),
     ) -> Result<Self, TrainingError> {
-        let start = genesis::parameters(&finetune.training.model);
+        let start = genesis::parameters(model);
         build.0.hide_federation(&mut finetune.examples.values);
         build.0.hide_federation(&mut judged.values);
         let stages = (pretrain, finetune);
@@ -84,7 +85,7 @@ impl Solo {
         of: (PlanId, u64),
     ) -> Result<Self, TrainingError> {
         finetune.rounds = HEAD_ROUNDS;
-        finetune.training.rate_encoder = 0.0;
+        finetune.schedule = finetune.schedule.head();
         let aim = Aim::Head(Arc::clone(&start.parameters), start.usual.clone());
         let from = (&start.parameters[..], aim);
         Self::begin(build, from, (None, finetune), judged, of)
@@ -97,8 +98,7 @@ impl Solo {
         judged: Judged,
         (plan, version): (PlanId, u64),
     ) -> Result<Self, TrainingError> {
-        // Alone, there is nobody to stay near to.
-        finetune.training.proximal = 0.0;
+        finetune.schedule = finetune.schedule.alone();
         Ok(Self {
             learner: Learner::new(schema, size, start)?.on(device)?,
             schema: schema.clone(),
@@ -139,7 +139,7 @@ impl Solo {
                     step: self.done,
                     rounds: stage.rounds,
                 };
-                let terms = schedule::pretrain(&stage.training, place, seed);
+                let terms = stage.schedule.pretrain(place, seed);
                 let mut bar = Bar::new("baseline pretrain");
                 let report = self.learner.pretrain(&stage.examples, &terms, &mut bar)?;
                 TrainingStatus {
@@ -158,7 +158,7 @@ impl Solo {
                     step: self.done - before,
                     rounds: stage.rounds,
                 };
-                let terms = schedule::finetune(&stage.training, place, seed);
+                let terms = stage.schedule.finetune(place, seed);
                 let mut bar = Bar::new(self.kind());
                 let report = self.learner.finetune(&stage.examples, &terms, &mut bar)?;
                 TrainingStatus {

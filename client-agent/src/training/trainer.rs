@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crypto::Digest;
 use features::{FeatureEncoder, FeatureSchema, RiskError, RiskTable};
-use model::schedule::Place;
+use model::schedule::{Place, ROWS_MIN};
 use model::{Bar, Calibration, Device, Learner, ModelError, NetworkSize, Scorer};
 use protocol::bucket::BucketKey;
 use protocol::client::{Contribution, Installed, Order};
@@ -164,7 +164,7 @@ impl Trainer {
         }
         let build = (&self.schema, size, self.device);
         let learner = learner(&mut self.learner, build, order, training)?;
-        let terms = schedule::pretrain(training, place(order), order.seed);
+        let terms = schedule::pretrain(training).pretrain(place(order), order.seed);
         let mut bar = Bar::new("pretrain");
         let report = learner.pretrain(examples, &terms, &mut bar)?;
         let after = learner.parameters();
@@ -202,7 +202,7 @@ impl Trainer {
         }
         let build = (&self.schema, size, self.device);
         let learner = learner(&mut self.learner, build, order, training)?;
-        let terms = schedule::finetune(training, place(order), order.seed);
+        let terms = schedule::finetune(training).finetune(place(order), order.seed);
         let mut bar = Bar::new("finetune");
         let report = learner.finetune(examples, &terms, &mut bar)?;
         let after = learner.parameters();
@@ -410,9 +410,6 @@ fn nothing(training: &Training) -> Contribution {
         examples: 0,
     }
 }
-
-/// Payments below which the contrast has too few others to compare with.
-const ROWS_MIN: usize = 20;
 
 /// Why an order or a result cannot be worked on. The text goes to the coordinator: it holds
 /// terms and lengths, never a value of a payment.

@@ -17,8 +17,8 @@ use crate::loss;
 use crate::network::Part;
 use crate::parameters::ranges;
 use crate::progress::Progress;
+use crate::schedule::ROWS_MIN;
 
-const ROWS_MIN: usize = 20;
 /// Share of the rows, the last in time, that is held out: one in ten.
 const HELD_OUT_PART: usize = 10;
 /// Cards measured on at most, with two rows each: enough to rank models, cheap in a round.

@@ -3,7 +3,7 @@
 //! and whose vector is lost is drawn from the seed. Local steps run on all processors.
 
 use crypto::Seed;
-use model::schedule::Place;
+use model::schedule::{Place, ROWS_MIN};
 use model::{Examples, Learner};
 use protocol::genesis;
 use protocol::id::Seat;
@@ -12,9 +12,9 @@ use protocol::plan::{self, Training};
 use protocol::vector;
 
 use super::Failed;
-use super::recipe::{Kind, Moments, Together, finetune_terms, pretrain_terms};
+use super::recipe::{Kind, Moments, Together, schedule};
 use super::sum::{Summing, Vector, WIDTH};
-use super::training::{Network, ROWS_MIN, number, on_all_processors};
+use super::training::{Network, number, on_all_processors};
 
 /// A bank at one kind of training.
 pub(super) struct Member {
@@ -149,11 +149,11 @@ impl Federation<'_> {
             Kind::Pretrain if rows.len() < ROWS_MIN => None,
             Kind::Finetune if rows.labelled().is_empty() => None,
             Kind::Pretrain => {
-                let terms = pretrain_terms(&self.training, place, seed);
+                let terms = schedule(&self.training).pretrain(place, seed);
                 Some(learner.pretrain(&rows, &terms, &mut ())?.loss)
             }
             Kind::Finetune => {
-                let terms = finetune_terms(&self.training, place, seed);
+                let terms = schedule(&self.training).finetune(place, seed);
                 Some(learner.finetune(&rows, &terms, &mut ())?.loss)
             }
         };

@@ -1,11 +1,11 @@
 //! The recipe of learning.md §6 as terms of rounds: what the plans of a consortium would say, and
-//! the ablations that the command line may ask for. What a round's rates are at its place is here
-//! too; who trains with them is `training.rs` and `federation.rs`.
+//! the ablations that the command line may ask for. What follows in a round is `model::schedule`'s;
+//! who trains with it is `training.rs` and `federation.rs`.
 
 use clap::ValueEnum;
 use features::FeatureSchema;
-use model::schedule::{DROPOUT, Place, WEIGHT_DECAY};
-use model::{FinetuneTerms, NetworkSize, PretrainTerms};
+use model::NetworkSize;
+use model::schedule::Schedule;
 use protocol::plan::{
     Adaptive, Init, Layout, ModelTerms, Part, SchemaText, ServerRule, TensorSpec, Training,
 };
@@ -166,31 +166,15 @@ impl Recipe {
     }
 }
 
-/// The local steps of a round of pretraining.
-pub(super) fn pretrain_terms(training: &Training, place: Place, seed: u64) -> PretrainTerms {
-    let rate = training.rate * place.share(training.rate_end);
-    PretrainTerms {
+/// The schedule of a training's local steps.
+pub(super) fn schedule(training: &Training) -> Schedule {
+    Schedule {
         steps: training.steps,
         batch: training.batch,
-        rate,
-        rate_end: rate,
-        seed,
-        patience: None,
-    }
-}
-
-/// The local steps of a round of fine-tuning.
-pub(super) fn finetune_terms(training: &Training, place: Place, seed: u64) -> FinetuneTerms {
-    let share = place.share(training.rate_end);
-    FinetuneTerms {
-        steps: training.steps,
-        batch: training.batch,
-        rate_head: training.rate * share,
-        rate_encoder: training.rate_encoder * share,
-        dropout: DROPOUT,
-        weight_decay: WEIGHT_DECAY,
+        rate: training.rate,
+        rate_encoder: training.rate_encoder,
+        rate_end: training.rate_end,
         proximal: training.proximal,
-        seed,
     }
 }
 

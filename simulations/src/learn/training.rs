@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crypto::Seed;
 use features::FeatureSchema;
-use model::schedule::{DROPOUT, HEAD_ROUNDS, Place, WEIGHT_DECAY};
+use model::schedule::{DROPOUT, HEAD_ROUNDS, ROWS_MIN, Schedule, WEIGHT_DECAY, places};
 use model::{
     Calibration, Device, Examples, FinetuneTerms, Learner, NetworkSize, PretrainTerms, Scorer,
     logits_on,
@@ -15,12 +15,7 @@ use protocol::plan::ModelTerms;
 
 use super::Failed;
 use super::book::Judged;
-use super::recipe::{
-    Kind, PRETRAIN_RATE, RATE_END, RATE_HEAD, Recipe, Together, finetune_terms, pretrain_terms,
-};
-
-/// Rows below which there is nothing to contrast with.
-pub(super) const ROWS_MIN: usize = 20;
+use super::recipe::{Kind, PRETRAIN_RATE, RATE_END, RATE_HEAD, Recipe, Together, schedule};
 
 /// What is trained, and where.
 #[derive(Clone, Copy)]
@@ -78,12 +73,10 @@ impl Alone<'_> {
             return Ok(start.to_vec());
         }
         let mut learner = self.network.learner(start)?;
-        let training = self
-            .recipe
-            .training(Kind::Pretrain, self.model, self.together, (1, 1));
+        let schedule = self.schedule(Kind::Pretrain);
         for place in places(self.recipe.pretrain_rounds) {
             let seed = number(seed, "pretrain", place.step);
-            learner.pretrain(rows, &pretrain_terms(&training, place, seed), &mut ())?;
+            learner.pretrain(rows, &schedule.pretrain(place, seed), &mut ())?;
         }
         Ok(learner.parameters())
     }
@@ -95,8 +88,9 @@ impl Alone<'_> {
         rows: &Examples,
         seed: &Seed,
     ) -> Result<Vec<f32>, Failed> {
-        let rate = self.recipe.rate_encoder();
-        self.rounds(start, rows, (seed, "finetune"), (self.recipe.rounds, rate))
+        let schedule = self.schedule(Kind::Finetune).alone();
+        let how = (self.recipe.rounds, &schedule);
+        self.rounds(start, rows, (seed, "finetune"), how)
     }
 
     /// Trains the head of `start` on, for the rounds and at the rates that an agent takes, with the
@@ -107,30 +101,30 @@ impl Alone<'_> {
         rows: &Examples,
         seed: &Seed,
     ) -> Result<Vec<f32>, Failed> {
-        self.rounds(start, rows, (seed, "head"), (HEAD_ROUNDS, 0.0))
+        let schedule = self.schedule(Kind::Finetune).head();
+        self.rounds(start, rows, (seed, "head"), (HEAD_ROUNDS, &schedule))
     }
 
-    /// So many rounds of fine-tuning, with the encoder at this rate.
+    fn schedule(&self, kind: Kind) -> Schedule {
+        let (model, together) = (self.model, self.together);
+        schedule(&self.recipe.training(kind, model, together, (1, 1)))
+    }
+
+    /// So many rounds of fine-tuning.
     fn rounds(
         &self,
         start: &[f32],
         rows: &Examples,
         (seed, label): (&Seed, &str),
-        (rounds, rate_encoder): (u32, f32),
+        (rounds, schedule): (u32, &Schedule),
     ) -> Result<Vec<f32>, Failed> {
         if rows.labelled().is_empty() {
             return Ok(start.to_vec());
         }
         let mut learner = self.network.learner(start)?;
-        let mut training = self
-            .recipe
-            .training(Kind::Finetune, self.model, self.together, (1, 1));
-        training.rate_encoder = rate_encoder;
-        // Alone, there is nobody to stay near to.
-        training.proximal = 0.0;
         for place in places(rounds) {
             let seed = number(seed, label, place.step);
-            learner.finetune(rows, &finetune_terms(&training, place, seed), &mut ())?;
+            learner.finetune(rows, &schedule.finetune(place, seed), &mut ())?;
         }
         Ok(learner.parameters())
     }
@@ -210,11 +204,6 @@ pub(super) fn on_all_processors<T: Send, R: Send>(
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, result)| result).collect()
-}
-
-/// The rounds of a training, in order.
-pub(super) fn places(rounds: u32) -> impl Iterator<Item = Place> {
-    (0..rounds).map(move |step| Place { step, rounds })
 }
 
 /// The seed of one use.

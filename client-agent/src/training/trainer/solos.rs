@@ -2,13 +2,15 @@
 //! What is trained is `solo.rs`.
 
 use crypto::Digest;
+use model::schedule::ROWS_MIN;
 use protocol::plan::{Plan, Training};
 
-use super::{Product, ROWS_MIN, Trainer, TrainingError, cutoff, days};
+use super::{Product, Trainer, TrainingError, cutoff, days};
 use crate::config;
 use crate::network;
 use crate::scoring::Bundle;
 use crate::status::BaselineStatus;
+use crate::training::schedule;
 use crate::training::solo::{Advance, Solo, Stage};
 use crate::training::window::Shown;
 
@@ -75,7 +77,7 @@ impl Trainer {
             return Ok(());
         }
         let stage = || Stage {
-            training: training.clone(),
+            schedule: schedule::finetune(training),
             rounds: plan.rounds,
             examples: examples.clone(),
         };
@@ -87,7 +89,7 @@ impl Trainer {
         }
         if self.wanted.baseline == config::Baseline::Local {
             let stages = (pretrain, stage());
-            let baseline = Solo::baseline(build, stages, judged, of)?;
+            let baseline = Solo::baseline(build, &training.model, stages, judged, of)?;
             self.solos.retain(|solo| !solo.is_baseline());
             self.solos.push_back(baseline);
             self.board
@@ -110,7 +112,7 @@ impl Trainer {
         let examples = window.examples(cutoff(&training), Shown::All).clone();
         let is_enough = examples.len() >= ROWS_MIN;
         Ok(is_enough.then_some(Stage {
-            training,
+            schedule: schedule::pretrain(&training),
             rounds,
             examples,
         }))
