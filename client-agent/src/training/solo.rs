@@ -25,7 +25,7 @@ use crate::status::TrainingStatus;
 pub(super) struct Stage {
     pub(super) schedule: Schedule,
     pub(super) rounds: u32,
-    pub(super) examples: Examples,
+    pub(super) examples: Arc<Examples>,
 }
 
 /// A model of the bank's own in the making.
@@ -70,7 +70,9 @@ impl Solo {
         of: (PlanId, u64),
     ) -> Result<Self, TrainingError> {
         let start = genesis::parameters(model);
-        build.0.hide_federation(&mut finetune.examples.values);
+        // A copy of its own, if others train on the rows with the federation's columns.
+        let examples = Arc::make_mut(&mut finetune.examples);
+        build.0.hide_federation(&mut examples.values);
         build.0.hide_federation(&mut judged.values);
         let stages = (pretrain, finetune);
         Self::begin(build, (&start, Aim::Baseline), stages, judged, of)
@@ -177,7 +179,7 @@ impl Solo {
             // The rows of pretraining are not needed again; its rounds still count.
             self.pretrain
                 .iter_mut()
-                .for_each(|stage| stage.examples = Examples::default());
+                .for_each(|stage| stage.examples = Arc::default());
         }
         Ok(Advance::More(status))
     }

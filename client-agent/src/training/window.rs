@@ -30,7 +30,8 @@ pub(super) struct Window {
     revision: u64,
     /// Payments of the days, of which the examples are a sample.
     payments: u64,
-    examples: Examples,
+    /// Shared with the bank's own models while these are trained: half a gigabyte is not copied.
+    examples: Arc<Examples>,
     verdicts: Vec<Verdict>,
 }
 
@@ -136,7 +137,7 @@ impl Window {
             days,
             version: risk.version(),
             payments,
-            examples,
+            examples: Arc::new(examples),
             verdicts,
         })
     }
@@ -150,19 +151,24 @@ impl Window {
 
     /// The payments, labelled as they were known before the start of `cutoff_day`.
     pub(super) fn examples(&mut self, cutoff_day: i64, shown: Shown<'_>) -> &Examples {
-        for ((label, verdict), card) in self
-            .examples
-            .label
-            .iter_mut()
-            .zip(&self.verdicts)
-            .zip(&self.examples.card)
-        {
-            *label = match shown {
-                Shown::Trained(held_out) if held_out.holds(*card) => f32::NAN,
-                Shown::All | Shown::Trained(_) => label_at(*verdict, cutoff_day),
-            };
+        let label = |(verdict, card): (&Verdict, &u32)| match shown {
+            Shown::Trained(held_out) if held_out.holds(*card) => f32::NAN,
+            Shown::All | Shown::Trained(_) => label_at(*verdict, cutoff_day),
+        };
+        let labels = self.verdicts.iter().zip(&self.examples.card).map(label);
+        let labels: Vec<f32> = labels.collect();
+        let is_same = |(new, old): (&f32, &f32)| new.to_bits() == old.to_bits();
+        if !labels.iter().zip(&self.examples.label).all(is_same) {
+            // Whoever shares the rows keeps them labelled as they were.
+            Arc::make_mut(&mut self.examples).label = labels;
         }
         &self.examples
+    }
+
+    /// The same, for somebody who trains on them while the window goes on.
+    pub(super) fn shared(&mut self, cutoff_day: i64, shown: Shown<'_>) -> Arc<Examples> {
+        self.examples(cutoff_day, shown);
+        Arc::clone(&self.examples)
     }
 
     /// Rows and labels of the cards held out, as known before the start of `cutoff_day`.
@@ -264,6 +270,24 @@ mod tests {
         let judged = window.held_out(17_017, &held_out);
         assert_eq!(trained + judged.frauds.len() + unknown, 100);
         assert_eq!(judged.values.len(), judged.frauds.len() * all.columns);
+    }
+
+    #[test]
+    fn shared_rows_are_copied_only_where_their_labels_differ() {
+        let history = sample(20, 20);
+        let (mut windows, risk) = (Windows::default(), SharedRisk::default());
+        let window = windows.encoded(&history, &risk, 17_005..17_010).unwrap();
+        let shared = window.shared(17_017, Shown::All);
+        assert!(Arc::ptr_eq(&shared, &window.shared(17_017, Shown::All)));
+        let bits = |examples: &Examples| {
+            let labels = examples.label.iter();
+            labels.map(|label| label.to_bits()).collect::<Vec<_>>()
+        };
+        let before = bits(&shared);
+        let earlier = window.shared(17_005, Shown::All);
+        assert_ne!(bits(&earlier), before);
+        assert_eq!(bits(&shared), before);
+        assert_eq!(earlier.values, shared.values);
     }
 
     // 100 payments in these days, of which 40 are to be kept.

@@ -1,6 +1,8 @@
 //! When the bank trains what for itself: a head on each model that ends a plan, then the baseline.
 //! What is trained is `solo.rs`.
 
+use std::sync::Arc;
+
 use crypto::Digest;
 use model::schedule::ROWS_MIN;
 use protocol::plan::{Plan, Training};
@@ -72,14 +74,14 @@ impl Trainer {
             .windows
             .encoded(&self.history, &self.risk, days(training))?;
         let judged = window.held_out(cutoff(training), &self.held_out);
-        let examples = window.examples(cutoff(training), Shown::Trained(&self.held_out));
+        let examples = window.shared(cutoff(training), Shown::Trained(&self.held_out));
         if examples.labelled().is_empty() {
             return Ok(());
         }
         let stage = || Stage {
             schedule: schedule::finetune(training),
             rounds: plan.rounds,
-            examples: examples.clone(),
+            examples: Arc::clone(&examples),
         };
         let build = (&self.schema, size, self.device);
         let of = (plan.id(), bundle.version);
@@ -109,7 +111,7 @@ impl Trainer {
         let window = self
             .windows
             .encoded(&self.history, &self.risk, days(&training))?;
-        let examples = window.examples(cutoff(&training), Shown::All).clone();
+        let examples = window.shared(cutoff(&training), Shown::All);
         let is_enough = examples.len() >= ROWS_MIN;
         Ok(is_enough.then_some(Stage {
             schedule: schedule::pretrain(&training),
