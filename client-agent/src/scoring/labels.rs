@@ -3,7 +3,8 @@
 //! know. Learning reads them from there (`journal/follower.rs`); the socket's side is `http.rs`.
 //!
 //! A label supersedes those of the same payment that were known earlier, whatever the order in
-//! which they come; none is erased, so what was known at any moment can be read again.
+//! which they come; one without a date is known when it comes, after all that came before. None is
+//! erased, so what was known at any moment can be read again.
 
 use crypto::{Digest, sha256};
 use features::{FeatureEncoder, Label, RawTransaction, Transaction};
@@ -162,19 +163,30 @@ impl Item {
         })
     }
 
-    /// Since when the label is known; a payment's label is known no earlier than the payment.
-    fn known_at(&self, payment: &Transaction) -> Result<i64, Problem> {
+    /// Whether this was said before, and nothing has been said since that it would correct. A word
+    /// without a date is of the moment it comes: where the payment stands otherwise by now, it is
+    /// another one.
+    fn is_among(&self, known: &[LabelEntry]) -> bool {
+        let is_known = known.iter().any(|label| label.label_id == self.id.0);
+        let stands = standing(known).is_some_and(|label| label.fraud == self.label.fraud);
+        is_known && (self.is_dated || stands)
+    }
+
+    /// Since when the label is known; a payment's label is known no earlier than the payment. One
+    /// that is not dated is known after those before it, as it came, though our clock may be behind
+    /// theirs or the payment's, as far as the door lets them be.
+    fn known_at(&self, payment: &Transaction, known: &[LabelEntry]) -> Result<i64, Problem> {
         let known_at = self.label.known_at;
-        match (known_at >= payment.ts, self.is_dated) {
-            (true, _) => Ok(known_at),
-            // The payment's clock is ahead of ours, as far as the door lets it be.
-            (false, false) => Ok(payment.ts),
-            (false, true) => {
-                let seconds = (payment.ts - known_at).div_euclid(1_000);
-                let found = format!("a time {seconds} s before the payment");
-                Err(too_early(&found, "the payment's time or a later one"))
-            }
+        if !self.is_dated {
+            let next = standing(known).map(|label| label.known_at.saturating_add(1));
+            return Ok(known_at.max(payment.ts).max(next.unwrap_or(i64::MIN)));
         }
+        if known_at < payment.ts {
+            let seconds = (payment.ts - known_at).div_euclid(1_000);
+            let found = format!("a time {seconds} s before the payment");
+            return Err(too_early(&found, "the payment's time or a later one"));
+        }
+        Ok(known_at)
     }
 
     /// Judges the label that this one says it supersedes.
@@ -182,7 +194,8 @@ impl Item {
         let Some(id) = self.supersedes else {
             return Ok(());
         };
-        let Some(superseded) = known.iter().find(|label| label.label_id == id.0) else {
+        let mut latest = known.iter().rev();
+        let Some(superseded) = latest.find(|label| label.label_id == id.0) else {
             return Err(Problem::of_field(
                 ProblemType::UnknownLabel,
                 SUPERSEDES,
@@ -197,6 +210,14 @@ impl Item {
         }
         Ok(())
     }
+}
+
+/// What is said of a payment now: of its labels in order of arrival the one that is known last. Of
+/// two at one moment the fraud, as it is to the encoder.
+fn standing(known: &[LabelEntry]) -> Option<&LabelEntry> {
+    known
+        .iter()
+        .max_by_key(|label| (label.known_at, label.fraud))
 }
 
 /// Keeps a label, durable once the journal is settled, and lets the encoder know.
@@ -233,10 +254,10 @@ fn keep(
     };
     let known = journal.labels_of(txn_id);
     let mut known = known.map_err(|error| undurable(&error))?;
-    if known.iter().any(|label| label.label_id == item.id.0) {
+    if item.is_among(&known) {
         return Ok(LabelStatus::Duplicate);
     }
-    let known_at = item.known_at(&transaction)?;
+    let known_at = item.known_at(&transaction, &known)?;
     item.check_superseded(&known, known_at)?;
     if known.len() >= LABELS_OF_ONE_MAX {
         let found = format!("found {LABELS_OF_ONE_MAX} labels of this payment, expected fewer");

@@ -97,6 +97,63 @@ fn a_retry_is_a_duplicate_and_is_kept_once() {
     assert!(labels[0].known_at >= START_MS);
 }
 
+/// What was said of the labelled payment, in order of arrival, and whether each was known after
+/// those before it.
+fn told(bank: &Bank) -> (Vec<bool>, bool) {
+    let labels = open(bank.folder.path()).labels_of("f").unwrap();
+    let is_later = labels.is_sorted_by(|one, next| one.known_at < next.known_at);
+    (labels.iter().map(|label| label.fraud).collect(), is_later)
+}
+
+// The words are the same as the first time, so that the label has the same id.
+#[test]
+fn a_word_without_a_date_that_goes_back_to_an_earlier_one_is_kept() {
+    let bank = Bank::new();
+    let mut scoring = scored(&bank);
+    let say = |scoring: &Scoring, fraud: bool| {
+        tell(
+            scoring,
+            &json!({"txn_id": "f", "fraud": fraud, "source": "analyst"}),
+        )
+    };
+    let mut ids = Vec::new();
+    for fraud in [true, false, true] {
+        let answer = say(&scoring, fraud);
+        assert_eq!(answer.status, LabelStatus::Accepted);
+        assert_eq!(say(&scoring, fraud).status, LabelStatus::Duplicate);
+        drop(scoring);
+        scoring = bank.start();
+        assert_eq!(say(&scoring, fraud).status, LabelStatus::Duplicate);
+        ids.push(answer.label_id.unwrap());
+    }
+    assert!(ids[0] == ids[2] && ids[0] != ids[1]);
+    // Which of the two it takes the place of is the one that stands.
+    let mut after = label(false, START_MS + 1);
+    after["supersedes"] = json!(ids[2]);
+    assert_eq!(refusal(&scoring, &after), ProblemType::KnownTooEarly);
+    drop(scoring);
+    assert_eq!(told(&bank), (vec![true, false, true], true));
+}
+
+// Then labels are known no earlier than the payment, all at the same moment of ours.
+#[test]
+fn words_of_a_payment_that_is_ahead_of_the_clock_count_as_they_come() {
+    let bank = Bank::new();
+    let scoring = bank.start();
+    let ahead = i64::try_from(host::clock::Clock::start().now().0).unwrap() + 60_000;
+    scoring
+        .score(&body(&payment("f", "c1", ahead, 5_000)))
+        .unwrap();
+    for fraud in [true, false] {
+        let undated = json!({"txn_id": "f", "fraud": fraud, "source": "analyst"});
+        assert_eq!(tell(&scoring, &undated).status, LabelStatus::Accepted);
+    }
+    drop(scoring);
+    let labels = open(bank.folder.path()).labels_of("f").unwrap();
+    assert_eq!(labels[0].known_at, ahead);
+    assert_eq!(told(&bank), (vec![true, false], true));
+}
+
 #[test]
 fn each_refusal_says_why_and_changes_nothing() {
     let bank = Bank::new();
