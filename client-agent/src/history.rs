@@ -306,6 +306,12 @@ impl History {
         self.summary
     }
 
+    /// What a payment is of which nobody has said anything.
+    #[must_use]
+    pub fn silence(&self) -> Verdict {
+        self.silence
+    }
+
     /// Cards seen; their numbers in [`Payment::card`] are below.
     #[must_use]
     pub fn cards(&self) -> &[String] {

@@ -125,7 +125,7 @@ fn fill(
     let rejected = feed.read(schema, &Shutdown::default(), |row| {
         let fraud = match feed.verdict(row.label.as_ref()) {
             Verdict::Fraud { .. } => Some(true),
-            Verdict::Genuine => Some(false),
+            Verdict::Cleared { .. } | Verdict::Genuine => Some(false),
             Verdict::Unknown => None,
         };
         sheet.push(row, fraud).map_err(unwritten)

@@ -19,6 +19,11 @@ pub enum Verdict {
         /// When somebody said that it was none after all; genuine from then on.
         withdrawn_at: Option<i64>,
     },
+    /// Genuine, known from this moment on, in a feed where silence means nothing.
+    Cleared {
+        /// When it became known.
+        known_at: i64,
+    },
     /// Genuine, as far as anybody will say.
     Genuine,
     /// Nobody said anything, and silence means nothing in this feed.
@@ -33,8 +38,16 @@ impl Verdict {
                 known_at: label.known_at,
                 withdrawn_at: None,
             },
-            false => Self::Genuine,
+            false => silence.cleared(label.known_at),
         })
+    }
+
+    /// What a first word of genuine, known from this moment on, makes of silence.
+    fn cleared(self, known_at: i64) -> Self {
+        match self {
+            Self::Genuine => Self::Genuine,
+            Self::Unknown | Self::Cleared { .. } | Self::Fraud { .. } => Self::Cleared { known_at },
+        }
     }
 
     /// What these reports say, in the order of [`Report`], or `silence` where there is none. Each
@@ -68,7 +81,10 @@ impl Verdict {
                     known_at,
                     withdrawn_at: None,
                 },
-                (true, Self::Fraud { .. } | Self::Genuine | Self::Unknown) => Self::Fraud {
+                (
+                    true,
+                    Self::Fraud { .. } | Self::Cleared { .. } | Self::Genuine | Self::Unknown,
+                ) => Self::Fraud {
                     known_at: report.known_at,
                     withdrawn_at: None,
                 },
@@ -76,7 +92,8 @@ impl Verdict {
                     known_at,
                     withdrawn_at: Some(report.known_at),
                 },
-                (false, Self::Genuine | Self::Unknown) => Self::Genuine,
+                (false, Self::Cleared { .. }) => before,
+                (false, Self::Genuine | Self::Unknown) => before.cleared(report.known_at),
             })
     }
 
@@ -91,7 +108,7 @@ impl Verdict {
                 known_at,
                 withdrawn_at,
             }),
-            Self::Genuine | Self::Unknown => None,
+            Self::Cleared { .. } | Self::Genuine | Self::Unknown => None,
         }
     }
 }

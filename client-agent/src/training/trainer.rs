@@ -239,11 +239,11 @@ impl Trainer {
         let days = terms.from_day..terms.to_day;
         let cutoff_day = i64::from(terms.to_day) + i64::from(terms.label_delay_days);
         let mut counts = histogram::counts([], bins);
-        let mut judged = Ok(());
+        let (mut judged, silence) = (Ok(()), self.history.silence());
         let place = (&self.history, &self.risk, &days);
         // One by one: as many payments as the days hold, in no more memory.
         window::replay(place, FeatureEncoder::encode, |payment, vector| {
-            let label = window::label_at(payment.verdict, cutoff_day);
+            let label = window::label_at(payment.verdict, silence, cutoff_day);
             if judged.is_err() || label.is_nan() {
                 return;
             }

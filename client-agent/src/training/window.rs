@@ -33,6 +33,7 @@ pub(super) struct Window {
     /// Shared with the bank's own models while these are trained: half a gigabyte is not copied.
     examples: Arc<Examples>,
     verdicts: Vec<Verdict>,
+    silence: Verdict,
 }
 
 /// Whose labels are shown to the learner.
@@ -139,6 +140,7 @@ impl Window {
             payments,
             examples: Arc::new(examples),
             verdicts,
+            silence: history.silence(),
         })
     }
 
@@ -153,7 +155,7 @@ impl Window {
     pub(super) fn examples(&mut self, cutoff_day: i64, shown: Shown<'_>) -> &Examples {
         let label = |(verdict, card): (&Verdict, &u32)| match shown {
             Shown::Trained(held_out) if held_out.holds(*card) => f32::NAN,
-            Shown::All | Shown::Trained(_) => label_at(*verdict, cutoff_day),
+            Shown::All | Shown::Trained(_) => label_at(*verdict, self.silence, cutoff_day),
         };
         let labels = self.verdicts.iter().zip(&self.examples.card).map(label);
         let labels: Vec<f32> = labels.collect();
@@ -175,7 +177,7 @@ impl Window {
     pub(super) fn held_out(&self, cutoff_day: i64, held_out: &HeldOut) -> Judged {
         let mut judged = Judged::default();
         for (row, verdict) in self.verdicts.iter().enumerate() {
-            let label = label_at(*verdict, cutoff_day);
+            let label = label_at(*verdict, self.silence, cutoff_day);
             if held_out.holds(self.examples.card[row]) && !label.is_nan() {
                 judged.values.extend_from_slice(self.examples.row(row));
                 judged.frauds.push(label > 0.5);
@@ -205,19 +207,23 @@ pub(super) struct Judged {
 }
 
 /// What was known of a payment before the start of `cutoff_day`: 1 fraud, 0 genuine, NaN nothing.
-/// A fraud that nobody had reported counts as genuine, and so does one that was withdrawn by then:
-/// so would the bank have counted it.
-pub(super) fn label_at(verdict: Verdict, cutoff_day: i64) -> f32 {
+/// A fraud that was withdrawn by then counts as genuine. Of one of which nobody had said anything
+/// yet `silence` says what it counts as: so would the bank have counted it then.
+pub(super) fn label_at(verdict: Verdict, silence: Verdict, cutoff_day: i64) -> f32 {
     let last_ms = cutoff_day * DAY_MS - 1;
-    match verdict {
-        Verdict::Fraud { .. } => {
+    let said = match verdict {
+        Verdict::Fraud { known_at, .. } if known_at <= last_ms => {
             let fraud = verdict.known_fraud();
-            f32::from(u8::from(
-                fraud.is_some_and(|fraud| fraud.is_known_at(last_ms)),
-            ))
+            let is_fraud = fraud.is_some_and(|fraud| fraud.is_known_at(last_ms));
+            return f32::from(u8::from(is_fraud));
         }
+        Verdict::Cleared { known_at } if known_at <= last_ms => return 0.0,
+        Verdict::Fraud { .. } | Verdict::Cleared { .. } => silence,
+        Verdict::Genuine | Verdict::Unknown => verdict,
+    };
+    match said {
         Verdict::Genuine => 0.0,
-        Verdict::Unknown => f32::NAN,
+        Verdict::Fraud { .. } | Verdict::Cleared { .. } | Verdict::Unknown => f32::NAN,
     }
 }
 
@@ -234,14 +240,32 @@ mod tests {
             known_at,
             withdrawn_at,
         };
-        let known = |known_at, cutoff| label_at(fraud(known_at, None), cutoff);
+        let silent = Verdict::Genuine;
+        let known = |known_at, cutoff| label_at(fraud(known_at, None), silent, cutoff);
         assert_eq!(known(10 * DAY_MS - 1, 10), 1.0);
         assert_eq!(known(10 * DAY_MS, 10), 0.0);
-        let withdrawn = |at, cutoff| label_at(fraud(0, Some(at)), cutoff);
+        let withdrawn = |at, cutoff| label_at(fraud(0, Some(at)), silent, cutoff);
         assert_eq!(withdrawn(10 * DAY_MS, 10), 1.0);
         assert_eq!(withdrawn(10 * DAY_MS - 1, 10), 0.0);
-        assert_eq!(label_at(Verdict::Genuine, 10), 0.0);
-        assert!(label_at(Verdict::Unknown, 10).is_nan());
+        assert_eq!(label_at(Verdict::Genuine, silent, 10), 0.0);
+        assert!(label_at(Verdict::Unknown, silent, 10).is_nan());
+    }
+
+    #[test]
+    fn where_silence_means_nothing_a_later_label_is_none_yet() {
+        let at = |verdict| label_at(verdict, Verdict::Unknown, 10);
+        let fraud = |known_at, withdrawn_at| Verdict::Fraud {
+            known_at,
+            withdrawn_at,
+        };
+        assert_eq!(at(fraud(10 * DAY_MS - 1, None)), 1.0);
+        assert!(at(fraud(10 * DAY_MS, None)).is_nan());
+        assert!(at(fraud(10 * DAY_MS, Some(11 * DAY_MS))).is_nan());
+        assert_eq!(at(fraud(8 * DAY_MS, Some(9 * DAY_MS))), 0.0);
+        let cleared = |known_at| Verdict::Cleared { known_at };
+        assert_eq!(at(cleared(10 * DAY_MS - 1)), 0.0);
+        assert!(at(cleared(10 * DAY_MS)).is_nan());
+        assert!(at(Verdict::Unknown).is_nan());
     }
 
     // The sample's labels come after three days, one payment in 17 never gets one.

@@ -114,7 +114,19 @@ fn silence_stands_where_nothing_was_said() {
     let mut history = history(Verdict::Unknown);
     assert_eq!(verdict(&history), Verdict::Unknown);
     history.label(4, report(START_MS + 2 * DAY_MS, false));
-    assert_eq!(verdict(&history), Verdict::Genuine);
+    let known_at = START_MS + 2 * DAY_MS;
+    assert_eq!(verdict(&history), Verdict::Cleared { known_at });
+    // Said again later, and earlier after all.
+    history.label(4, report(known_at + DAY_MS, false));
+    assert_eq!(verdict(&history), Verdict::Cleared { known_at });
+    history.label(4, report(known_at - 1, false));
+    let earlier = Verdict::Cleared {
+        known_at: known_at - 1,
+    };
+    assert_eq!(verdict(&history), earlier);
+    history.label(4, report(known_at + 1, true));
+    let fraud = verdict(&history).known_fraud().unwrap();
+    assert_eq!(fraud.known_at, known_at + 1);
 }
 
 /// Milliseconds in a day.

@@ -196,8 +196,8 @@ fn counts(contribution: Contribution) -> Vec<u32> {
 
 /// A past of 25 days, four payments each, of which some were reported after so many days and some
 /// of these withdrawn so many days later; only reports known before `end_ms` have come.
-fn past(stories: &[(Option<i64>, Option<i64>)], end_ms: i64) -> History {
-    let mut history = History::new(FeatureSchema::standard(), Verdict::Genuine);
+fn past(stories: &[(Option<i64>, Option<i64>)], silence: Verdict, end_ms: i64) -> History {
+    let mut history = History::new(FeatureSchema::standard(), silence);
     for (sequence, (reported, withdrawn)) in (0_u64..).zip(stories) {
         let ts = 17_000 * DAY_MS + i64::try_from(sequence).unwrap() * (DAY_MS / 4);
         let mut payment = payment(17_000, u32::try_from(sequence % 10).unwrap());
@@ -229,11 +229,12 @@ proptest! {
         stories in prop::collection::vec(
             (prop::option::of(0_i64..20), prop::option::of(1_i64..10)), 100),
         delay in 0_i64..3,
+        silence in prop_oneof![Just(Verdict::Genuine), Just(Verdict::Unknown)],
     ) {
         let (days, risk) = (17_008..17_020, SharedRisk::default());
         let cutoff_day = i64::from(days.end) + delay;
         let rows = |end_ms: i64| {
-            let history = past(&stories, end_ms);
+            let history = past(&stories, silence, end_ms);
             let mut windows = Windows::default();
             let window = windows.encoded(&history, &risk, days.clone()).unwrap();
             let examples = window.examples(cutoff_day, Shown::All);
