@@ -95,8 +95,10 @@ impl History {
             reports.insert(place, report);
         }
         let verdict = Verdict::of_reports(reports, self.silence);
-        let day = self.memory.judge(at, verdict);
-        *live.changes.entry(day).or_default() += 1;
+        // A word that changes no verdict changes no row: nothing is encoded anew for it.
+        if let Some(day) = self.memory.judge(at, verdict) {
+            *live.changes.entry(day).or_default() += 1;
+        }
         true
     }
 

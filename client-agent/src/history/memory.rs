@@ -255,11 +255,12 @@ impl Memory {
         self.payments.iter().map(|payment| payment.ts).max()
     }
 
-    /// Changes what is known of the payment in a place, and gives its day.
-    pub(super) fn judge(&mut self, at: usize, verdict: Verdict) -> i32 {
+    /// Changes what is known of the payment in a place, and gives its day; nothing where that was
+    /// known already.
+    pub(super) fn judge(&mut self, at: usize, verdict: Verdict) -> Option<i32> {
         let payment = &mut self.payments[at];
-        payment.verdict = verdict;
-        payment.day()
+        let before = std::mem::replace(&mut payment.verdict, verdict);
+        (before != verdict).then(|| payment.day())
     }
 
     /// Payments of these days.

@@ -75,6 +75,25 @@ fn only_what_lies_before_a_day_makes_its_stretch_stale() {
     assert_eq!((history.revision(day), history.revision(day + 1)), (0, 2));
 }
 
+#[test]
+fn a_word_that_changes_no_verdict_makes_nothing_stale() {
+    let mut history = history(Verdict::Genuine);
+    let (end, at) = (u32::MAX, START_MS + 3 * DAY_MS);
+    let told = [
+        (report(at, false), 1),
+        (report(at + 5, true), 2),
+        (report(at + 5, true), 2),
+        (report(at + 6, true), 2),
+        (report(at + 9, false), 3),
+        (report(at + 10, false), 3),
+        (report(at + 8, false), 4),
+    ];
+    for (report, expected) in told {
+        assert!(history.label(4, report));
+        assert_eq!(history.revision(end), expected, "{report:?}");
+    }
+}
+
 /// What was said last by `ts`, straight from the reports: of two at one moment the fraud.
 fn said_last(reports: &[(i64, bool)], ts: i64) -> bool {
     let by_then = reports.iter().filter(|(known_at, _)| *known_at <= ts);
