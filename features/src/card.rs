@@ -70,6 +70,11 @@ impl Card {
         }
     }
 
+    /// Time of the newest event that is remembered.
+    pub(crate) fn newest(&self) -> Option<i64> {
+        self.trail.latest(i64::MAX)
+    }
+
     /// Windows over what is remembered, see [`Trail::totals`].
     pub(crate) fn windows(&self, ts: i64, lengths: &[Length]) -> [Totals; LENGTHS_MAX] {
         self.trail.totals(ts, lengths)

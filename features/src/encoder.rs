@@ -16,6 +16,7 @@ use crate::trend::Trend;
 use crate::windows::{NO_KEY, key_of};
 
 mod natural;
+mod order;
 
 /// The numbers of one payment, one for each column of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! QUIC with mutual TLS under the consortium's CA: connections in, frames out. The only file that
-//! names quinn and rustls, with its children. A message is one unidirectional stream: a big-endian
-//! `u32` length and so many bytes (`quic/frames.rs`); what they mean is `protocol::wire`'s.
+//! names quinn, with its children; the TLS of HTTP is in `tls.rs`. A message is one unidirectional
+//! stream: a big-endian `u32` length and so many bytes (`quic/frames.rs`); what they mean is
+//! `protocol::wire`'s.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Logs and metrics, as far as they are the same for both processes: the subscriber, a registry,
-//! and the small HTTP door for `/metrics`, `/livez` and `/readyz`. What is counted is decided in
-//! each process's own `telemetry.rs`, one `match` from event to line and metric.
+//! and the routes `/metrics`, `/livez` and `/readyz`; `http.rs` holds the door to them. What is
+//! counted is decided in each process's own `telemetry.rs`, one `match` from event to line and
+//! metric.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 
+use crate::http::{self, Terms};
 use crate::shutdown::Shutdown;
 
 pub use prometheus_client;
@@ -88,7 +90,8 @@ impl Telemetry {
     }
 }
 
-/// Serves `router` on `address` until `shutdown`. Returns the address bound.
+/// Serves `router` on `address` until `shutdown`, without TLS and within the usual bounds. Returns
+/// the address bound.
 ///
 /// # Errors
 /// Where the address cannot be bound.
@@ -97,18 +100,7 @@ pub async fn serve(
     router: Router,
     shutdown: Shutdown,
 ) -> std::io::Result<SocketAddr> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
-    let bound = listener.local_addr()?;
-    tokio::spawn(async move {
-        let leaving = async move { shutdown.triggered().await };
-        if let Err(error) = axum::serve(listener, router)
-            .with_graceful_shutdown(leaving)
-            .await
-        {
-            tracing::warn!(%error, "http door closed");
-        }
-    });
-    Ok(bound)
+    http::serve(address, router, Terms::default(), shutdown).await
 }
 
 async fn metrics(State(telemetry): State<Telemetry>) -> Response {

@@ -32,16 +32,26 @@ const ADDRESSES: &[(&str, &[&str])] = &[
         "async-nats",
         &["client-agent/src/nats", "client-agent/tests/nats"],
     ),
-    ("axum", &["host/src/telemetry", "client-agent/src/scoring"]),
+    (
+        "axum",
+        &[
+            "host/src/http",
+            "host/src/telemetry",
+            "client-agent/src/scoring",
+        ],
+    ),
     ("bincode", &["protocol/src/wire"]),
     ("curve25519-dalek", &["crypto"]),
+    ("hyper", &["host/src/http"]),
+    ("hyper-util", &["host/src/http"]),
     ("ml-kem", &["crypto"]),
     ("quinn", &["host/src/quic"]),
     ("rcgen", &["host/src/identity"]),
     ("ring", &["crypto"]),
-    ("rustls", &["host/src/quic"]),
+    ("rustls", &["host/src/quic", "host/src/tls"]),
     ("sled", &["host/src/disk"]),
     ("tch", &["model"]),
+    ("tokio-rustls", &["host/src/tls"]),
     ("x25519-dalek", &["crypto"]),
 ];
 
