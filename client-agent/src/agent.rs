@@ -8,13 +8,16 @@ use std::path::PathBuf;
 use crypto::Digest;
 use host::address::{self, AddressError};
 use host::clock::Clock;
+use host::config::ConfigError;
 use host::disk::{DiskError, RecordLog, Store};
 use host::drive::{Body, Input, drive};
 use host::entropy::{self, EntropyError};
+use host::http::{Terms, serve};
 use host::identity::{Identity, IdentityError, keep};
 use host::quic::{Dialer, LinkError};
 use host::shutdown::Shutdown;
-use host::telemetry::{Telemetry, serve};
+use host::telemetry::Telemetry;
+use host::tls::{Acceptor, Files, TlsError};
 use protocol::client::{Client, Kept, Outcome, RecoverError, Task};
 use protocol::credential;
 use protocol::event::ClientEvent;
@@ -30,7 +33,7 @@ use crate::journal::JournalError;
 use crate::link::{Keeper, Uplink};
 use crate::nats::{self, NatsError};
 use crate::releases::Releases;
-use crate::scoring::{Door, Scoring, ScoringError, agent_router};
+use crate::scoring::{Door, Scoring, ScoringError, Tokens, agent_router};
 use crate::status::Board;
 use crate::telemetry::Meters;
 use crate::training::{Product, Trainer, Worker};
@@ -54,7 +57,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     let store = Store::open(&config.store)?;
     let (telemetry, board, uplink) = (Telemetry::default(), Board::default(), Uplink::default());
     board.update(|status| identity.name().clone_into(&mut status.bank));
-    let door = Door::default();
+    let door = Door::new(config.http.times);
     open_http(config, (&telemetry, &board, &uplink, &door), shutdown).await?;
 
     let recovered = {
@@ -120,7 +123,8 @@ fn releases(config: &Config) -> Releases {
     Releases::new(&config.store, config.schema.clone())
 }
 
-/// Health, metrics, status, what they mean and, once the door is open, scoring.
+/// Health, metrics, status, what they mean and, once the door is open, scoring: for whoever may
+/// ask.
 async fn open_http(
     config: &Config,
     (telemetry, board, uplink, door): (&Telemetry, &Board, &Uplink, &Door),
@@ -134,14 +138,36 @@ async fn open_http(
         serde_json::to_value(status).unwrap_or_default()
     };
     let board = board.clone();
-    let router = agent_router(telemetry, door, status, move || board.read().connected);
-    let bound = serve(config.http, router, shutdown.clone()).await;
+    let mut router = agent_router(telemetry, door, status, move || board.read().connected);
+    let (tls, tokens) = who_may_ask(config)?;
+    if let Some(tokens) = tokens {
+        router = tokens.guard(router, telemetry);
+        tokio::spawn(tokens.follow(shutdown.clone()));
+    }
+    let terms = Terms {
+        tls,
+        ..Terms::default()
+    };
+    let bound = serve(config.http.address, router, terms, shutdown.clone()).await;
     let address = bound.map_err(|error| AgentError::Http {
-        address: config.http,
+        address: config.http.address,
         error,
     })?;
     tracing::info!(%address, "http is up");
     Ok(address::publish(&config.store, "http.addr", address)?)
+}
+
+/// Reads the files that say who may ask at the HTTP door.
+///
+/// # Errors
+/// [`AgentError`], which names the file that cannot be used.
+pub(crate) fn who_may_ask(
+    config: &Config,
+) -> Result<(Option<Acceptor>, Option<Tokens>), AgentError> {
+    let (tls, tokens) = (&config.http.tls, &config.http.bearer_token);
+    let tls = tls.as_ref().map(Files::acceptor).transpose()?;
+    let tokens = tokens.as_deref().map(Tokens::read).transpose()?;
+    Ok((tls, tokens))
 }
 
 /// Carries the client party until the process is to go. Scoring outlives this.
@@ -332,6 +358,12 @@ pub enum AgentError {
     /// The network cannot be had.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// Certificate, key or CA of the HTTP door cannot be used.
+    #[error("tls of http: {0}")]
+    Tls(#[from] TlsError),
+    /// The tokens of the HTTP door cannot be used.
+    #[error("bearer_token of http: {0}")]
+    Tokens(#[from] ConfigError),
     /// The HTTP address cannot be bound.
     #[error("could not bind {address} for http: {error}")]
     Http {
@@ -360,6 +392,8 @@ impl AgentError {
             | Self::Journal(_)
             | Self::Recover(RecoverError::Ledger { .. }) => 74,
             Self::Identity(_)
+            | Self::Tls(_)
+            | Self::Tokens(_)
             | Self::History(_)
             | Self::Scoring(_)
             | Self::Nats(_)

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use features::TokenKey;
 use host::config::ConfigError;
 use host::identity::IdentityError;
+use host::tls::TlsError;
 use model::CheckpointError;
 
 use crate::agent::AgentError;
@@ -254,6 +255,9 @@ pub enum CommandError {
     /// Keys or certificates cannot be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A certificate or key of TLS cannot be used.
+    #[error(transparent)]
+    Tls(TlsError),
     /// Feed, map or key cannot be read.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -336,6 +340,7 @@ impl CommandError {
             | Self::Checkpoint(CheckpointError::Disk { .. }) => 74,
             Self::Config(_)
             | Self::Identity(_)
+            | Self::Tls(_)
             | Self::History(_)
             | Self::Checkpoint(_)
             | Self::Feed(_)

@@ -2,7 +2,6 @@
 //! own payments. What the bank refuses in the federation is `config/consent.rs`. Nothing about
 //! learning is here; that is the plan's, which is signed.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use serde::Deserialize;
 use crate::scoring::{self, Settings};
 
 pub mod consent;
+pub mod http;
 pub mod nats;
 pub mod schema;
 
@@ -31,8 +31,8 @@ pub struct Config {
     pub store: PathBuf,
     /// How often a snapshot is made of what scoring remembers.
     pub snapshot_every: Duration,
-    /// Scoring, status, metrics and health (TCP).
-    pub http: SocketAddr,
+    /// The HTTP door.
+    pub http: http::HttpConfig,
     /// What this institution refuses, whatever a plan says.
     pub consent: Policy,
     /// What the consortium makes of a payment.
@@ -112,7 +112,7 @@ impl Config {
             coordinator: address(raw.coordinator.address)?,
             snapshot_every: raw.store.snapshot_every()?,
             store: folder.join(raw.store.folder),
-            http: raw.http.address,
+            http: raw.http.check(folder)?,
             consent,
             schema,
             history: HistoryConfig {
@@ -173,7 +173,7 @@ struct RawConfig {
     coordinator: RawCoordinator,
     store: RawStore,
     memory: Option<RawMemory>,
-    http: RawAddress,
+    http: http::RawHttp,
     consent: RawFile,
     schema: Option<RawFile>,
     history: RawHistory,
@@ -247,12 +247,6 @@ struct RawFile {
 #[serde(deny_unknown_fields)]
 struct RawCoordinator {
     address: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAddress {
-    address: SocketAddr,
 }
 
 #[derive(Deserialize)]
@@ -390,6 +384,10 @@ mod tests {
             (
                 ("cards_max = 2_000_000", "cards_max = 0"),
                 "memory.cards_max",
+            ),
+            (
+                ("insecure_loopback = true", "insecure_loopback = false"),
+                "bearer_token = ",
             ),
             (("consent.toml", "missing.toml"), "missing.toml"),
             (("schemas/standard.toml", "schemas/none.toml"), "none.toml"),

@@ -135,7 +135,7 @@ pub(crate) mod tests {
         assert_eq!(releases.keep(&checkpoint).unwrap(), root);
         assert_eq!(root, genesis::model_root(&checkpoint.parameters));
         let held = Held { root, checkpoint };
-        assert_eq!(releases.held(), [held.clone()]);
+        assert_eq!(releases.held(), std::slice::from_ref(&held));
         let roots = releases.for_client();
         let roots: Vec<Digest> = roots.iter().map(Release::root).collect();
         assert_eq!(roots, [root]);

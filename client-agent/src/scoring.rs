@@ -9,7 +9,8 @@
 //! `batch.rs` scores many at once, `decisions.rs` and `scores.rs` read what was decided,
 //! `account.rs` says how scoring is, `openapi.rs` says all of it to machines. `alone.rs`
 //! is the worker without thread, queue and socket. `alerts.rs` is
-//! what people do about decisions; `origin.rs` keeps pages of other sites out.
+//! what people do about decisions; `origin.rs` keeps pages of other sites out. `tokens.rs`
+//! says who may ask, `times.rs` by when and about when.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,7 @@ use batch::Batches;
 use guard::Guard;
 use meters::Meters;
 use request::Request;
+use times::Asked;
 use worker::{Installed, Job, Worker};
 
 mod account;
@@ -55,6 +57,8 @@ mod routes;
 mod scores;
 mod status;
 mod surprise;
+mod times;
+mod tokens;
 mod worker;
 
 pub use alone::Alone;
@@ -67,11 +71,15 @@ pub use policy::Policy;
 pub use problem::{Problem, ProblemType};
 pub use routes::agent_router;
 pub use status::status_router;
+pub use times::{Behind, Times};
+pub use tokens::Tokens;
 
 pub(crate) use decision::probability_at;
 pub(crate) use remembered::Remembered;
 pub(crate) use request::{BODY_BYTES_MAX, too_large};
 pub(crate) use scores::DAYS_MAX;
+pub(crate) use times::{AHEAD_MAX, DEADLINE_MS_MAX};
+pub(crate) use tokens::first as first_token;
 
 /// Scoring; clones share the one worker, which ends after the last of them.
 #[derive(Clone)]
@@ -260,7 +268,17 @@ impl Scoring {
         body: &[u8],
         arrived: Instant,
     ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
-        let (job, waiting) = self.score_job(body, arrived)?;
+        self.enqueue_asked(body, arrived, Asked::default())
+    }
+
+    /// The same under the terms of whoever asks.
+    fn enqueue_asked(
+        &self,
+        body: &[u8],
+        arrived: Instant,
+        asked: Asked,
+    ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
+        let (job, waiting) = self.score_job(body, arrived, asked)?;
         self.offer(job)?;
         Ok(waiting)
     }
@@ -270,8 +288,9 @@ impl Scoring {
         &self,
         body: &[u8],
         arrived: Instant,
+        asked: Asked,
     ) -> Result<(Job, oneshot::Receiver<Result<Answer, Problem>>), Problem> {
-        let request = Request::parse(body, self.0.clock.now().0).and_then(|request| {
+        let request = Request::parse(body, self.0.clock.now().0, asked).and_then(|request| {
             self.0.schema.check(&request.transaction)?;
             Ok(request)
         });

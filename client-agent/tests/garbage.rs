@@ -205,7 +205,8 @@ impl House {
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config");
         let text = format!(
             "[identity]\nfolder = {:?}\n[coordinator]\naddress = \"{coordinator}\"\n\
-             [store]\nfolder = {:?}\n[http]\naddress = \"127.0.0.1:0\"\n[consent]\nfile = {:?}\n\
+             [store]\nfolder = {:?}\n[http]\naddress = \"127.0.0.1:0\"\n\
+             insecure_loopback = true\n[consent]\nfile = {:?}\n\
              [history]\nfile = {:?}\nmap = {:?}\ntoken_key = {:?}\n\
              [scoring]\npolicy = {:?}\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n",
             self.path("identity"),

@@ -9,10 +9,11 @@ use protocol::credential::Role;
 use protocol::time::Time;
 
 use super::*;
+use crate::config::http::HttpConfig;
 use crate::config::{Baseline, Head, Own};
 use crate::history::tests::write;
-use crate::scoring::Settings;
 use crate::scoring::tests::policy;
+use crate::scoring::{Settings, Times};
 
 /// A bank of its own consortium, with a past of 200 payments; nobody listens where it dials.
 fn config(folder: &Path) -> Config {
@@ -27,7 +28,12 @@ fn config(folder: &Path) -> Config {
         coordinator: "127.0.0.1:9".to_owned(),
         store: folder.join("store"),
         snapshot_every: std::time::Duration::from_secs(900),
-        http: "127.0.0.1:0".parse().unwrap(),
+        http: HttpConfig {
+            address: "127.0.0.1:0".parse().unwrap(),
+            tls: None,
+            bearer_token: None,
+            times: Times::default(),
+        },
         consent: crate::config::consent::load_policy(&consent).unwrap(),
         schema: features::FeatureSchema::standard(),
         history: write(folder, 10, 20),
@@ -167,7 +173,10 @@ fn an_agent_that_cannot_start_says_whose_fault_it_is() {
     bad.history.file = dir.path().join("nowhere.csv");
     assert_eq!(exit_code(&bad), 78);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut bad = good.clone();
+    bad.http.bearer_token = Some(dir.path().join("nowhere.tokens"));
+    assert_eq!(exit_code(&bad), 78);
     let mut bad = good;
-    bad.http = taken.local_addr().unwrap();
+    bad.http.address = taken.local_addr().unwrap();
     assert_eq!(exit_code(&bad), 69);
 }

@@ -17,11 +17,13 @@ use super::{CommandError, Said, is_one_file, refused};
 use crate::history::Feed;
 use crate::scoring::{Decision, Mode};
 
+mod credentials;
 mod lanes;
 mod poster;
 mod sheet;
 mod source;
 
+pub(super) use credentials::Credentials;
 pub(super) use poster::fetch;
 
 use lanes::{Ended, Spoken};
@@ -32,8 +34,8 @@ use source::Source;
 /// What `score` is told.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where the agent's HTTP door is, such as `http://127.0.0.1:8443`. Payments travel there as
-    /// they are: keep it on this machine, or within a network that you trust.
+    /// Where the agent's HTTP door is, such as `http://127.0.0.1:8443` on this machine, or
+    /// `https://agent.bank.example:8443` with --ca elsewhere.
     #[arg(long, value_name = "URL")]
     agent: String,
     /// The payments; `-` for standard input. Without --map one JSON object a line: a request body
@@ -67,6 +69,8 @@ pub struct Arguments {
     /// Say the summary as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    credentials: Credentials,
 }
 
 /// How payments or answers are written.
@@ -190,7 +194,8 @@ fn score_until(
 ) -> Result<Said, CommandError> {
     let feed = arguments.feed()?;
     arguments.check(feed.as_ref())?;
-    let poster = Poster::new(&arguments.agent, arguments.connections, patience)?;
+    let (agent, asked) = (&arguments.agent, &arguments.credentials);
+    let poster = Poster::new(agent, arguments.connections, patience, asked)?;
     let bar = arguments.bar();
     let source = Source::open(&arguments.input, feed, arguments.purpose, bar.clone())?;
     // Nothing is written over for an agent that is not there.
@@ -330,6 +335,8 @@ pub(super) const EXAMPLES: &str = "Examples:
     --out answers.ndjson
   phalanx-agent score --agent http://127.0.0.1:8443 --map maps/cards.toml --key token.key \\
     --in cards.csv --out answers.parquet --purpose whatif
+  phalanx-agent score --agent https://agent.bank.example:8443 --ca ca.pem \\
+    --token-file http.tokens --in payments.ndjson --out answers.ndjson
 
 Exit status 1 where a payment got a problem, 130 after Ctrl-C.";
 

@@ -23,6 +23,7 @@ pub(super) fn serve(path: &Path) -> Result<(), CommandError> {
 /// Everything that `serve` reads before it opens anything.
 pub(super) fn check(path: &Path) -> Result<Said, CommandError> {
     let config = Config::load(path)?;
+    agent::who_may_ask(&config)?;
     let history = &config.history;
     let feed = Feed::open(&history.map, &history.token_key, &history.file)?;
     let lacking = feed.lacking(&config.schema);

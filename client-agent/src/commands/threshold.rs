@@ -10,7 +10,7 @@ use host::address;
 use host::clock::Clock;
 use host::disk::Store;
 
-use super::score::fetch;
+use super::score::{Credentials, fetch};
 use super::{CommandError, Said, json, refused};
 use crate::agent::AgentError;
 use crate::config::Config;
@@ -54,6 +54,8 @@ pub struct Arguments {
         value_parser = clap::value_parser!(u32).range(0..=i64::from(DAYS_MAX / 2))
     )]
     maturity_days: u32,
+    #[command(flatten)]
+    credentials: Credentials,
     /// Say the plan as JSON.
     #[arg(long)]
     json: bool,
@@ -66,7 +68,8 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Said, CommandError> {
         return Err(refused("--min-precision", found, "a share from 0 to 1"));
     }
     let config = Config::load(&arguments.config)?;
-    let tally = count(&config.store, arguments.from_days + arguments.maturity_days)?;
+    let days = arguments.from_days + arguments.maturity_days;
+    let tally = count(&config.store, days, &arguments.credentials)?;
     let policy = &config.scoring.policy;
     let terms = Terms {
         budget: arguments.budget,
@@ -86,7 +89,7 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Said, CommandError> {
 }
 
 /// The counts of an agent's last days: from its store, or from the agent where that holds it.
-fn count(store: &Path, days: u32) -> Result<Tally, CommandError> {
+fn count(store: &Path, days: u32, credentials: &Credentials) -> Result<Tally, CommandError> {
     // Opening it would make an empty one.
     if !store.is_dir() {
         let found = store.display().to_string();
@@ -103,7 +106,12 @@ fn count(store: &Path, days: u32) -> Result<Tally, CommandError> {
     let Some(address) = address::find(store, "http.addr") else {
         return Err(AgentError::from(error).into());
     };
-    let told = fetch(address, &format!("/v1/scores?days={days}"), PATIENCE)?;
+    let told = fetch(
+        address,
+        &format!("/v1/scores?days={days}"),
+        PATIENCE,
+        credentials,
+    )?;
     serde_json::from_str(&told).map_err(|error| CommandError::Unreachable {
         address: address.to_string(),
         why: format!("found another answer, expected the counts of /v1/scores: {error}"),

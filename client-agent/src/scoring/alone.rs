@@ -7,6 +7,7 @@ use host::telemetry::Telemetry;
 
 use super::problem::Problem;
 use super::request::Request;
+use super::times::Asked;
 use super::worker::{Worker, undurable};
 use super::{Bundle, Remembered, Scoring, ScoringError, Settings};
 use crate::journal::Journal;
@@ -53,7 +54,7 @@ impl Alone {
     /// # Panics
     /// Never: an answer has text keys and plain values.
     pub fn score(&mut self, body: &[u8]) -> Result<Vec<u8>, Problem> {
-        let request = Request::parse(body, self.worker.clock.now().0)?;
+        let request = Request::parse(body, self.worker.clock.now().0, Asked::default())?;
         self.worker.encoder.schema().check(&request.transaction)?;
         let (answer, _) = self.worker.handle_request(&request)?;
         Ok(serde_json::to_vec(&answer).expect("an answer has text keys and plain values"))

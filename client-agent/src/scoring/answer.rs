@@ -36,7 +36,7 @@ pub struct Answer {
     /// Version of the policy that decided. Empty in journals of earlier versions.
     #[serde(default)]
     pub policy: String,
-    /// What kept the decision from being the usual one.
+    /// Why this answer is another than usual; empty in journals of earlier versions.
     #[serde(default)]
     pub degraded: Vec<Degraded>,
     /// Why, the weightiest first, then what surprises; only from the policy's score on.
@@ -70,7 +70,8 @@ pub struct Answer {
 pub enum Mode {
     /// A model scored.
     Full,
-    /// There is no model, or it refused the payment's numbers: the configured decision.
+    /// There is no model, it refused the payment's numbers, or the answer was overdue: the
+    /// configured decision.
     Fallback,
 }
 
@@ -85,12 +86,28 @@ impl Mode {
     }
 }
 
-/// Why a decision is another than usual.
+/// Why an answer is another than usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Degraded {
     /// It would have been a decline, and there were too many of them lately.
     Breaker,
+    /// It was wanted before its turn came: no model was asked.
+    Deadline,
+    /// The payment is older than another of its card that was here before it.
+    Late,
+}
+
+impl Degraded {
+    /// The word in answers and metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Breaker => "breaker",
+            Self::Deadline => "deadline",
+            Self::Late => "late",
+        }
+    }
 }
 
 /// Which model scored.

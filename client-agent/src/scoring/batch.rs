@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::header;
@@ -19,8 +19,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::Scoring;
 use super::answer::Answer;
-use super::http::read;
+use super::http::{BODY_MAX, read_within};
 use super::problem::{Problem, ProblemType};
+use super::times::{Asked, Times};
 
 /// What batches may take of the agent.
 pub(super) struct Batches {
@@ -48,8 +49,8 @@ impl Batches {
     }
 }
 
-pub(super) async fn handle_batch(scoring: &Scoring, body: Body) -> Response {
-    match begin(scoring, body).await {
+pub(super) async fn handle_batch(scoring: &Scoring, times: Times, body: Body) -> Response {
+    match begin(scoring, times, body).await {
         Ok(told) => {
             let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
             (kind, Body::from_stream(told)).into_response()
@@ -59,36 +60,37 @@ pub(super) async fn handle_batch(scoring: &Scoring, body: Body) -> Response {
 }
 
 /// Reads and counts the lines, and has a thread of their own judged one after the other.
-async fn begin(scoring: &Scoring, body: Body) -> Result<Told, Problem> {
+async fn begin(scoring: &Scoring, times: Times, body: Body) -> Result<Told, Problem> {
     let rooms = scoring.0.batches.rooms.clone();
     let room = rooms.try_acquire_owned().map_err(|_| {
         let detail = format!("found {BATCHES_MAX} batches at work, expected fewer at once");
         Problem::new(ProblemType::Overloaded, detail)
     })?;
-    // A sender that stalls would keep its room from all others.
-    let body = tokio::time::timeout(READING_MAX, read(body, BATCH_BYTES_MAX)).await;
-    let body = body.map_err(|_| stalled())?.ok_or_else(too_large)?;
+    let body = read_within(BODY_MAX, body, BATCH_BYTES_MAX, too_large).await?;
     check(&body)?;
     let (tell, told) = mpsc::channel(UNREAD_MAX);
     let scoring = scoring.clone();
     tokio::task::spawn_blocking(move || {
-        score_lines(&scoring, &body, &tell);
+        score_lines(&scoring, times, &body, &tell);
         drop(room);
     });
     Ok(Told(told))
 }
 
-fn stalled() -> Problem {
-    let seconds = READING_MAX.as_secs();
-    let found = format!("a body that was not whole after {seconds} s");
-    let expected = "a body sent at once";
-    Problem::of_field(ProblemType::Schema, "body", &found, expected)
-}
-
 /// Scores every line in order, until nobody reads the answers. Blocks; ends early where the
-/// reader is gone: of the lines behind, those already in the queue are scored.
-pub(super) fn score_lines(scoring: &Scoring, body: &[u8], tell: &mpsc::Sender<Vec<u8>>) {
+/// reader is gone: of the lines behind, those already in the queue are scored. No line has a
+/// deadline: who sends a thousand at once waits for none of them.
+pub(super) fn score_lines(
+    scoring: &Scoring,
+    times: Times,
+    body: &[u8],
+    tell: &mpsc::Sender<Vec<u8>>,
+) {
     let ahead_max = scoring.0.batches.ahead_max;
+    let asked = Asked {
+        deadline: None,
+        times,
+    };
     let mut ahead = VecDeque::with_capacity(ahead_max);
     for (number, line) in (1_u32..).zip(lines(body)) {
         if ahead.len() >= ahead_max && !tell_oldest(scoring, &mut ahead, tell) {
@@ -96,7 +98,7 @@ pub(super) fn score_lines(scoring: &Scoring, body: &[u8], tell: &mpsc::Sender<Ve
         }
         ahead.push_back(Line {
             number,
-            waiting: scoring.enqueue_in_turn(line),
+            waiting: scoring.enqueue_in_turn(line, asked),
         });
     }
     while !ahead.is_empty() && tell_oldest(scoring, &mut ahead, tell) {}
@@ -131,8 +133,9 @@ impl Scoring {
     fn enqueue_in_turn(
         &self,
         body: &[u8],
+        asked: Asked,
     ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
-        let (job, waiting) = self.score_job(body, Instant::now())?;
+        let (job, waiting) = self.score_job(body, Instant::now(), asked)?;
         // Counted before the worker can count it out.
         self.0.meters.queued();
         self.send(job).map_err(|_| {
@@ -217,5 +220,3 @@ pub(super) const BATCHES_MAX: usize = 4;
 const AHEAD_MAX: usize = 16;
 /// Answers that wait for a slow reader; then the batch waits too.
 const UNREAD_MAX: usize = 16;
-/// What 16 MiB take at half a megabyte a second.
-const READING_MAX: Duration = Duration::from_secs(30);

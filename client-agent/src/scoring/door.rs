@@ -9,28 +9,41 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::problem::{Problem, ProblemType};
+use super::times::Times;
 use super::{Scoring, account, batch, decisions, http, scores};
 
 /// The routes about payments, closed until [`Door::open`]; clones are one door.
 #[derive(Clone, Default)]
-pub struct Door(Arc<OnceLock<Scoring>>);
+pub struct Door {
+    scoring: Arc<OnceLock<Scoring>>,
+    times: Times,
+}
 
 impl Door {
+    /// A closed door with the bank's terms for payments that come through it.
+    #[must_use]
+    pub fn new(times: Times) -> Self {
+        Self {
+            scoring: Arc::default(),
+            times,
+        }
+    }
+
     /// Lets payments in. A second opening changes nothing.
     pub fn open(&self, scoring: Scoring) {
         // The first keeps the door: whoever came in already is being judged by it.
-        let _ = self.0.set(scoring);
+        let _ = self.scoring.set(scoring);
     }
 
     /// Decisions in the journal; none before the door is open.
     #[must_use]
     pub fn scored(&self) -> u64 {
-        self.0.get().map_or(0, Scoring::scored)
+        self.scoring.get().map_or(0, Scoring::scored)
     }
 
     /// `POST /v1/score` and `/v1/score/batch`, `POST /v1/labels`, `GET /v1/decisions`,
@@ -49,20 +62,20 @@ impl Door {
 
     /// Whoever scores, once the door is open.
     pub(super) fn scoring(&self) -> Option<&Scoring> {
-        self.0.get()
+        self.scoring.get()
     }
 }
 
-async fn handle_score(State(door): State<Door>, body: Body) -> Response {
+async fn handle_score(State(door): State<Door>, headers: HeaderMap, body: Body) -> Response {
     match door.scoring() {
-        Some(scoring) => http::handle_score(scoring, body).await,
+        Some(scoring) => http::handle_score(scoring, door.times, &headers, body).await,
         None => closed(),
     }
 }
 
 async fn handle_batch(State(door): State<Door>, body: Body) -> Response {
     match door.scoring() {
-        Some(scoring) => batch::handle_batch(scoring, body).await,
+        Some(scoring) => batch::handle_batch(scoring, door.times, body).await,
         None => closed(),
     }
 }

@@ -2,32 +2,52 @@
 //! problem document out. What a body means is in `request.rs` and `labels.rs`; the route to here is
 //! in `door.rs`, many payments in one body are in `batch.rs`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Scoring;
 use super::answer::Answer;
 use super::labels::{self, Form, LABELS_BYTES_MAX, LabelAnswer};
-use super::problem::Problem;
+use super::problem::{Problem, ProblemType};
 use super::request::{BODY_BYTES_MAX, too_large};
+use super::times::{Times, missed};
 
-pub(super) async fn handle_score(scoring: &Scoring, body: Body) -> Response {
-    let arrived = Instant::now();
-    match score(scoring, body, arrived).await {
+pub(super) async fn handle_score(
+    scoring: &Scoring,
+    times: Times,
+    headers: &HeaderMap,
+    body: Body,
+) -> Response {
+    match score(scoring, times, headers, body).await {
         Ok(answer) => Json(answer).into_response(),
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn score(scoring: &Scoring, body: Body, arrived: Instant) -> Result<Answer, Problem> {
-    let body = read(body, BODY_BYTES_MAX).await;
-    let body = body.ok_or_else(|| scoring.refuse(too_large()))?;
-    let waiting = scoring.enqueue(&body, arrived)?;
-    waiting.await.unwrap_or_else(|_| Err(scoring.stopped()))
+/// Where the worker itself does not answer in time, nobody waits on: the payment stays in the
+/// queue, is remembered, and has its answer in the journal for whoever asks again.
+async fn score(
+    scoring: &Scoring,
+    times: Times,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Answer, Problem> {
+    let arrived = Instant::now();
+    let refuse = |problem| scoring.refuse(problem);
+    let asked = times.asked(arrived, headers).map_err(refuse)?;
+    let body = read_within(times.body_max, body, BODY_BYTES_MAX, too_large).await;
+    let waiting = scoring.enqueue_asked(&body.map_err(refuse)?, arrived, asked)?;
+    let answered = match asked.patience(Instant::now()) {
+        Some(until) => tokio::time::timeout_at(until.into(), waiting)
+            .await
+            .map_err(|_| refuse(missed()))?,
+        None => waiting.await,
+    };
+    answered.unwrap_or_else(|_| Err(scoring.stopped()))
 }
 
 /// One label is answered alone, with a status of its own; a list by a list, in its order.
@@ -54,21 +74,37 @@ pub(super) async fn label(
     scoring: &Scoring,
     body: Body,
 ) -> Result<(Form, Vec<LabelAnswer>), Problem> {
-    let body = read(body, LABELS_BYTES_MAX).await;
-    let body = body.ok_or_else(|| scoring.refuse(labels::too_large()))?;
+    let body = read_within(BODY_MAX, body, LABELS_BYTES_MAX, labels::too_large).await;
+    let body = body.map_err(|problem| scoring.refuse(problem))?;
     let labels = scoring.read_labels(&body)?;
     Ok((labels.form, scoring.keep_labels(labels).await?))
 }
 
-/// A whole body, or nothing where it has more than `bytes_max` bytes.
-pub(super) async fn read(body: Body, bytes_max: usize) -> Option<Bytes> {
+/// A whole body of at most `bytes_max` bytes. A sender that stalls would keep its place, and its
+/// batch's room, from all others.
+pub(super) async fn read_within(
+    most: Duration,
+    body: Body,
+    bytes_max: usize,
+    too_large: fn() -> Problem,
+) -> Result<Bytes, Problem> {
     // A length told in advance is refused before a byte of the body is read.
     if body.size_hint().lower() > bytes_max as u64 {
-        return None;
+        return Err(too_large());
     }
+    let read = tokio::time::timeout(most, axum::body::to_bytes(body, bytes_max)).await;
     // Where the connection broke, nobody reads what it is called.
-    axum::body::to_bytes(body, bytes_max).await.ok()
+    read.map_err(|_| stalled(most))?.map_err(|_| too_large())
 }
+
+fn stalled(most: Duration) -> Problem {
+    let found = format!("a body that was not whole after {} s", most.as_secs_f32());
+    let expected = "a body sent at once";
+    Problem::of_field(ProblemType::Schema, "body", &found, expected)
+}
+
+/// What 16 MiB take at half a megabyte a second.
+pub(super) const BODY_MAX: Duration = Duration::from_secs(30);
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
@@ -78,6 +114,10 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         let kind = header::HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);
+        if self.kind == ProblemType::Unauthorized {
+            let scheme = header::HeaderValue::from_static("Bearer");
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
         if self.kind.is_passing() {
             headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
         }

@@ -15,6 +15,9 @@ use host::telemetry::prometheus_client::registry::Registry;
 use super::answer::Answer;
 use super::decision::Decision;
 use super::problem::ProblemType;
+use lapses::Lapses;
+
+mod lapses;
 
 /// Scoring's metrics; clones share them.
 #[derive(Clone)]
@@ -31,6 +34,7 @@ struct Inner {
     risk_age: Gauge<i64, AtomicI64>,
     profiles: Family<[(&'static str, &'static str); 1], Gauge<u64, AtomicU64>>,
     forgotten: Family<[(&'static str, &'static str); 1], Gauge<u64, AtomicU64>>,
+    lapses: Lapses,
 }
 
 /// How a request that was answered came out.
@@ -54,6 +58,7 @@ impl Meters {
             risk_age: Gauge::default(),
             profiles: Family::default(),
             forgotten: Family::default(),
+            lapses: Lapses::default(),
         };
         telemetry.register(|registry| {
             let r = registry.sub_registry_with_prefix("phalanx");
@@ -96,6 +101,7 @@ impl Meters {
                 risk_age,
             );
             inner.register_profiles(r);
+            inner.lapses.register(r);
         });
         Self(Arc::new(inner))
     }
@@ -125,6 +131,7 @@ impl Meters {
         let word = match outcome {
             Outcome::Scored => {
                 self.decided(answer.decision);
+                self.0.lapses.scored(&answer.degraded);
                 "scored"
             }
             Outcome::Replayed => {
@@ -143,6 +150,11 @@ impl Meters {
 
     pub(super) fn refused(&self, kind: ProblemType) {
         self.0.errors.get_or_create(&[("type", kind.word())]).inc();
+    }
+
+    /// An answer was not ready by its deadline.
+    pub(super) fn missed(&self) {
+        self.0.lapses.missed();
     }
 
     /// The model refused a vector and the fallback answered.

@@ -6,8 +6,9 @@
 //! | `schema` | 400 | no JSON, or a field of another form | mend the request |
 //! | `missing_field` | 400 | a required field is absent | mend the request |
 //! | `pan_detected` | 400 | a card number, or a field named for one | send a token |
-//! | `too_future` | 400 | a time lies more than five minutes ahead | mend a clock or zone |
+//! | `too_future` | 400 | a time lies further ahead than clocks differ | mend a clock or zone |
 //! | `known_too_early` | 400 | a label older than its payment or what it supersedes | mend it |
+//! | `unauthorized` | 401 | the request shows no token that is known | show one |
 //! | `unknown_txn` | 404 | a label's payment was not scored here | score the payment first |
 //! | `unknown_label` | 404 | `supersedes` names no label of the payment | mend the request |
 //! | `not_found` | 404 | no decision has this id | ask by another id |
@@ -17,7 +18,9 @@
 //! | `alert_closed` | 409 | a closed alert cannot be put off | leave it closed |
 //! | `too_many_actions` | 409 | the alert has as many actions as are kept | leave it |
 //! | `too_large` | 413 | a body, a line or a batch beyond its bound | send less at once |
+//! | `stale_event` | 422 | a payment is older than the bank still takes | ask `whatif`, or not |
 //! | `overloaded` | 503 | the queue is full | `Retry-After`, or decide alone |
+//! | `deadline_missed` | 503 | taken, but not answered in time | the same again, or decide alone |
 //! | `unavailable` | 503 | no durable answer can be given | `Retry-After`, or decide alone |
 
 use features::{FieldError, FieldErrorKind};
@@ -60,6 +63,8 @@ pub enum ProblemType {
     TooFuture,
     /// A label is older than its payment, or than the label that it supersedes.
     KnownTooEarly,
+    /// The request shows no token that is known.
+    Unauthorized,
     /// A label's payment was not scored here.
     UnknownTxn,
     /// A label supersedes one that its payment does not have.
@@ -78,20 +83,25 @@ pub enum ProblemType {
     TooManyActions,
     /// The body is too long.
     TooLarge,
+    /// The payment is older than the bank still takes.
+    StaleEvent,
     /// The queue is full.
     Overloaded,
+    /// The payment was taken, but not answered in time.
+    DeadlineMissed,
     /// No durable answer can be given.
     Unavailable,
 }
 
 impl ProblemType {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Schema,
         Self::MissingField,
         Self::PanDetected,
         Self::TooFuture,
         Self::KnownTooEarly,
+        Self::Unauthorized,
         Self::UnknownTxn,
         Self::UnknownLabel,
         Self::TooManyLabels,
@@ -101,7 +111,9 @@ impl ProblemType {
         Self::AlertClosed,
         Self::TooManyActions,
         Self::TooLarge,
+        Self::StaleEvent,
         Self::Overloaded,
+        Self::DeadlineMissed,
         Self::Unavailable,
     ];
 
@@ -114,6 +126,7 @@ impl ProblemType {
             Self::PanDetected => "pan_detected",
             Self::TooFuture => "too_future",
             Self::KnownTooEarly => "known_too_early",
+            Self::Unauthorized => "unauthorized",
             Self::UnknownTxn => "unknown_txn",
             Self::UnknownLabel => "unknown_label",
             Self::TooManyLabels => "too_many_labels",
@@ -123,7 +136,9 @@ impl ProblemType {
             Self::AlertClosed => "alert_closed",
             Self::TooManyActions => "too_many_actions",
             Self::TooLarge => "too_large",
+            Self::StaleEvent => "stale_event",
             Self::Overloaded => "overloaded",
+            Self::DeadlineMissed => "deadline_missed",
             Self::Unavailable => "unavailable",
         }
     }
@@ -141,6 +156,7 @@ impl ProblemType {
             | Self::PanDetected
             | Self::TooFuture
             | Self::KnownTooEarly => 400,
+            Self::Unauthorized => 401,
             Self::UnknownTxn | Self::UnknownLabel | Self::NotFound => 404,
             Self::CrossSite => 403,
             Self::TxnIdConflict
@@ -148,7 +164,8 @@ impl ProblemType {
             | Self::AlertClosed
             | Self::TooManyActions => 409,
             Self::TooLarge => 413,
-            Self::Overloaded | Self::Unavailable => 503,
+            Self::StaleEvent => 422,
+            Self::Overloaded | Self::DeadlineMissed | Self::Unavailable => 503,
         }
     }
 
@@ -159,6 +176,7 @@ impl ProblemType {
             Self::PanDetected => "The request carries what may be a card number",
             Self::TooFuture => "A time lies in the future",
             Self::KnownTooEarly => "The label is older than what it speaks of",
+            Self::Unauthorized => "The request shows no token that is known here",
             Self::UnknownTxn => "No such payment was scored here",
             Self::UnknownLabel => "No such label is there to be superseded",
             Self::TooManyLabels => "The payment has too many labels",
@@ -168,7 +186,9 @@ impl ProblemType {
             Self::AlertClosed => "The alert is closed",
             Self::TooManyActions => "The alert has too many actions",
             Self::TooLarge => "The request is too large",
+            Self::StaleEvent => "The payment is too old",
             Self::Overloaded => "Too many requests are waiting",
+            Self::DeadlineMissed => "The answer did not come in time",
             Self::Unavailable => "No durable decision can be given at present",
         }
     }

@@ -1,6 +1,8 @@
 //! The door of `POST /v1/score`: bytes become a checked request, or a problem. Nothing past this
 //! file sees unchecked input. The fields themselves are judged by `features`.
 
+use std::time::Duration;
+
 use crypto::{Digest, sha256};
 use features::{
     RawTransaction, Transaction, is_pan_like, is_pan_number, is_sensitive_name, is_time_ms,
@@ -8,11 +10,14 @@ use features::{
 use serde_json::{Map, Value};
 
 use super::problem::{Problem, ProblemType};
+use super::times::{AHEAD_MAX, Asked};
 
 /// A request that passed the door. No `Debug`: a payment is never logged.
 pub(super) struct Request {
     pub(super) transaction: Transaction,
     pub(super) purpose: Purpose,
+    /// By when an answer is wanted, and how old the payment may be.
+    pub(super) asked: Asked,
     /// Fields of the body that nothing here knows.
     pub(super) unknown_fields: u32,
     /// The payment, canonical JSON.
@@ -34,7 +39,7 @@ pub(super) enum Purpose {
 
 impl Request {
     /// Reads a body at the time `now_ms`.
-    pub(super) fn parse(body: &[u8], now_ms: u64) -> Result<Self, Problem> {
+    pub(super) fn parse(body: &[u8], now_ms: u64, asked: Asked) -> Result<Self, Problem> {
         if body.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }
@@ -56,7 +61,7 @@ impl Request {
         let strangers: Map<String, Value> = raw.unknown_fields().map(stranger).collect();
         refuse_pans_in(&strangers)?;
         let transaction = Transaction::try_from(raw)?;
-        refuse_future("ts", transaction.ts, now_ms)?;
+        refuse_beyond("ts", transaction.ts, now_ms, asked.times.ahead_max)?;
         let mut canonical = Vec::with_capacity(CANONICAL_BYTES);
         serde_json::to_writer(&mut canonical, &transaction)
             .expect("a checked payment has text keys and finite numbers");
@@ -66,6 +71,7 @@ impl Request {
             canonical,
             transaction,
             purpose,
+            asked,
             unknown_fields: u32::try_from(body.len() + strangers.len()).unwrap_or(u32::MAX),
         })
     }
@@ -185,12 +191,16 @@ fn holds_pan(value: &Value) -> bool {
 
 /// Refuses a time that lies further ahead than clocks differ.
 pub(super) fn refuse_future(field: &str, ts: i64, now_ms: u64) -> Result<(), Problem> {
+    refuse_beyond(field, ts, now_ms, AHEAD_MAX)
+}
+
+fn refuse_beyond(field: &str, ts: i64, now_ms: u64, most: Duration) -> Result<(), Problem> {
     let ahead_ms = ts.saturating_sub(i64::try_from(now_ms).unwrap_or(i64::MAX));
-    if ahead_ms <= FUTURE_MS_MAX {
+    if !u128::try_from(ahead_ms).is_ok_and(|ahead| ahead > most.as_millis()) {
         return Ok(());
     }
     let found = format!("a time {} s ahead of this machine's clock", ahead_ms / 1000);
-    let expected = format!("at most {} s", FUTURE_MS_MAX / 1000);
+    let expected = format!("at most {} s", most.as_secs());
     Err(Problem::of_field(
         ProblemType::TooFuture,
         field,
@@ -216,9 +226,6 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
 /// Room for a payment in canonical form: every field is named, most of them null.
 const CANONICAL_BYTES: usize = 2 << 10;
 
-/// Clocks may differ by minutes; a time zone forgotten makes an hour.
-const FUTURE_MS_MAX: i64 = 5 * 60_000;
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -235,7 +242,11 @@ mod tests {
     }
 
     fn parse(body: &Value) -> Result<Request, Problem> {
-        Request::parse(&serde_json::to_vec(body).unwrap(), NOW_MS)
+        parse_asked(body, Asked::default())
+    }
+
+    fn parse_asked(body: &Value, asked: Asked) -> Result<Request, Problem> {
+        Request::parse(&serde_json::to_vec(body).unwrap(), NOW_MS, asked)
     }
 
     fn refused(change: impl FnOnce(&mut Value)) -> Problem {
@@ -250,7 +261,8 @@ mod tests {
         let text = br#" {"purpose":"advice", "colour": {"deep": [1]}, "schema": "txn.v1", "txn":
             {"shape": null, "currency":"eur", "account_tok":"a1","amount_minor":1250, "rail":"card",
             "ts":"2026-02-25T05:56:40Z", "txn_id":"t1"}}"#;
-        let other = Request::parse(text, NOW_MS).ok().unwrap();
+        let other = Request::parse(text, NOW_MS, Asked::default());
+        let other = other.ok().unwrap();
         assert_eq!(plain.digest, other.digest);
         assert_eq!((plain.unknown_fields, other.unknown_fields), (0, 2));
         assert_eq!(
@@ -289,16 +301,19 @@ mod tests {
     }
 
     #[test]
-    fn a_payment_of_the_future_is_refused_from_five_minutes_on() {
-        let at = |ahead: i64| {
+    fn a_payment_of_the_future_is_refused_from_five_minutes_on_or_as_configured() {
+        let at = |ahead_ms: i64, asked: Asked| {
             let mut body = body();
-            body["txn"]["ts"] = json!(i64::try_from(NOW_MS).unwrap() + ahead);
-            parse(&body)
+            body["txn"]["ts"] = json!(i64::try_from(NOW_MS).unwrap() + ahead_ms);
+            parse_asked(&body, asked)
         };
-        assert!(at(FUTURE_MS_MAX).is_ok());
-        let problem = at(FUTURE_MS_MAX + 1).err().unwrap();
+        assert!(at(300_000, Asked::default()).is_ok());
+        let problem = at(300_001, Asked::default()).err().unwrap();
         assert_eq!(problem.kind, ProblemType::TooFuture);
         assert_eq!(problem.field.as_deref(), Some("ts"));
+        let mut strict = Asked::default();
+        strict.times.ahead_max = Duration::from_secs(1);
+        assert!(at(1_000, strict).is_ok() && at(1_001, strict).is_err());
     }
 
     #[test]

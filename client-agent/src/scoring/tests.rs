@@ -24,6 +24,8 @@ mod openapi;
 mod refusals;
 mod scores;
 pub(crate) mod socket;
+mod times;
+mod tokens;
 mod usual;
 
 const HOUR_MS: i64 = 3_600_000;

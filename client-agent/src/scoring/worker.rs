@@ -13,7 +13,7 @@ use model::{Judged, Recent, Scorer, Usual};
 use tokio::sync::oneshot;
 
 use super::account::Account;
-use super::answer::{Answer, Mode, ModelName, Reason, Shadow, Surprise};
+use super::answer::{Answer, Degraded, Mode, ModelName, Reason, Shadow, Surprise};
 use super::decision::score;
 use super::decisions::Sought;
 use super::guard::Guard;
@@ -83,6 +83,7 @@ pub(super) enum Job {
 struct Ready {
     outcome: Result<(Answer, Outcome), Problem>,
     arrived: Instant,
+    deadline: Option<Instant>,
     reply: oneshot::Sender<Result<Answer, Problem>>,
 }
 
@@ -116,6 +117,7 @@ impl Worker {
                 Some(Ready {
                     outcome,
                     arrived,
+                    deadline: request.asked.deadline,
                     reply,
                 })
             }
@@ -162,11 +164,12 @@ impl Worker {
         &mut self,
         request: &Request,
     ) -> Result<(Answer, Outcome), Problem> {
+        let degraded = self.degraded(request);
         match request.purpose {
             Purpose::Whatif => {
                 let vector = self.encoder.preview(&request.transaction);
-                let said = self.ask_live(&vector);
-                let mut answer = self.judge(request, &vector, said.as_ref());
+                let said = self.ask_live(&vector, &degraded);
+                let mut answer = self.judge(request, &vector, said.as_ref(), degraded);
                 self.guard.look(&mut answer);
                 return Ok((answer, Outcome::Whatif));
             }
@@ -176,10 +179,12 @@ impl Worker {
         if let Some(entry) = found.map_err(|error| undurable(&error))? {
             return replay(&entry, request);
         }
+        let (now_ms, ts) = (self.clock.now().0, request.transaction.ts);
+        request.asked.refuse_stale(now_ms, ts, &self.encoder)?;
         let read = self.encoder.read_first(&request.transaction);
-        let said = self.ask_live(&read.vector);
+        let said = self.ask_live(&read.vector, &degraded);
         self.prepare(request.transaction.day());
-        let mut answer = self.judge(request, &read.vector, said.as_ref());
+        let mut answer = self.judge(request, &read.vector, said.as_ref(), degraded);
         self.guard.count(&mut answer);
         // In order of time; unique even if a journal is lost and its numbers begin again.
         let id = format!("{:012x}-{:x}", answer.scored_at, self.journal.len());
@@ -211,10 +216,23 @@ impl Worker {
         answer
     }
 
-    /// What the live model says of a vector.
-    fn ask_live(&self, vector: &FeatureVector) -> Option<Judged> {
+    /// What is unusual about a request, told before its payment is remembered. Whether it is
+    /// overdue is looked at once, so that the answer says what was done.
+    fn degraded(&self, request: &Request) -> Vec<Degraded> {
+        let is_overdue = request.asked.is_overdue(Instant::now());
+        let is_late = self.encoder.is_late(&request.transaction);
+        let found = [(Degraded::Deadline, is_overdue), (Degraded::Late, is_late)];
+        let found = found.into_iter().filter(|(_, is_so)| *is_so);
+        found.map(|(why, _)| why).collect()
+    }
+
+    /// What the live model says of a vector. It is not asked for an answer that is overdue.
+    fn ask_live(&self, vector: &FeatureVector, degraded: &[Degraded]) -> Option<Judged> {
         let live = self.live.as_deref()?;
-        self.ask(&live.scorer, &vector.0)
+        match degraded.contains(&Degraded::Deadline) {
+            true => None,
+            false => self.ask(&live.scorer, &vector.0),
+        }
     }
 
     /// Computes what is usual for the live model once a day.
@@ -237,7 +255,13 @@ impl Worker {
     }
 
     /// Decides by what the live model said, and gives reasons.
-    fn judge(&self, request: &Request, vector: &FeatureVector, said: Option<&Judged>) -> Answer {
+    fn judge(
+        &self,
+        request: &Request,
+        vector: &FeatureVector,
+        said: Option<&Judged>,
+        degraded: Vec<Degraded>,
+    ) -> Answer {
         let (live, schema) = (self.live.as_deref(), self.encoder.schema());
         let judged = live.zip(said.map(|said| said.score));
         let usual = live.and_then(|live| live.usual.as_ref());
@@ -261,14 +285,17 @@ impl Worker {
             band: verdict.band,
             decision_rule: verdict.rule,
             policy: policy.name().version.clone(),
-            degraded: Vec::new(),
             reasons: explained.map_or_else(Vec::new, |(live, _)| {
                 self.reasons(live, request, vector, &surprise)
             }),
             surprise,
             risk_age_days: self.encoder.risk_age_days(request.transaction.day()),
             model: judged.map(|(live, _)| live.name.clone()),
-            shadow: self.shadow(vector),
+            shadow: match degraded.contains(&Degraded::Deadline) {
+                true => None,
+                false => self.shadow(vector),
+            },
+            degraded,
             mode: if judged.is_some() {
                 Mode::Full
             } else {
@@ -339,9 +366,13 @@ impl Worker {
         for Ready {
             outcome,
             arrived,
+            deadline,
             reply,
         } in ready
         {
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.meters.missed();
+            }
             let outcome = match (&settled, outcome) {
                 (Err(error), Ok(_)) => Err(undurable(error)),
                 (Ok(()) | Err(_), outcome) => outcome,

@@ -82,10 +82,8 @@ async fn one_more_connection_waits_for_a_place() {
 async fn a_head_beyond_its_bound_is_refused() {
     let (address, shutdown) = open(None, Bounds::default()).await;
     let long = "x".repeat(HEAD_BYTES_MAX);
-    let said = ask(
-        address,
-        &format!("GET /ping HTTP/1.1\r\nHost: a\r\nX-Long: {long}\r\n\r\n"),
-    );
+    let long = format!("GET /ping HTTP/1.1\r\nHost: a\r\nX-Long: {long}\r\n\r\n");
+    let said = ask(address, &long);
     let said = said.await;
     assert!(said.starts_with("HTTP/1.1 431"), "{said}");
     shutdown.trigger();

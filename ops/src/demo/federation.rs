@@ -252,7 +252,7 @@ fn agent_toml(
 ) -> String {
     format!(
         "[identity]\nfolder = {:?}\n[coordinator]\naddress = \"{coordinator}\"\n\
-         [store]\nfolder = {:?}\n[http]\naddress = \"127.0.0.1:0\"\n\
+         [store]\nfolder = {:?}\n[http]\naddress = \"127.0.0.1:0\"\ninsecure_loopback = true\n\
          [consent]\nfile = {:?}\n\
          [history]\nfile = {:?}\nmap = {:?}\ntoken_key = {:?}\nuntil_day = {}\n\
          [scoring]\npolicy = {:?}\n\

@@ -1,13 +1,17 @@
 //! One payment to the agent and its answer back, by HTTP. What passes is tried again with the same
-//! body, which the agent scores once by its `txn_id`. What else a command asks an agent, `fetch`
-//! does; in this crate no other file names ureq.
+//! body, which the agent scores once by its `txn_id`; what it shows the agent is in
+//! `credentials.rs`. What else a command asks an agent, `fetch` does; in this crate no other file
+//! names ureq.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crypto::Secret;
 use host::shutdown::Shutdown;
 use serde_json::{Value, json};
+use ureq::tls::TlsConfig;
 
+use super::credentials::Credentials;
 use super::{CommandError, refused};
 use crate::scoring::Answer;
 
@@ -17,6 +21,8 @@ pub(super) struct Poster {
     /// Scheme, host and port.
     address: String,
     url: String,
+    /// What the header `Authorization` says, where a token is shown.
+    bearer: Option<Secret<String>>,
     patience: Patience,
 }
 
@@ -79,23 +85,26 @@ impl Poster {
     /// payment goes to the agent and to nobody else.
     ///
     /// # Errors
-    /// [`CommandError::Config`] for an address of another kind.
+    /// [`CommandError`] for an address of another kind, and for credentials that cannot be used.
     pub(super) fn new(
         agent: &str,
         connections: u16,
         patience: Patience,
+        credentials: &Credentials,
     ) -> Result<Self, CommandError> {
         let (scheme, rest) = agent.split_once("://").unwrap_or(("http", agent));
         let rest = rest.trim_end_matches('/');
-        if scheme != "http" || rest.is_empty() {
-            let expected = "an address such as http://127.0.0.1:8443";
+        if !matches!(scheme, "http" | "https") || rest.is_empty() {
+            let expected = "an address such as http://127.0.0.1:8443, or one of https";
             return Err(refused("--agent", agent.to_owned(), expected));
         }
-        let address = format!("http://{rest}");
+        let token = credentials.token()?;
+        let address = format!("{scheme}://{rest}");
         Ok(Self {
-            http: client(connections, TRY_MAX),
+            http: client(connections, TRY_MAX, credentials.tls(scheme)?),
             url: format!("{address}/v1/score"),
             address,
+            bearer: token.map(|token| Secret::new(format!("Bearer {}", token.expose()))),
             patience,
         })
     }
@@ -105,10 +114,18 @@ impl Poster {
     /// # Errors
     /// [`CommandError::Unreachable`], which names the address.
     pub(super) fn probe(&self) -> Result<(), CommandError> {
-        let asked = self.http.get(format!("{}/v1/status", self.address)).call();
+        let mut asked = self.http.get(format!("{}/v1/status", self.address));
+        if let Some(bearer) = &self.bearer {
+            asked = asked.header(AUTHORIZATION, bearer.expose().as_str());
+        }
+        let asked = asked.call();
         let response = asked.map_err(|error| self.unreachable(error.to_string()))?;
         match response.status().as_u16() {
             200 => Ok(()),
+            401 => {
+                let why = "found status 401, expected --token-file with a token that it knows";
+                Err(self.unreachable(why.to_owned()))
+            }
             status => {
                 let why = format!("found status {status} at /v1/status, expected an agent's");
                 Err(self.unreachable(why))
@@ -144,7 +161,10 @@ impl Poster {
 
     /// One try; what breaks on the way is an error.
     fn attempt(&self, body: &[u8]) -> Result<Tried, ureq::Error> {
-        let asked = self.http.post(&self.url).content_type("application/json");
+        let mut asked = self.http.post(&self.url).content_type("application/json");
+        if let Some(bearer) = &self.bearer {
+            asked = asked.header(AUTHORIZATION, bearer.expose().as_str());
+        }
         let response = asked.send(body)?;
         let status = response.status().as_u16();
         let after = response.headers().get("retry-after");
@@ -167,18 +187,31 @@ impl Poster {
     }
 }
 
-/// What an agent tells at `path`, asked once.
+/// What an agent tells at `path`, asked once; by TLS where the credentials name a CA.
 ///
 /// # Errors
-/// [`CommandError::Unreachable`] where nobody answers within `patience`, or with a refusal.
+/// [`CommandError::Unreachable`] where nobody answers within `patience`, or with a refusal; and for
+/// credentials that cannot be used.
 pub(in crate::commands) fn fetch(
     address: SocketAddr,
     path: &str,
     patience: Duration,
+    credentials: &Credentials,
 ) -> Result<String, CommandError> {
-    let address = format!("http://{address}");
+    let scheme = if credentials.ca.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let address = format!("{scheme}://{address}");
+    let http = client(1, patience, credentials.tls(scheme)?);
+    let token = credentials.token()?;
     let ask = || -> Result<(u16, String), ureq::Error> {
-        let response = client(1, patience).get(format!("{address}{path}")).call()?;
+        let mut asked = http.get(format!("{address}{path}"));
+        if let Some(token) = &token {
+            asked = asked.header(AUTHORIZATION, format!("Bearer {}", token.expose()));
+        }
+        let response = asked.call()?;
         let status = response.status().as_u16();
         let body = response.into_body().into_with_config();
         Ok((status, body.limit(TOLD_BYTES_MAX).read_to_string()?))
@@ -191,18 +224,21 @@ pub(in crate::commands) fn fetch(
 }
 
 /// A client that goes to the agent and to nobody else.
-fn client(connections: u16, patience: Duration) -> ureq::Agent {
+fn client(connections: u16, patience: Duration, tls: Option<TlsConfig>) -> ureq::Agent {
     let connections = usize::from(connections);
-    let config = ureq::Agent::config_builder()
+    let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .proxy(None)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .max_idle_connections(connections)
         .max_idle_connections_per_host(connections)
-        .timeout_global(Some(patience))
-        .build();
-    ureq::Agent::new_with_config(config)
+        .max_idle_age(IDLE_MAX)
+        .timeout_global(Some(patience));
+    if let Some(tls) = tls {
+        config = config.tls_config(tls);
+    }
+    ureq::Agent::new_with_config(config.build())
 }
 
 fn unreachable(address: &str, why: String) -> CommandError {
@@ -267,6 +303,10 @@ const ANSWER_BYTES_MAX: u64 = 1 << 20;
 
 /// Counts of two years, every score of every day, take as much.
 const TOLD_BYTES_MAX: u64 = 128 << 20;
+const AUTHORIZATION: &str = "authorization";
+
+/// An agent ends connections that idle for ten seconds.
+const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// The agent answers in milliseconds, or says that it cannot.
 const TRY_MAX: Duration = Duration::from_secs(30);

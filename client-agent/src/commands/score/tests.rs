@@ -6,14 +6,17 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use arrow::datatypes::Int32Type;
+use host::http::Terms;
+use host::telemetry::Telemetry;
+use host::tls::Files;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::scoring::tests::socket::{door, with_server};
+use crate::scoring::tests::socket::{door, with_server, with_terms};
 use crate::scoring::tests::{Bank, bundle, stream};
-use crate::scoring::{Door, Router, Scoring, Slot, status_router};
+use crate::scoring::{Door, Router, Scoring, Slot, Tokens, status_router};
 
 #[test]
 fn answers_stand_in_the_order_of_the_payments_with_eight_connections() {
@@ -194,15 +197,75 @@ fn an_agent_that_is_not_there_is_named_and_nothing_is_written() {
     assert!(error.to_string().starts_with(&expected), "{error}");
     assert_eq!((error.exit_code(), arguments.out.exists()), (69, false));
 
-    arguments.agent = "https://bank.example".to_owned();
+    arguments.agent = "ftp://bank.example".to_owned();
     let error = try_run(&arguments, Patience::default()).unwrap_err();
     assert!(
         error
             .to_string()
-            .starts_with("--agent: https://bank.example, "),
+            .starts_with("--agent: ftp://bank.example, "),
         "{error}"
     );
     assert_eq!(error.exit_code(), 78);
+}
+
+// The fixture's CA signed the server's certificate for 127.0.0.1, and the client's.
+#[test]
+fn an_agent_that_asks_who_comes_is_told_by_token_and_certificate() {
+    let (bank, dir) = (Bank::new(), tempfile::tempdir().unwrap());
+    let file = |name: &str| {
+        let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src/tls/fixture");
+        Some(fixture.join(name))
+    };
+    let tokens = dir.path().join("tokens");
+    std::fs::write(&tokens, "t".repeat(32)).unwrap();
+    let files = Files {
+        certificate: file("server.pem").unwrap(),
+        key: file("server.key").unwrap(),
+        client_ca: file("ca.pem"),
+    };
+    let terms = Terms {
+        tls: Some(files.acceptor().unwrap()),
+        ..Terms::default()
+    };
+    let router = Tokens::read(&tokens).unwrap();
+    let router = router.guard(agent(bank.start()), &Telemetry::default());
+    with_terms(router, terms, |address| {
+        let mut arguments = arguments(&dir, address, &payments(20));
+        arguments.agent = format!("https://{address}");
+        let whole = || Credentials {
+            token_file: Some(tokens.clone()),
+            ca: file("ca.pem"),
+            certificate: file("client.pem"),
+            certificate_key: file("client.key"),
+        };
+        arguments.credentials = whole();
+        let (summary, code) = run(&arguments);
+        assert_eq!((&summary["payments"], code), (&json!(20), None));
+
+        let mut no_token = whole();
+        no_token.token_file = None;
+        let mut no_ca = whole();
+        no_ca.ca = None;
+        let mut nobody = whole();
+        (nobody.certificate, nobody.certificate_key) = (None, None);
+        let mut foreign = whole();
+        foreign.certificate = file("foreign.pem");
+        foreign.certificate_key = file("foreign.key");
+        let mut mixed = whole();
+        mixed.certificate_key = file("foreign.key");
+        for (credentials, expected, exit_code) in [
+            (no_token, "expected --token-file with a token", 69),
+            (no_ca, "--ca: nothing, expected ", 78),
+            (nobody, "could not reach the agent at https://", 69),
+            (foreign, "could not reach the agent at https://", 69),
+            (mixed, "client.pem: found ", 78),
+        ] {
+            arguments.credentials = credentials;
+            let error = try_run(&arguments, Patience::default()).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+            assert_eq!(error.exit_code(), exit_code, "{error}");
+        }
+    });
 }
 
 #[test]
@@ -300,6 +363,7 @@ fn arguments(dir: &TempDir, address: SocketAddr, text: &str) -> Arguments {
         connections: 8,
         purpose: None,
         json: true,
+        credentials: Credentials::default(),
     }
 }
 

@@ -23,13 +23,15 @@ fn settled(bank: &Bank) -> Scoring {
 fn a_running_agent_is_asked_and_says_what_its_store_says() {
     let bank = Bank::new();
     let scoring = settled(&bank);
-    let error = count(bank.path(), 30).unwrap_err();
+    let error = count(bank.path(), 30, &Credentials::default()).unwrap_err();
     assert_eq!(error.exit_code(), 74, "{error}");
     let mut told = None;
     with_server(door(scoring).router(), |address| {
         address::publish(bank.path(), "http.addr", address).unwrap();
-        told = Some(count(bank.path(), 30).unwrap());
-        let error = count(bank.path(), 10_000).unwrap_err().to_string();
+        told = Some(count(bank.path(), 30, &Credentials::default()).unwrap());
+        let error = count(bank.path(), 10_000, &Credentials::default())
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("schema: field days: found 10000, expected"),
             "{error}"
@@ -47,10 +49,10 @@ fn a_running_agent_is_asked_and_says_what_its_store_says() {
 fn a_store_that_nobody_holds_is_read() {
     let bank = Bank::new();
     drop(settled(&bank));
-    let told = count(bank.path(), 30).unwrap();
+    let told = count(bank.path(), 30, &Credentials::default()).unwrap();
     assert_eq!((told.days, told.decisions, told.unscored), (1, 6, 1));
     let nowhere = bank.path().join("nowhere");
-    let error = count(&nowhere, 30).unwrap_err();
+    let error = count(&nowhere, 30, &Credentials::default()).unwrap_err();
     assert!(error.to_string().starts_with("store.folder: "), "{error}");
     assert!(!nowhere.exists());
 }

@@ -17,7 +17,7 @@ use super::index::{Grouping, LIMIT, Listing, Place, Row, Wanted};
 use super::{Question, Queue};
 use crate::scoring::Scoring;
 use crate::scoring::door::{Door, starting};
-use crate::scoring::http::read;
+use crate::scoring::http::{BODY_MAX, read_within};
 use crate::scoring::problem::{Problem, ProblemType};
 use crate::scoring::request::{fault, kind_of};
 
@@ -101,15 +101,17 @@ pub(super) fn id_of(decision_id: Result<Path<String>, PathRejection>) -> String 
 async fn object(body: Body) -> Result<Map<String, Value>, Problem> {
     let wrong =
         |found: &str| Problem::of_field(ProblemType::Schema, "body", found, "a JSON object");
-    let body = read(body, BYTES_MAX).await.ok_or_else(|| {
-        let detail = format!("found more than {BYTES_MAX} bytes, expected one action");
-        Problem::new(ProblemType::TooLarge, detail)
-    })?;
+    let body = read_within(BODY_MAX, body, BYTES_MAX, too_large).await?;
     match serde_json::from_slice(&body) {
         Ok(Value::Object(words)) => Ok(words),
         Ok(other) => Err(wrong(kind_of(&other))),
         Err(error) => Err(wrong(&fault(&error))),
     }
+}
+
+fn too_large() -> Problem {
+    let detail = format!("found more than {BYTES_MAX} bytes, expected one action");
+    Problem::new(ProblemType::TooLarge, detail)
 }
 
 /// The words of a query.

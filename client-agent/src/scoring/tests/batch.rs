@@ -9,6 +9,7 @@ use super::refusals::unserved;
 use super::socket::{ask, door, with_server};
 use super::*;
 use crate::scoring::batch::{BATCH_BYTES_MAX, BATCHES_MAX, LINES_MAX, score_lines};
+use crate::scoring::times::Times;
 
 #[test]
 fn answers_come_in_the_order_of_the_lines_and_a_bad_line_harms_no_other() {
@@ -134,7 +135,7 @@ fn a_line_waits_where_a_single_request_is_refused() {
     let body = [stream(0), stream(1)].join(&b'\n');
     let (tell, mut told) = mpsc::channel(2);
     std::thread::scope(|scope| {
-        scope.spawn(|| score_lines(&scoring, &body, &tell));
+        scope.spawn(|| score_lines(&scoring, Times::default(), &body, &tell));
         for _ in 0..3 {
             let Job::Score { reply, .. } = queue.recv().unwrap() else {
                 panic!("nothing else was sent");
@@ -161,7 +162,7 @@ fn a_reader_that_leaves_ends_the_batch() {
     let body = lines.join(&b'\n');
     let (tell, mut told) = mpsc::channel(1);
     std::thread::scope(|scope| {
-        scope.spawn(|| score_lines(&scoring, &body, &tell));
+        scope.spawn(|| score_lines(&scoring, Times::default(), &body, &tell));
         assert!(told.blocking_recv().is_some());
         drop(told);
     });

@@ -140,7 +140,7 @@ fn a_word_without_a_date_that_goes_back_to_an_earlier_one_is_kept() {
 fn words_of_a_payment_that_is_ahead_of_the_clock_count_as_they_come() {
     let bank = Bank::new();
     let scoring = bank.start();
-    let ahead = i64::try_from(host::clock::Clock::start().now().0).unwrap() + 60_000;
+    let ahead = i64::try_from(Clock::start().now().0).unwrap() + 60_000;
     scoring
         .score(&body(&payment("f", "c1", ahead, 5_000)))
         .unwrap();

@@ -9,6 +9,7 @@ use super::socket::{ask, door, fetch, with_server};
 use super::*;
 use crate::scoring::batch::LineProblem;
 use crate::scoring::openapi::DOCUMENT;
+use crate::scoring::tokens::OPEN;
 use crate::status::Board;
 
 // A router tells its routes by `Debug` alone.
@@ -45,6 +46,23 @@ fn every_route_is_described_and_every_description_is_served() {
 }
 
 #[test]
+fn what_needs_a_token_says_so() {
+    let document = document();
+    let mut open = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let is_open = operation.get("security").is_some();
+            let is_refused = operation["responses"].get("401").is_some();
+            assert_ne!(is_open, is_refused, "{method} {path}");
+            if is_open {
+                open.insert(path.as_str());
+            }
+        }
+    }
+    assert_eq!(open, BTreeSet::from(OPEN));
+}
+
+#[test]
 fn every_field_of_an_answer_is_described_as_it_is_written() {
     let (full, bare) = (full_answer(), bare_answer());
     check("Answer", &full, &bare);
@@ -58,6 +76,8 @@ fn every_field_of_an_answer_is_described_as_it_is_written() {
     };
     check("Reason", &full.reasons[0], &plain);
     words("Decision", &Decision::ALL.map(Decision::word));
+    let lapses = [Degraded::Deadline, Degraded::Late];
+    words("Degraded", &lapses.map(Degraded::word));
     words("Mode", &[Mode::Full, Mode::Fallback].map(Mode::word));
     let heads = [Head::Federation, Head::Personal, Head::Local];
     let heads = heads.map(|head| value(&head).as_str().unwrap().to_owned());
@@ -227,6 +247,7 @@ fn full_answer() -> Answer {
         logit: Some(-2.0),
         label_free: Some(4.23),
         band: Some(Band::High),
+        degraded: vec![Degraded::Late],
         reasons: vec![Reason {
             code: "R22_TIME_OF_DAY".to_owned(),
             rank: 1,

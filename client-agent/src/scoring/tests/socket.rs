@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
+use host::http::Terms;
 use host::shutdown::Shutdown;
 
 use super::*;
@@ -85,6 +86,20 @@ fn a_closed_door_says_when_to_come_again_and_opens_while_it_is_served() {
     });
 }
 
+// Each holds a place, as a gateway's pool does; none of them is in the way of a payment.
+#[test]
+fn connections_that_idle_keep_no_payment_from_its_answer() {
+    let bank = Bank::new();
+    with_server(door(bank.start()).router(), |address| {
+        let idle: Vec<TcpStream> = (0..200)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
+        let (head, answer) = post(address, &stream(0));
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert_eq!((&answer["txn_id"], idle.len()), (&json!("t0"), 200));
+    });
+}
+
 pub(crate) fn door(scoring: Scoring) -> Door {
     let door = Door::default();
     door.open(scoring);
@@ -93,11 +108,16 @@ pub(crate) fn door(scoring: Scoring) -> Door {
 
 /// Serves `router` on a free port of loopback while `client` runs.
 pub(crate) fn with_server(router: Router, client: impl FnOnce(SocketAddr)) {
+    with_terms(router, Terms::default(), client);
+}
+
+/// The same at a door that is held otherwise.
+pub(crate) fn with_terms(router: Router, terms: Terms, client: impl FnOnce(SocketAddr)) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let shutdown = Shutdown::default();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let address = runtime
-        .block_on(host::telemetry::serve(any, router, shutdown.clone()))
+        .block_on(host::http::serve(any, router, terms, shutdown.clone()))
         .unwrap();
     client(address);
     shutdown.trigger();
