@@ -97,8 +97,8 @@ impl Asked {
         if !u128::try_from(behind_ms).is_ok_and(|behind| behind > most.as_millis()) {
             return Ok(());
         }
-        let found = format!("a time {} s behind {of}", behind_ms / 1_000);
-        let expected = format!("at most {} s", most.as_secs());
+        let found = format!("a time {} s behind", behind_ms / 1_000);
+        let expected = format!("at most {} s behind {of}", most.as_secs());
         Err(Problem::of_field(
             ProblemType::StaleEvent,
             "ts",

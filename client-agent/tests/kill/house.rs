@@ -48,13 +48,13 @@ impl House {
         let history = rows.fold("id,ts,amount,account\n".to_owned(), |text, row| text + &row);
         std::fs::write(house.path("history.csv"), history).unwrap();
         let consent = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/consent.toml");
+        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/policy.toml");
         let text = format!(
             "[identity]\nfolder = {at:?}\n[coordinator]\naddress = \"127.0.0.1:9\"\n\
              [store]\nfolder = {:?}\nsnapshot_minutes = 1\n[http]\naddress = \"127.0.0.1:0\"\n\
-             [consent]\nfile = {consent:?}\n\
+             insecure_loopback = true\n[consent]\nfile = {consent:?}\n\
              [history]\nfile = {:?}\nmap = {:?}\ntoken_key = {:?}\n\
-             [scoring]\nreview_at = 0.1\ndecline_at = 0.5\nreasons_at = 0.1\n\
-             fallback = \"approve\"\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n",
+             [scoring]\npolicy = {policy:?}\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n",
             house.path("store"),
             house.path("history.csv"),
             house.path("map.toml"),

@@ -43,7 +43,7 @@ mod tests {
 
     fn payment(card: u8, ts: i64) -> Transaction {
         let raw: RawTransaction = serde_json::from_value(json!({
-            "txn_id": format!("x{card}-{ts}"), "ts": ts, "rail": "card", "amount_minor": 100,
+            "txn_id": format!("x{card}-{ts:x}"), "ts": ts, "rail": "card", "amount_minor": 100,
             "currency": "EUR", "account_tok": format!("a{card}"),
         }))
         .unwrap();

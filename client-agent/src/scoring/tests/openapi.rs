@@ -76,7 +76,7 @@ fn every_field_of_an_answer_is_described_as_it_is_written() {
     };
     check("Reason", &full.reasons[0], &plain);
     words("Decision", &Decision::ALL.map(Decision::word));
-    let lapses = [Degraded::Deadline, Degraded::Late];
+    let lapses = [Degraded::Breaker, Degraded::Deadline, Degraded::Late];
     words("Degraded", &lapses.map(Degraded::word));
     words("Mode", &[Mode::Full, Mode::Fallback].map(Mode::word));
     let heads = [Head::Federation, Head::Personal, Head::Local];
@@ -85,7 +85,6 @@ fn every_field_of_an_answer_is_described_as_it_is_written() {
     let bands = [Band::Low, Band::Elevated, Band::High, Band::Critical];
     let bands = bands.map(|band| value(&band).as_str().unwrap().to_owned());
     words("Band", &bands.each_ref().map(String::as_str));
-    assert_eq!(schema("Degraded")["enum"], json!([Degraded::Breaker]));
 }
 
 #[test]

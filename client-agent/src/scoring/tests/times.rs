@@ -131,7 +131,7 @@ fn age_is_held_against_the_clock_where_the_bank_wants_it() {
     asked.times.behind = Behind::Clock;
     let problem = score(&scoring, &sent, asked).unwrap_err();
     assert_eq!(problem.kind, ProblemType::StaleEvent);
-    assert!(problem.found.unwrap().contains("clock"));
+    assert!(problem.expected.unwrap().contains("clock"));
     asked.times.behind = Behind::Newest;
     assert!(score(&scoring, &sent, asked).is_ok());
 }
