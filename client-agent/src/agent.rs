@@ -37,6 +37,7 @@ use crate::scoring::{Door, Scoring, ScoringError, Tokens, agent_router};
 use crate::status::Board;
 use crate::telemetry::Meters;
 use crate::training::{Product, Trainer, Worker};
+use crate::watch::{Installs, Watched, Watcher};
 
 mod recovery;
 
@@ -85,6 +86,9 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         None => None,
     };
 
+    let (schema, told) = (config.schema.clone(), (&telemetry, board.clone()));
+    let watcher = Watcher::start(config.watch, schema, journal.clone(), told);
+    let watcher = watcher.map_err(AgentError::Thread)?;
     let meters = Meters::new(&telemetry, board.clone(), config.schema.clone());
     let trainer = Trainer::new(history, config.own, board)
         .on(config.device)
@@ -94,7 +98,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         config,
         &identity,
         &store,
-        (trainer, &scoring),
+        (trainer, &scoring, watcher.installs()),
         (uplink, meters),
         shutdown,
     );
@@ -108,7 +112,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     // Whoever waits for an answer gets it before the worker and the store go; then what is
     // remembered of it is kept.
     let leaving = move || {
-        drop((door, scoring));
+        drop((door, scoring, watcher));
         keeper.end();
     };
     tokio::task::spawn_blocking(leaving)
@@ -175,7 +179,7 @@ async fn take_part(
     config: &Config,
     identity: &Identity,
     store: &Store,
-    (trainer, scoring): (Trainer, &Scoring),
+    (trainer, scoring, installs): (Trainer, &Scoring, Installs),
     (uplink, meters): (Uplink, Meters),
     shutdown: &Shutdown,
 ) -> Result<(), AgentError> {
@@ -197,7 +201,7 @@ async fn take_part(
     meters.recovered(party.ledger().length(), &party.ledger().head());
 
     let (inputs, mut received) = mpsc::channel(INPUTS_MAX);
-    let worker = start_worker(trainer, scoring.clone(), inputs.clone())?;
+    let worker = start_worker(trainer, (scoring.clone(), installs), inputs.clone())?;
     if let Some(key) = kept {
         // A worker that is gone says so at its first order.
         let _ = worker.keep(key);
@@ -240,7 +244,7 @@ async fn take_part(
 
 fn start_worker(
     trainer: Trainer,
-    scoring: Scoring,
+    (scoring, installs): (Scoring, Installs),
     inputs: mpsc::Sender<Input<Client>>,
 ) -> Result<Worker, AgentError> {
     let answer = move |outcome: Outcome| {
@@ -250,7 +254,11 @@ fn start_worker(
     let deliver = move |product| {
         let installed = match product {
             Product::Risk(table) => scoring.install_risk(table),
-            Product::Model(bundle) => scoring.install(bundle),
+            Product::Model(bundle) => {
+                let watched = Watched::of(&bundle);
+                let installed = scoring.install(bundle);
+                installed.map(|()| installs.tell(watched))
+            }
         };
         if let Err(error) = installed {
             tracing::error!(%error, "scoring did not take what was learnt");

@@ -14,11 +14,13 @@ use protocol::client::consent::Policy;
 use serde::Deserialize;
 
 use crate::scoring::{self, Settings};
+use crate::watch;
 
 pub mod consent;
 pub mod http;
 pub mod nats;
 pub mod schema;
+mod watching;
 
 /// The validated configuration.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub struct Config {
     pub device: Device,
     /// The bank's own stream of payments, where there is one.
     pub nats: Option<nats::NatsConfig>,
+    /// What the measures of mature payments are about.
+    pub watch: watch::Settings,
     /// How log lines look.
     pub log: LogFormat,
 }
@@ -138,6 +142,7 @@ impl Config {
             },
             device: training.device()?,
             nats: raw.nats.map(|raw| raw.check(folder)).transpose()?,
+            watch: raw.watch.unwrap_or_default().settings()?,
             log: raw.log.unwrap_or_default().format,
         })
     }
@@ -181,6 +186,7 @@ struct RawConfig {
     baseline: RawBaseline,
     training: Option<RawTraining>,
     nats: Option<nats::RawNats>,
+    watch: Option<watching::RawWatch>,
     log: Option<RawLog>,
 }
 

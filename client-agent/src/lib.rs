@@ -4,6 +4,7 @@
 //! and waits for nobody; [`training`] learns from the bank's own [`history`] and answers the
 //! federation's orders. [`agent`] starts and ends both, [`link`] is the one connection outward;
 //! [`nats`], where a bank asks for it, is one to the bank's own stream of payments.
+//! [`watch`] reads behind scoring's back whether it still sees what it was made for.
 //! A payment never leaves this crate; what leaves is a vector that `protocol` masks.
 
 pub mod agent;
@@ -21,3 +22,4 @@ mod snapshot;
 pub mod status;
 pub mod telemetry;
 pub mod training;
+pub mod watch;

@@ -50,6 +50,8 @@ pub struct Status {
     pub history: Summary,
     /// How this run began.
     pub recovery: RecoveryStatus,
+    /// Alarms about payments and scores that rose and have not gone.
+    pub alarms: Vec<AlarmStatus>,
 }
 
 /// How a run began: from what, and how much of the journal was replayed.
@@ -90,6 +92,21 @@ impl Base {
             Self::Snapshot => "snapshot",
         }
     }
+}
+
+/// An alarm that is open. What each rule looks at is in docs/watch.md.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AlarmStatus {
+    /// Which rule.
+    pub rule: &'static str,
+    /// The feature or field that it is about.
+    pub subject: String,
+    /// The change at the last evaluation.
+    pub value: f64,
+    /// The change from which it rises.
+    pub threshold: f64,
+    /// Day of the evaluation at which it rose, days since 1970-01-01 UTC.
+    pub since_day: i32,
 }
 
 /// The model that scores.

@@ -1,5 +1,5 @@
 //! One table: every event of the client party, the log line it becomes and the metric it counts.
-//! Names are documented in ops/dashboards; scoring counts its own in `scoring/meters.rs`.
+//! Names are listed in docs/metrics.md; scoring counts its own in `scoring/meters.rs`.
 
 use std::sync::Arc;
 

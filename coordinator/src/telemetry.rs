@@ -1,5 +1,5 @@
 //! One table: every event of the coordinator party, the log line it becomes and the metric it
-//! counts. Names are documented in ops/dashboards; nothing else in this process logs a round.
+//! counts. Names are listed in docs/metrics.md; nothing else in this process logs a round.
 
 use std::sync::Arc;
 
@@ -269,5 +269,39 @@ fn line(event: &Event) {
             | Reason::Credential
             | Reason::BucketKey => tracing::warn!(why = %waiting, "a plan waits"),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_is_listed_with_its_type() {
+        let telemetry = Telemetry::default();
+        let meters = Meters::new(&telemetry);
+        let text = telemetry.render();
+        let registered: BTreeSet<(&str, &str)> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+            .collect();
+        let list = include_str!("../../docs/metrics.md");
+        let section = list.split("\n## The coordinator\n").nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let listed: BTreeSet<(&str, &str)> = section
+            .lines()
+            .filter_map(|line| {
+                let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+                Some((name, rest.split_once(" |")?.0))
+            })
+            .collect();
+        assert!(!listed.is_empty());
+        assert_eq!(
+            registered, listed,
+            "bring docs/metrics.md and the code together"
+        );
+        drop(meters);
     }
 }

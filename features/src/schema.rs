@@ -19,6 +19,7 @@ mod keys;
 mod language;
 mod needs;
 mod render;
+mod source;
 
 pub use fit::Fit;
 

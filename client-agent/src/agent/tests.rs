@@ -47,6 +47,7 @@ fn config(folder: &Path) -> Config {
         },
         device: model::Device::Cpu,
         nats: None,
+        watch: crate::watch::Settings::default(),
         log: host::telemetry::LogFormat::Text,
     }
 }

@@ -165,4 +165,16 @@ impl Follower {
         let both = payment.zip(label);
         Ok(both.map(|(payment, label)| sha256(&[payment.as_slice(), label.as_slice()])))
     }
+
+    /// The same journal from the last so many decisions on, as many as are durable at this moment;
+    /// of labels all.
+    pub(crate) fn starting_at_last(self, decisions: u64) -> Self {
+        let next_entry = self.reach().entries.saturating_sub(decisions);
+        Self { next_entry, ..self }
+    }
+
+    /// How many decisions within reach were not yet read.
+    pub(crate) fn behind(&self, reach: Reach) -> u64 {
+        reach.entries.saturating_sub(self.next_entry)
+    }
 }

@@ -1,4 +1,4 @@
-//! What scoring counts. Names are documented in ops/dashboards; no token and no id is a label.
+//! What scoring counts. Names are listed in docs/metrics.md; no token and no id is a label.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::journal::Follower;
 
 mod account;
 mod alerts;
@@ -20,6 +21,7 @@ mod faults;
 mod guard;
 mod labels;
 mod memory;
+mod metrics;
 mod openapi;
 mod refusals;
 mod scores;
@@ -47,6 +49,14 @@ impl Bank {
 
     pub(crate) fn start(&self) -> Scoring {
         self.start_with(settings())
+    }
+
+    /// With somebody who reads the journal along.
+    pub(crate) fn start_followed(&self) -> (Scoring, Follower) {
+        let journal = open(self.folder.path());
+        let follower = journal.follow();
+        let scoring = Scoring::start(settings(), history(), journal, &self.telemetry).unwrap();
+        (scoring, follower)
     }
 
     fn start_with(&self, settings: Settings) -> Scoring {

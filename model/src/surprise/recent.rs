@@ -43,6 +43,12 @@ impl Recent {
         self.days.of(day, fresh).push(row);
     }
 
+    /// The rows that are kept of each day, in the order of days: `k * columns` values each.
+    pub fn days(&self) -> impl Iterator<Item = (i32, &[f32])> {
+        let days = self.days.iter();
+        days.map(|(day, sample)| (day, sample.rows.as_slice()))
+    }
+
     /// Enters the sample into what is usual for the model of `scorer`, each row for all that it
     /// stands for. A row that the model refuses is left out, as it is when it comes live.
     pub fn enter(&self, scorer: &Scorer, usual: &mut Usual) {
@@ -107,6 +113,8 @@ mod tests {
         assert_eq!((rows.len(), stride), (625, 8));
         let evenly = (0..625_u16).map(|at| f32::from(8 * at));
         assert!(rows.into_iter().eq(evenly));
+        let days: Vec<(i32, usize)> = recent.days().map(|(day, rows)| (day, rows.len())).collect();
+        assert_eq!(days, [(3, 1_250), (4, 1_250), (5, 1_250)]);
         let (rows, stride) = kept(&recent, 5);
         assert_eq!((rows.len(), stride), (625, 4));
         assert_eq!(rows[1], 9.0);

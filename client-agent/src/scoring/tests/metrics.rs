@@ -1,0 +1,36 @@
+//! The agent's metrics against their list, docs/metrics.md, both ways.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::status::Board;
+
+#[test]
+fn every_metric_is_listed_with_its_type() {
+    let bank = Bank::new();
+    let scoring = bank.start();
+    let schema = FeatureSchema::standard();
+    let agent = crate::telemetry::Meters::new(&bank.telemetry, Board::default(), schema);
+    let watch = crate::watch::Meters::new(&bank.telemetry);
+    let text = bank.telemetry.render();
+    let registered: BTreeSet<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .collect();
+    let list = include_str!("../../../../docs/metrics.md");
+    let section = list.split("\n## The agent\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let listed: BTreeSet<(&str, &str)> = section
+        .lines()
+        .filter_map(|line| {
+            let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+            Some((name, rest.split_once(" |")?.0))
+        })
+        .collect();
+    assert!(!listed.is_empty());
+    assert_eq!(
+        registered, listed,
+        "bring docs/metrics.md and the code together"
+    );
+    drop((scoring, agent, watch));
+}
