@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::nats::{Access, NatsConfig};
 use crate::scoring::Scoring;
-use meters::Meters;
+pub(crate) use meters::Meters;
 use pump::{Feed, Pump};
 
 mod letter;

@@ -9,7 +9,7 @@ use host::telemetry::prometheus_client::metrics::gauge::Gauge;
 
 /// The stream's metrics; clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Meters(Arc<Inner>);
+pub(crate) struct Meters(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -30,7 +30,7 @@ pub(super) enum Ended {
 }
 
 impl Meters {
-    pub(super) fn new(telemetry: &Telemetry) -> Self {
+    pub(crate) fn new(telemetry: &Telemetry) -> Self {
         let meters = Self::default();
         telemetry.register(|registry| {
             let r = registry.sub_registry_with_prefix("phalanx_nats");

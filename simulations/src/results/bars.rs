@@ -158,6 +158,18 @@ pub(super) const BARS: &[Bar] = &[
         0.85,
         |of| of.mean_at("sparkov-5", 0.05, "federated", "bank_mean_ap"),
     ),
+    bar("Q9b", "the same by the terms for few labels", 0.85, |of| {
+        of.mean_at("sparkov-5-few", 0.05, "federated", "bank_mean_ap")
+    }),
+    bar(
+        "Q9b",
+        "Sparkov, 5 % labels, terms for few labels: federated AP, pretrained less scratch",
+        0.03,
+        |of| {
+            let of = |name| of.mean_at(name, 0.05, "federated", "ap");
+            Some(of("sparkov-5-few")? - of("sparkov-5-few-scratch")?)
+        },
+    ),
     bar(
         "January",
         "Sparkov: federated AP of January, when traffic drops, less December's",

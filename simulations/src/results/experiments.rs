@@ -45,7 +45,7 @@ macro_rules! sparkov {
     ($($more:literal),*) => {
         concat!(
             "--data {data}/sparkov/transactions.parquet --map ops/config/maps/sparkov.toml",
-            " --train-days 60 --test-days 31 --banks 5 --split iid --rounds 40 --seeds 3",
+            " --train-days 60 --test-days 31 --banks 5 --split iid --rounds 40",
             $(" ", $more),*
         )
     };
@@ -167,26 +167,42 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
     experiment(
         "sparkov-5",
         "Sparkov, five banks, January after two months of labels: traffic drops",
-        sparkov!("--train-day 18197 --labels 1.0,0.1,0.05"),
+        sparkov!("--seeds 3 --train-day 18197 --labels 1.0,0.1,0.05"),
     ),
     experiment(
         "sparkov-5-scratch",
         "Ablation: Sparkov without pretraining",
         sparkov!(
-            "--train-day 18197 --labels 1.0,0.1,0.05 --no-pretraining",
+            "--seeds 3 --train-day 18197 --labels 1.0,0.1,0.05 --no-pretraining",
             "--settings local,federated,pooled"
+        ),
+    ),
+    experiment(
+        "sparkov-5-few",
+        "Sparkov, few labels: longer pretraining, and a pull towards the round's model",
+        sparkov!(
+            "--seeds 6 --train-day 18197 --labels 0.1,0.05 --pretrain-rounds 60",
+            "--proximal 0.01 --settings local,federated,pooled"
+        ),
+    ),
+    experiment(
+        "sparkov-5-few-scratch",
+        "Ablation: Sparkov, few labels, the same without pretraining",
+        sparkov!(
+            "--seeds 6 --train-day 18197 --labels 0.1,0.05 --no-pretraining",
+            "--proximal 0.01 --settings federated"
         ),
     ),
     experiment(
         "sparkov-december",
         "Sparkov, the month before: traffic rises",
-        sparkov!("--train-day 18166 --settings federated,pooled,unsupervised"),
+        sparkov!("--seeds 3 --train-day 18166 --settings federated,pooled,unsupervised"),
     ),
     Experiment {
         name: "sparkov-untrended",
         title: "Ablation: Sparkov's January without trailing means",
         words: sparkov!(
-            "--train-day 18197 --schema {work}/untrended.toml",
+            "--seeds 3 --train-day 18197 --schema {work}/untrended.toml",
             "--settings federated,pooled,unsupervised"
         ),
         made: Some(Made::Untrended),

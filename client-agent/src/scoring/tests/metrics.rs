@@ -12,6 +12,13 @@ fn every_metric_is_listed_with_its_type() {
     let schema = FeatureSchema::standard();
     let agent = crate::telemetry::Meters::new(&bank.telemetry, Board::default(), schema);
     let watch = crate::watch::Meters::new(&bank.telemetry);
+    // What has no part in every agent.
+    let nats = crate::nats::Meters::new(&bank.telemetry);
+    let snapshots = crate::snapshot::Meters::new(&bank.telemetry);
+    let path = bank.folder.path().join("tokens");
+    std::fs::write(&path, "t".repeat(32)).unwrap();
+    let router = Tokens::read(&path).unwrap();
+    let router = router.guard(Router::new(), &bank.telemetry);
     let text = bank.telemetry.render();
     let registered: BTreeSet<(&str, &str)> = text
         .lines()
@@ -32,5 +39,5 @@ fn every_metric_is_listed_with_its_type() {
         registered, listed,
         "bring docs/metrics.md and the code together"
     );
-    drop((scoring, agent, watch));
+    drop((scoring, agent, watch, nats, snapshots, router));
 }
