@@ -68,6 +68,8 @@ pub struct HistoryConfig {
     pub days: Range<i32>,
     /// What an encoder may remember of it, and of what follows.
     pub limits: Limits,
+    /// Where a nameless file keeps what training reads of it, while the process runs.
+    pub scratch: PathBuf,
 }
 
 /// What the bank trains for itself, beside the federation's models.
@@ -115,7 +117,7 @@ impl Config {
             identity: folder.join(raw.identity.folder),
             coordinator: address(raw.coordinator.address)?,
             snapshot_every: raw.store.snapshot_every()?,
-            store: folder.join(raw.store.folder),
+            store: folder.join(&raw.store.folder),
             http: raw.http.check(folder)?,
             consent,
             schema,
@@ -125,6 +127,7 @@ impl Config {
                 token_key: folder.join(raw.history.token_key),
                 days,
                 limits: raw.memory.unwrap_or_default().limits()?,
+                scratch: folder.join(&raw.store.folder),
             },
             scoring: Settings {
                 policy: scoring::Policy::load(&folder.join(raw.scoring.policy))?,

@@ -1,5 +1,5 @@
 //! The bank's past: its own file, read once through its map. One pass warms the encoder that
-//! scoring goes on with, and keeps of each payment what an encoder reads (`history/memory.rs`),
+//! scoring goes on with, and keeps on disk what an encoder reads of each (`history/memory.rs`),
 //! so that training can replay the stream whenever the federation's risk table has changed.
 
 use std::fs::File;
@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::config::HistoryConfig;
+use crate::journal::JournalError;
 
 mod live;
 mod memory;
@@ -239,8 +240,11 @@ impl History {
         for lacking in feed.lacking(schema) {
             tracing::warn!(%lacking, "the map lacks what the schema needs");
         }
-        let mut past = Self::new(schema.clone(), feed.silence);
-        past.limits = config.limits;
+        let mut past = Self {
+            memory: Memory::new(schema.clone(), config.scratch.clone()),
+            limits: config.limits,
+            ..Self::new(schema.clone(), feed.silence)
+        };
         let rejected = feed.read(schema, shutdown, |row| {
             if !config.days.contains(&row.transaction.day()) {
                 return Ok(());
@@ -254,11 +258,11 @@ impl History {
     }
 
     /// An empty past for encoders of a schema, in which a payment without a label stands for
-    /// `silence`.
+    /// `silence`. What it is given is kept where the system keeps temporary files.
     #[must_use]
     pub fn new(schema: FeatureSchema, silence: Verdict) -> Self {
         Self {
-            memory: Memory::new(schema),
+            memory: Memory::new(schema, std::env::temp_dir()),
             summary: Summary::default(),
             silence,
             limits: Limits::default(),
@@ -269,7 +273,8 @@ impl History {
     /// Takes a payment in, after those that came before it.
     ///
     /// # Errors
-    /// [`HistoryError::TooLong`] above [`PAYMENTS_MAX`].
+    /// [`HistoryError::TooLong`] above [`PAYMENTS_MAX`]; [`HistoryError::Kept`] where the disk
+    /// refuses.
     pub fn push(
         &mut self,
         transaction: &Transaction,
@@ -279,7 +284,9 @@ impl History {
             return Err(HistoryError::TooLong);
         }
         let verdict = Verdict::new(label, self.silence);
-        self.memory.push(transaction, verdict);
+        self.memory
+            .push(transaction, verdict)
+            .map_err(HistoryError::Kept)?;
         let (day, summary) = (transaction.day(), &mut self.summary);
         summary.transactions += 1;
         summary.frauds += u64::from(matches!(verdict, Verdict::Fraud { .. }));
@@ -325,9 +332,13 @@ impl History {
         self.memory.count(&days)
     }
 
-    /// Gives every payment back in the order of the file, as far as an encoder reads it.
-    pub fn replay(&self, mut each: impl FnMut(Payment, &Transaction)) {
-        self.memory.replay(&mut each);
+    /// Gives every payment back in the order of the file, as far as an encoder reads it: from the
+    /// disk, one after the other.
+    ///
+    /// # Errors
+    /// Where the disk refuses, after the payments that could be read.
+    pub fn replay(&self, mut each: impl FnMut(Payment, &Transaction)) -> std::io::Result<()> {
+        self.memory.replay(&mut each)
     }
 
     /// The labels that an encoder takes in with a payment, in this order: a fraud, and the word
@@ -361,8 +372,8 @@ pub(crate) fn encode(encoder: &mut FeatureEncoder, row: &Row) -> FeatureVector {
     vector
 }
 
-/// Payments kept in memory: at 64 bytes each, and eight for each field that the schema declares,
-/// a gigabyte and more. A longer past starts at `from_day`.
+/// Payments kept: on disk at 56 bytes each, and eight for each field that the schema declares, a
+/// gigabyte and more. A replay of so many takes four minutes. A longer past starts at `from_day`.
 pub const PAYMENTS_MAX: usize = 20_000_000;
 
 const BYTES: &str = "{prefix} {wide_bar} {bytes}/{total_bytes} {eta}";
@@ -455,7 +466,13 @@ pub enum HistoryError {
         /// The first refusal.
         first: RowError,
     },
-    /// More payments than are kept in memory.
+    /// The disk refuses what is kept of the payments.
+    #[error("could not keep the history's payments on disk: {0}")]
+    Kept(std::io::Error),
+    /// What was scored live cannot be read on.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// More payments than are kept.
     #[error("history holds more than {PAYMENTS_MAX} payments, expected history.from_day to be set")]
     TooLong,
     /// The process is to go.

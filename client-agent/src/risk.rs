@@ -12,6 +12,7 @@ use protocol::plan;
 use serde::Serialize;
 
 use crate::history::History;
+use crate::training::TrainingError;
 
 /// The federation's table as far as results have come.
 #[derive(Clone, Debug, Default)]
@@ -131,16 +132,16 @@ impl SharedRisk {
 /// This bank's counts for a plan: one per payload word. All zero where it has nothing.
 ///
 /// # Errors
-/// Where the plan's days are beyond any calendar.
+/// Where the plan's days are beyond any calendar, and where the history cannot be read back.
 pub fn count(
     history: &History,
     terms: &plan::RiskTerms,
     key: &BucketKey,
-) -> Result<Vec<u32>, RiskError> {
+) -> Result<Vec<u32>, TrainingError> {
     let mut counts = RiskCounts::new(terms_of(terms, key)?);
     history.replay(|payment, transaction| {
         counts.add(transaction, payment.verdict.known_fraud());
-    });
+    })?;
     Ok(counts.into_words())
 }
 
@@ -213,7 +214,7 @@ mod tests {
         let terms = terms_of(&plan, &key(1)).unwrap();
         assert_eq!(words.len() as u64, terms.words());
         let mut expected = vec![0_u32; words.len()];
-        history.replay(|payment, transaction| {
+        let replayed = history.replay(|payment, transaction| {
             let (Some(outlet), day) = (transaction.outlet(), payment.day() - 17_002) else {
                 return;
             };
@@ -228,6 +229,7 @@ mod tests {
                 }
             }
         });
+        replayed.unwrap();
         assert_eq!(words, expected);
         assert!(words.iter().sum::<u32>() > 50);
         let later = plan::RiskTerms {

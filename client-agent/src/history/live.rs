@@ -8,7 +8,7 @@ use features::Transaction;
 
 use super::memory::{Report, Verdict};
 use super::{History, HistoryError, PAYMENTS_MAX};
-use crate::journal::{Follower, JournalError};
+use crate::journal::Follower;
 
 /// The payments after the file's.
 #[derive(Debug)]
@@ -17,12 +17,53 @@ pub(super) struct Live {
     from: usize,
     /// The last time in the file: up to there, it is the file that tells.
     file_until: Option<i64>,
-    /// The journal's number of each, in order.
-    sequences: Vec<u64>,
+    /// The journal's numbers of them, in order.
+    stretches: Vec<Stretch>,
     /// What was said of the payment in a place, in order of the time when it was known.
     reports: BTreeMap<usize, Vec<Report>>,
     /// How often something of a day's payments changed.
     changes: BTreeMap<i32, u64>,
+}
+
+/// Payments whose numbers in the journal follow on each other. A journal has few gaps, so numbers
+/// take no memory for each payment.
+#[derive(Debug)]
+struct Stretch {
+    /// Number of the first.
+    sequence: u64,
+    /// Place of the first.
+    at: usize,
+    length: usize,
+}
+
+impl Stretch {
+    /// The place of the payment with a number.
+    fn place(&self, sequence: u64) -> Option<usize> {
+        let nth = usize::try_from(sequence.checked_sub(self.sequence)?).ok()?;
+        (nth < self.length).then_some(self.at + nth)
+    }
+}
+
+impl Live {
+    /// The payment in this place has this number, above those before it.
+    fn enter(&mut self, sequence: u64, at: usize) {
+        let is_next = |last: &&mut Stretch| last.sequence + last.length as u64 == sequence;
+        match self.stretches.last_mut().filter(is_next) {
+            Some(last) => last.length += 1,
+            None => self.stretches.push(Stretch {
+                sequence,
+                at,
+                length: 1,
+            }),
+        }
+    }
+
+    fn place(&self, sequence: u64) -> Option<usize> {
+        let after = self
+            .stretches
+            .partition_point(|stretch| stretch.sequence <= sequence);
+        self.stretches[..after].last()?.place(sequence)
+    }
 }
 
 impl History {
@@ -30,14 +71,19 @@ impl History {
     /// is no room are left out, which is logged.
     ///
     /// # Errors
-    /// [`JournalError`] where the journal cannot be read on; what was read stays.
-    pub fn catch_up(&mut self, journal: &mut Follower) -> Result<(), JournalError> {
+    /// [`HistoryError::Journal`] where the journal cannot be read on, [`HistoryError::Kept`] where
+    /// the disk refuses; what was read stays.
+    pub fn catch_up(&mut self, journal: &mut Follower) -> Result<(), HistoryError> {
         let reach = journal.reach();
         let (mut left_out, mut full) = (0_u64, None);
         while let Some((sequence, payment)) = journal.next_payment(reach)? {
-            if let Err(error) = self.follow(sequence, &payment) {
-                left_out += 1;
-                full = Some(error);
+            match self.follow(sequence, &payment) {
+                Ok(()) => {}
+                Err(error @ HistoryError::TooLong) => {
+                    left_out += 1;
+                    full = Some(error);
+                }
+                Err(error) => return Err(error),
             }
         }
         if let Some(error) = full {
@@ -49,7 +95,7 @@ impl History {
                 fraud: label.fraud,
             };
             // One of a payment that the file covers has no effect: there the file tells.
-            self.label(label.payment, report);
+            self.label(label.payment, report)?;
         }
         Ok(())
     }
@@ -58,13 +104,14 @@ impl History {
     /// that is no later than the file's last is left out: what the file covers, the file tells.
     ///
     /// # Errors
-    /// [`HistoryError::TooLong`] above [`PAYMENTS_MAX`].
+    /// [`HistoryError::TooLong`] above [`PAYMENTS_MAX`]; [`HistoryError::Kept`] where the disk
+    /// refuses.
     pub fn follow(&mut self, sequence: u64, transaction: &Transaction) -> Result<(), HistoryError> {
         let memory = &mut self.memory;
         let live = self.live.get_or_insert_with(|| Live {
             from: memory.len(),
             file_until: memory.last_ts(),
-            sequences: Vec::new(),
+            stretches: Vec::new(),
             reports: BTreeMap::new(),
             changes: BTreeMap::new(),
         });
@@ -74,32 +121,38 @@ impl History {
         if memory.len() >= PAYMENTS_MAX {
             return Err(HistoryError::TooLong);
         }
-        memory.push(transaction, self.silence);
-        live.sequences.push(sequence);
+        let at = memory.len();
+        memory
+            .push(transaction, self.silence)
+            .map_err(HistoryError::Kept)?;
+        live.enter(sequence, at);
         *live.changes.entry(transaction.day()).or_default() += 1;
         Ok(())
     }
 
     /// Takes in what a payment scored live turned out to be. `false` where this past does not hold
     /// the payment.
-    pub fn label(&mut self, sequence: u64, report: Report) -> bool {
+    ///
+    /// # Errors
+    /// [`HistoryError::Kept`] where the disk refuses.
+    pub fn label(&mut self, sequence: u64, report: Report) -> Result<bool, HistoryError> {
         let Some(live) = &mut self.live else {
-            return false;
+            return Ok(false);
         };
-        let Ok(nth) = live.sequences.binary_search(&sequence) else {
-            return false;
+        let Some(at) = live.place(sequence) else {
+            return Ok(false);
         };
-        let at = live.from + nth;
         let reports = live.reports.entry(at).or_default();
         if let Err(place) = reports.binary_search(&report) {
             reports.insert(place, report);
         }
         let verdict = Verdict::of_reports(reports, self.silence);
         // A word that changes no verdict changes no row: nothing is encoded anew for it.
-        if let Some(day) = self.memory.judge(at, verdict) {
+        let judged = self.memory.judge(at, verdict);
+        if let Some(day) = judged.map_err(HistoryError::Kept)? {
             *live.changes.entry(day).or_default() += 1;
         }
-        true
+        Ok(true)
     }
 
     /// Grows whenever something of the payments before this day has changed: what was encoded of

@@ -1,13 +1,21 @@
-//! Payments at 64 bytes each and eight for each field that the schema declares: what an encoder
-//! and the risk counts read, nothing else. A whole transaction takes about a kilobyte; reading
-//! the file again for each order takes ten times as long. A test holds vectors from here against
-//! those of the whole transactions.
+//! Payments as an encoder and the risk counts read them, nothing else: on disk, at 56 bytes each
+//! (`memory/record.rs`, `memory/file.rs`); in memory is what grows with cards, outlets and days.
+//! A whole transaction takes about a kilobyte; reading the bank's own file again for each order
+//! takes ten times as long. A test holds vectors from here against those of whole transactions.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use features::{FeatureSchema, KnownFraud, Label, RawTransaction, Transaction};
+
+mod file;
+mod record;
+
+use file::Records;
+use record::{HasParties, Record};
 
 /// What is known of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,17 +167,16 @@ impl Payment {
 #[derive(Debug)]
 pub(super) struct Memory {
     schema: FeatureSchema,
-    payments: Vec<Payment>,
-    /// The schema's fields, so many for each payment.
-    fields: Vec<f64>,
-    /// For each payment, where the schema tells them apart; otherwise empty.
-    parties: Vec<Parties>,
+    records: Records,
+    /// Payments of each day.
+    days: BTreeMap<i32, u64>,
+    last_ts: Option<i64>,
     tokens: Vec<String>,
     numbers: BTreeMap<String, u32>,
 }
 
 /// Everybody in a payment beside the card.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Parties {
     account: u32,
     terminal: Option<u32>,
@@ -178,12 +185,13 @@ struct Parties {
 }
 
 impl Memory {
-    pub(super) fn new(schema: FeatureSchema) -> Self {
+    /// Of a schema's payments, kept in a file in `folder`.
+    pub(super) fn new(schema: FeatureSchema, folder: PathBuf) -> Self {
         Self {
             schema,
-            payments: Vec::new(),
-            fields: Vec::new(),
-            parties: Vec::new(),
+            records: Records::new(folder),
+            days: BTreeMap::new(),
+            last_ts: None,
             tokens: Vec::new(),
             numbers: BTreeMap::new(),
         }
@@ -193,7 +201,9 @@ impl Memory {
         &self.schema
     }
 
-    pub(super) fn push(&mut self, transaction: &Transaction, verdict: Verdict) {
+    /// # Errors
+    /// Where the disk refuses; the payment is not among them then.
+    pub(super) fn push(&mut self, transaction: &Transaction, verdict: Verdict) -> io::Result<()> {
         if self.numbers.is_empty() {
             // Something follows after all.
             let numbers = (0..).zip(&self.tokens);
@@ -216,57 +226,74 @@ impl Memory {
             mcc: transaction.mcc,
             local_hour: transaction.local_hour,
         };
-        self.payments.push(payment);
-        self.schema.keep(transaction, &mut self.fields);
+        let mut record = Record {
+            payment,
+            parties: None,
+            fields: Vec::new(),
+        };
+        self.schema.keep(transaction, &mut record.fields);
         if self.schema.reads_parties() {
-            let mut optional = |token: &Option<String>| {
-                let token = token.as_ref()?;
-                Some(self.number(token))
-            };
-            let [terminal, merchant, payee] = [
-                optional(&transaction.terminal_tok),
-                optional(&transaction.merchant_tok),
-                optional(&transaction.counterparty_tok),
-            ];
-            let account = self.number(&transaction.account_tok);
-            self.parties.push(Parties {
-                account,
-                terminal,
-                merchant,
-                payee,
-            });
+            record.parties = Some(self.parties(transaction));
+        }
+        self.records.push(&record.to_bytes())?;
+        *self.days.entry(payment.day()).or_default() += 1;
+        self.last_ts = self.last_ts.max(Some(payment.ts));
+        Ok(())
+    }
+
+    fn parties(&mut self, transaction: &Transaction) -> Parties {
+        let mut optional = |token: &Option<String>| {
+            let token = token.as_ref()?;
+            Some(self.number(token))
+        };
+        let [terminal, merchant, payee] = [
+            optional(&transaction.terminal_tok),
+            optional(&transaction.merchant_tok),
+            optional(&transaction.counterparty_tok),
+        ];
+        Parties {
+            account: self.number(&transaction.account_tok),
+            terminal,
+            merchant,
+            payee,
         }
     }
 
     /// Nothing follows for a while: what only pushing needs is dropped.
     pub(super) fn settle(&mut self) {
         self.numbers = BTreeMap::new();
-        self.payments.shrink_to_fit();
-        self.fields.shrink_to_fit();
-        self.parties.shrink_to_fit();
     }
 
     pub(super) fn len(&self) -> usize {
-        self.payments.len()
+        self.records.len()
     }
 
     /// The latest time of a payment.
     pub(super) fn last_ts(&self) -> Option<i64> {
-        self.payments.iter().map(|payment| payment.ts).max()
+        self.last_ts
     }
 
     /// Changes what is known of the payment in a place, and gives its day; nothing where that was
     /// known already.
-    pub(super) fn judge(&mut self, at: usize, verdict: Verdict) -> Option<i32> {
-        let payment = &mut self.payments[at];
-        let before = std::mem::replace(&mut payment.verdict, verdict);
-        (before != verdict).then(|| payment.day())
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub(super) fn judge(&mut self, at: usize, verdict: Verdict) -> io::Result<Option<i32>> {
+        let mut bytes = self.records.get(at)?;
+        let payment = Record::parse(&bytes, self.has_parties())?.payment;
+        if payment.verdict == verdict {
+            return Ok(None);
+        }
+        Record::judge(&mut bytes, verdict);
+        self.records.put(at, &bytes)?;
+        Ok(Some(payment.day()))
     }
 
     /// Payments of these days.
     pub(super) fn count(&self, days: &Range<i64>) -> u64 {
-        let of_days = |payment: &&Payment| days.contains(&i64::from(payment.day()));
-        self.payments.iter().filter(of_days).count() as u64
+        let counts = self.days.iter();
+        let of_days = counts.filter(|(day, _)| days.contains(&i64::from(**day)));
+        of_days.map(|(_, count)| *count).sum()
     }
 
     pub(super) fn tokens(&self) -> &[String] {
@@ -275,28 +302,42 @@ impl Memory {
 
     /// Each payment in order, as a transaction with the fields that an encoder reads. Its id is
     /// its place: labels are told apart by it within one replay.
-    pub(super) fn replay(&self, each: &mut dyn FnMut(Payment, &Transaction)) {
-        let mut transaction = blank();
-        for (at, payment) in self.payments.iter().enumerate() {
-            self.fill(&mut transaction, at, payment);
-            each(*payment, &transaction);
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub(super) fn replay(&self, each: &mut dyn FnMut(Payment, &Transaction)) -> io::Result<()> {
+        let (mut transaction, mut at) = (blank(), 0_usize);
+        let has_parties = self.has_parties();
+        self.records.each(|bytes| {
+            let record = Record::parse(bytes, has_parties)?;
+            transaction.txn_id = at.to_string();
+            self.fill(&mut transaction, &record)?;
+            each(record.payment, &transaction);
+            at += 1;
+            Ok(())
+        })
+    }
+
+    fn has_parties(&self) -> HasParties {
+        match self.schema.reads_parties() {
+            true => HasParties::Yes,
+            false => HasParties::No,
         }
     }
 
-    fn fill(&self, transaction: &mut Transaction, at: usize, payment: &Payment) {
-        transaction.txn_id = at.to_string();
+    fn fill(&self, transaction: &mut Transaction, record: &Record) -> io::Result<()> {
+        let payment = &record.payment;
         transaction.ts = payment.ts;
-        match self.parties.get(at) {
+        match &record.parties {
             None => {
-                transaction.account_tok.clone_from(self.token(payment.card));
+                let account = self.token(payment.card)?;
+                transaction.account_tok.clone_from(account);
                 let outlet = payment.outlet.map(|outlet| outlet.get() - 1);
-                transaction.terminal_tok = outlet.map(|outlet| self.token(outlet).clone());
+                transaction.terminal_tok = self.optional(outlet)?;
             }
-            Some(parties) => self.fill_parties(transaction, payment, parties),
+            Some(parties) => self.fill_parties(transaction, payment, parties)?,
         }
-        let kept = self.schema.kept_len();
-        self.schema
-            .restore(&self.fields[at * kept..][..kept], transaction);
+        self.schema.restore(&record.fields, transaction);
         transaction.mcc = payment.mcc;
         transaction.local_hour = payment.local_hour;
         match payment.amount {
@@ -304,24 +345,35 @@ impl Memory {
             Amount::Own(amount, currency) => {
                 transaction.amount_ref_minor = None;
                 transaction.amount_minor = amount;
-                transaction.currency.clone_from(self.token(currency));
+                transaction.currency.clone_from(self.token(currency)?);
             }
         }
+        Ok(())
     }
 
-    fn fill_parties(&self, transaction: &mut Transaction, payment: &Payment, parties: &Parties) {
-        let token = |number: Option<u32>| number.map(|number| self.token(number).clone());
-        transaction.card_tok = token(Some(payment.card));
-        transaction
-            .account_tok
-            .clone_from(self.token(parties.account));
-        transaction.terminal_tok = token(parties.terminal);
-        transaction.merchant_tok = token(parties.merchant);
-        transaction.counterparty_tok = token(parties.payee);
+    fn fill_parties(
+        &self,
+        transaction: &mut Transaction,
+        payment: &Payment,
+        parties: &Parties,
+    ) -> io::Result<()> {
+        transaction.card_tok = self.optional(Some(payment.card))?;
+        let account = self.token(parties.account)?;
+        transaction.account_tok.clone_from(account);
+        transaction.terminal_tok = self.optional(parties.terminal)?;
+        transaction.merchant_tok = self.optional(parties.merchant)?;
+        transaction.counterparty_tok = self.optional(parties.payee)?;
+        Ok(())
     }
 
-    fn token(&self, number: u32) -> &String {
-        &self.tokens[number as usize]
+    fn optional(&self, number: Option<u32>) -> io::Result<Option<String>> {
+        number.map(|number| self.token(number).cloned()).transpose()
+    }
+
+    /// Of a number that was read back: a disk may give what nobody wrote.
+    fn token(&self, number: u32) -> io::Result<&String> {
+        let unknown = || io::Error::from(io::ErrorKind::InvalidData);
+        self.tokens.get(number as usize).ok_or_else(unknown)
     }
 
     fn number(&mut self, token: &str) -> u32 {

@@ -101,6 +101,7 @@ pub(crate) fn write(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
         token_key,
         days: i32::MIN..i32::MAX,
         limits: Limits::default(),
+        scratch: folder.to_owned(),
     }
 }
 
@@ -125,12 +126,13 @@ fn read(
 fn vectors_of_replay(history: &History) -> Vec<FeatureVector> {
     let mut encoder = FeatureEncoder::new(history.schema().clone(), RiskSettings::default());
     let mut vectors = Vec::new();
-    history.replay(|payment, transaction| {
+    let replayed = history.replay(|payment, transaction| {
         vectors.push(encoder.encode(transaction));
         for label in History::labels_of(&payment, transaction) {
             encoder.add_label(transaction, &label);
         }
     });
+    replayed.unwrap();
     vectors
 }
 
@@ -314,7 +316,16 @@ fn reading_ends_where_the_process_is_to_go() {
     assert!(matches!(error, HistoryError::Leaving), "{error}");
 }
 
+// Most records of 600 payments have gone into the file, which has no name.
 #[test]
-fn a_payment_stays_small() {
-    assert!(size_of::<Payment>() <= 64, "{} bytes", size_of::<Payment>());
+fn a_past_that_its_folder_has_no_room_for_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = write(dir.path(), 30, 20);
+    let names = || std::fs::read_dir(dir.path()).unwrap().count();
+    let before = names();
+    let history = load(&config);
+    assert_eq!((history.summary().transactions, names()), (600, before));
+    config.scratch = dir.path().join("missing");
+    let error = read(&config, &FeatureSchema::standard()).err().unwrap();
+    assert!(matches!(error, HistoryError::Kept(_)), "{error}");
 }

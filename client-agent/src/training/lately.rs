@@ -2,6 +2,8 @@
 //! file, shown to each model before it scores. What was scored live since comes on top of it in
 //! `scoring.rs`; the arithmetic is `model::surprise`'s.
 
+use std::io;
+
 use features::FeatureEncoder;
 use model::{Recent, Scorer, Usual};
 use protocol::genesis;
@@ -18,11 +20,17 @@ pub(super) struct Lately(Option<Recent>);
 impl Lately {
     /// What is usual for a model over the last days of the history, which are encoded at the first
     /// call.
-    pub(super) fn usual(&mut self, history: &History, scorer: &Scorer) -> Usual {
-        let recent = self.0.get_or_insert_with(|| sample(history));
+    ///
+    /// # Errors
+    /// Where the history cannot be read back.
+    pub(super) fn usual(&mut self, history: &History, scorer: &Scorer) -> io::Result<Usual> {
+        let recent = match self.0.take() {
+            Some(recent) => recent,
+            None => sample(history)?,
+        };
         let mut usual = Usual::new(history.schema().groups().len());
-        recent.enter(scorer, &mut usual);
-        usual
+        self.0.insert(recent).enter(scorer, &mut usual);
+        Ok(usual)
     }
 }
 
@@ -36,7 +44,7 @@ pub(super) fn is_pretrained(model: &ModelTerms, parameters: &[f32]) -> bool {
 }
 
 /// Encoded without the federation's risk: no energy reads it, so the sample never grows stale.
-fn sample(history: &History) -> Recent {
+fn sample(history: &History) -> io::Result<Recent> {
     let mut recent = Recent::new(history.schema().len());
     let (risk, days) = (SharedRisk::default(), 0..u32::MAX);
     let place = (history, &risk, &days);
@@ -47,8 +55,8 @@ fn sample(history: &History) -> Recent {
             left -= 1;
             recent.push(payment.day(), &vector.0);
         }
-    });
-    recent
+    })?;
+    Ok(recent)
 }
 
 #[cfg(test)]
@@ -77,7 +85,7 @@ mod tests {
         let energies = scorer.judge(rows.row(7)).unwrap().energies;
         let mut lately = Lately::default();
         for _ in 0..2 {
-            let usual = lately.usual(&history, &scorer);
+            let usual = lately.usual(&history, &scorer).unwrap();
             let found = usual.surprises(17_025, &energies).into_iter();
             for (found, expected) in found.zip(expected.surprises(1, &energies)) {
                 let off = found.unwrap() - expected.unwrap();

@@ -260,10 +260,11 @@ fn trained_on() -> u64 {
     let history = sample(25, 20);
     let held_out = calibration::HeldOut::new(history.cards());
     let mut count = 0;
-    history.replay(|payment, _| {
+    let replayed = history.replay(|payment, _| {
         let is_shown = payment.verdict != Verdict::Unknown && !held_out.holds(payment.card);
         count += u64::from((17_010..17_017).contains(&payment.day()) && is_shown);
     });
+    replayed.unwrap();
     count
 }
 
@@ -357,12 +358,13 @@ fn an_evaluation_counts_every_labelled_payment_once() {
         panic!("counts were ordered")
     };
     let (mut labelled, mut frauds) = (0, 0);
-    sample(25, 20).replay(|payment, _| {
+    let replayed = sample(25, 20).replay(|payment, _| {
         if (17_010..17_017).contains(&payment.day()) {
             labelled += u32::from(payment.verdict != Verdict::Unknown);
             frauds += u32::from(matches!(payment.verdict, Verdict::Fraud { .. }));
         }
     });
+    replayed.unwrap();
     assert_eq!(counts.iter().sum::<u32>(), labelled);
     assert_eq!(counts[64..].iter().sum::<u32>(), frauds);
     assert!(frauds > 5);
@@ -402,12 +404,13 @@ fn moments_count_what_is_there_and_nothing_else() {
         Vec::new(),
     );
     let history = sample(25, 20);
-    history.replay(|payment, transaction| {
+    let replayed = history.replay(|payment, transaction| {
         let vector = encoder.encode(transaction);
         if (17_010..17_017).contains(&payment.day()) {
             rows.push((vector.0, transaction.terminal_tok.is_some()));
         }
     });
+    replayed.unwrap();
     let sum: Vec<i32> = counts.iter().map(|count| count.cast_signed()).collect();
     let found = protocol::moments::moments(&sum);
     let near = |found: f64, expected: f32| (found - f64::from(expected)).abs() < 1e-3;

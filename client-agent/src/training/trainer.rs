@@ -254,7 +254,7 @@ impl Trainer {
                     histogram::add(&mut counts, calibrated, label > 0.5);
                 });
             });
-        });
+        })?;
         judged?;
         Ok(Contribution::Counts(counts))
     }
@@ -274,7 +274,7 @@ impl Trainer {
             for (tally, value) in tallies.iter_mut().zip(values) {
                 tally.add(*value);
             }
-        });
+        })?;
         Ok(Contribution::Counts(moments::counts(&tallies)))
     }
 
@@ -296,7 +296,7 @@ impl Trainer {
         let calibration = calibration::fit(&self.schema, size, parameters, &judged)?;
         let usual = if lately::is_pretrained(&training.model, parameters) {
             let scorer = Scorer::new(&self.schema, size, parameters, calibration)?;
-            Some(self.lately.usual(&self.history, &scorer))
+            Some(self.lately.usual(&self.history, &scorer)?)
         } else {
             None
         };
@@ -421,6 +421,9 @@ pub enum TrainingError {
     /// Training or scoring refused.
     #[error("model: {0}")]
     Model(#[from] ModelError),
+    /// What is kept of the past on disk cannot be read back.
+    #[error("history: {0}")]
+    History(#[from] std::io::Error),
     /// The risk counts or their sum cannot be.
     #[error("risk: {0}")]
     Risk(#[from] RiskError),

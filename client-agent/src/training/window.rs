@@ -3,12 +3,14 @@
 //! once the federation's risk table has changed, since columns depend on it. Of a long stretch an
 //! even sample is kept, so that memory has a bound whatever the bank's size.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use features::{FeatureEncoder, FeatureVector, Transaction};
-use model::{Examples, ModelError};
+use model::Examples;
 
+use super::TrainingError;
 use crate::history::{History, Payment, Verdict};
 use crate::risk::SharedRisk;
 use crate::training::calibration::HeldOut;
@@ -52,7 +54,7 @@ impl Windows {
         history: &History,
         risk: &SharedRisk,
         days: Range<u32>,
-    ) -> Result<&mut Window, ModelError> {
+    ) -> Result<&mut Window, TrainingError> {
         let revision = history.revision(days.end);
         let is_current = |window: &Window| window.version == risk.version();
         let is_fit = |window: &Window| {
@@ -73,26 +75,32 @@ impl Windows {
 }
 
 /// Gives the vectors of these days one after the other, not a number where a value is missing.
+///
+/// # Errors
+/// Where the history cannot be read back.
 pub(super) fn with_gaps(
     history: &History,
     risk: &SharedRisk,
     days: &Range<u32>,
     mut each: impl FnMut(&[f32]),
-) {
+) -> io::Result<()> {
     replay(
         (history, risk, days),
         FeatureEncoder::encode_with_gaps,
         |_, vector| each(&vector.0),
-    );
+    )
 }
 
 /// Encodes the history up to the end of these days, with the labels as they came, and gives the
 /// days' payments with their vectors.
+///
+/// # Errors
+/// Where the history cannot be read back.
 pub(super) fn replay(
     (history, risk, days): (&History, &SharedRisk, &Range<u32>),
     encode: fn(&mut FeatureEncoder, &Transaction) -> FeatureVector,
     mut each: impl FnMut(&Payment, &FeatureVector),
-) {
+) -> io::Result<()> {
     let mut encoder = history.encoder();
     if let Some(table) = risk.table() {
         encoder.install_risk(Arc::clone(table));
@@ -110,7 +118,7 @@ pub(super) fn replay(
         if day >= i64::from(days.start) {
             each(&payment, &vector);
         }
-    });
+    })
 }
 
 impl Window {
@@ -119,7 +127,7 @@ impl Window {
         risk: &SharedRisk,
         days: Range<u32>,
         rows_max: u64,
-    ) -> Result<Self, ModelError> {
+    ) -> Result<Self, TrainingError> {
         let columns = history.schema().len();
         let (mut examples, mut verdicts) = (Examples::new(columns), Vec::new());
         let (payments, mut at) = (history.count(&days), 0);
@@ -131,7 +139,7 @@ impl Window {
                 pushed = examples.push(&vector.0, payment.card, payment.ts, f32::NAN);
                 verdicts.push(payment.verdict);
             }
-        });
+        })?;
         pushed?;
         Ok(Self {
             revision: history.revision(days.end),

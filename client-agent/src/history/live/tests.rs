@@ -28,9 +28,10 @@ fn history(silence: Verdict) -> History {
 
 fn payments(history: &History) -> Vec<(Payment, String)> {
     let mut payments = Vec::new();
-    history.replay(|payment, transaction| {
+    let replayed = history.replay(|payment, transaction| {
         payments.push((payment, transaction.card().to_owned()));
     });
+    replayed.unwrap();
     payments
 }
 
@@ -48,10 +49,36 @@ fn what_the_file_covers_the_file_tells() {
     history.follow(5, &payment(2, START_MS)).unwrap();
     history.follow(7, &payment(3, START_MS + 1)).unwrap();
     assert_eq!((payments(&history).len(), history.file_len()), (3, 1));
-    assert!(!history.label(5, report(START_MS, true)));
-    assert!(!history.label(6, report(START_MS, true)));
-    assert!(history.label(7, report(START_MS + 2, true)));
+    assert!(!history.label(5, report(START_MS, true)).unwrap());
+    assert!(!history.label(6, report(START_MS, true)).unwrap());
+    assert!(history.label(7, report(START_MS + 2, true)).unwrap());
     assert_eq!(history.summary().transactions, 1);
+}
+
+// A journal with gaps, and so many payments that most are in the history's file by the time when
+// they are reported: each report reaches its payment and no other.
+#[test]
+fn a_report_reaches_its_payment_wherever_it_is_kept() {
+    let mut history = history(Verdict::Genuine);
+    let sequences: Vec<u64> = (5..400).filter(|sequence| sequence % 50 != 7).collect();
+    for &sequence in &sequences {
+        let at = i64::try_from(sequence).unwrap();
+        let ts = START_MS + DAY_MS + at;
+        history.follow(sequence, &payment(sequence, ts)).unwrap();
+    }
+    for sequence in (0..410).step_by(3) {
+        let is_held = sequence == 4 || sequences.contains(&sequence);
+        let known_at = START_MS + i64::try_from(sequence).unwrap();
+        let told = history.label(sequence, report(known_at, true)).unwrap();
+        assert_eq!(told, is_held, "{sequence}");
+    }
+    let found = payments(&history);
+    assert_eq!(found.len(), 2 + sequences.len());
+    for (&sequence, (payment, _)) in sequences.iter().zip(&found[2..]) {
+        let expected = (sequence % 3 == 0).then(|| START_MS + i64::try_from(sequence).unwrap());
+        let known_at = payment.verdict.known_fraud().map(|fraud| fraud.known_at);
+        assert_eq!(known_at, expected, "{sequence}");
+    }
 }
 
 #[test]
@@ -71,7 +98,9 @@ fn only_what_lies_before_a_day_makes_its_stretch_stale() {
     let mut history = history(Verdict::Genuine);
     let day = u32::try_from((START_MS + DAY_MS).div_euclid(DAY_MS)).unwrap();
     assert_eq!((history.revision(day), history.revision(day + 1)), (0, 1));
-    history.label(4, report(START_MS + 90 * DAY_MS, true));
+    history
+        .label(4, report(START_MS + 90 * DAY_MS, true))
+        .unwrap();
     assert_eq!((history.revision(day), history.revision(day + 1)), (0, 2));
 }
 
@@ -89,7 +118,7 @@ fn a_word_that_changes_no_verdict_makes_nothing_stale() {
         (report(at + 8, false), 4),
     ];
     for (report, expected) in told {
-        assert!(history.label(4, report));
+        assert!(history.label(4, report).unwrap());
         assert_eq!(history.revision(end), expected, "{report:?}");
     }
 }
@@ -112,7 +141,7 @@ proptest! {
     ) {
         let mut history = history(Verdict::Genuine);
         for (known_at, fraud) in arrival {
-            prop_assert!(history.label(4, report(known_at, fraud)));
+            prop_assert!(history.label(4, report(known_at, fraud)).unwrap());
         }
         let found = verdict(&history).known_fraud();
         let direct: Vec<bool> = (0..20).map(|ts| said_last(&reports, ts)).collect();
@@ -132,18 +161,20 @@ proptest! {
 fn silence_stands_where_nothing_was_said() {
     let mut history = history(Verdict::Unknown);
     assert_eq!(verdict(&history), Verdict::Unknown);
-    history.label(4, report(START_MS + 2 * DAY_MS, false));
+    history
+        .label(4, report(START_MS + 2 * DAY_MS, false))
+        .unwrap();
     let known_at = START_MS + 2 * DAY_MS;
     assert_eq!(verdict(&history), Verdict::Cleared { known_at });
     // Said again later, and earlier after all.
-    history.label(4, report(known_at + DAY_MS, false));
+    history.label(4, report(known_at + DAY_MS, false)).unwrap();
     assert_eq!(verdict(&history), Verdict::Cleared { known_at });
-    history.label(4, report(known_at - 1, false));
+    history.label(4, report(known_at - 1, false)).unwrap();
     let earlier = Verdict::Cleared {
         known_at: known_at - 1,
     };
     assert_eq!(verdict(&history), earlier);
-    history.label(4, report(known_at + 1, true));
+    history.label(4, report(known_at + 1, true)).unwrap();
     let fraud = verdict(&history).known_fraud().unwrap();
     assert_eq!(fraud.known_at, known_at + 1);
 }

@@ -212,7 +212,8 @@ fn past(stories: &[(Option<i64>, Option<i64>)], silence: Verdict, end_ms: i64) -
         let withdrawn = withdrawn.map(|days| (reported + days * DAY_MS, false));
         let reports = [Some((reported, true)), withdrawn].into_iter().flatten();
         for (known_at, fraud) in reports.filter(|(known_at, _)| *known_at < end_ms) {
-            assert!(history.label(sequence, Report { known_at, fraud }));
+            let report = Report { known_at, fraud };
+            assert!(history.label(sequence, report).unwrap());
         }
     }
     history

@@ -233,6 +233,7 @@ fn singles(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
         token_key,
         days: i32::MIN..i32::MAX,
         limits: Limits::default(),
+        scratch: folder.to_owned(),
     }
 }
 
