@@ -56,6 +56,13 @@ pub(crate) const BENCHES: &[Bench] = &[
         beside: Beside::Nobody,
     },
     Bench {
+        name: "round",
+        package: "client-agent",
+        target: "round",
+        measures: "a bank's round: loading, encoding and training, processor time and memory",
+        beside: Beside::Nobody,
+    },
+    Bench {
         name: "features",
         package: "features",
         target: "encode",
@@ -71,16 +78,9 @@ pub(crate) const BENCHES: &[Bench] = &[
     },
 ];
 
-/// Runs the named benchmark, or all of them; `--json` and `--quick` are handed on.
+/// Runs the named benchmark, or all of them; `--json`, `--quick` and `--payments N` are handed on.
 pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), Failure> {
-    let (options, names): (Vec<&String>, Vec<&String>) =
-        words.iter().partition(|word| word.starts_with("--"));
-    let is_known = |option: &String| ["--json", "--quick"].contains(&option.as_str());
-    if let Some(option) = options.iter().find(|option| !is_known(option)) {
-        return Err(Failure::Said(format!(
-            "found the option {option}, expected --json or --quick"
-        )));
-    }
+    let (options, names) = sorted(words)?;
     let known: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
     if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
         let known = known.join(", ");
@@ -100,6 +100,31 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The options with their values, and the other words.
+fn sorted(words: &[String]) -> Result<(Vec<&String>, Vec<&String>), Failure> {
+    let (mut options, mut names) = (Vec::new(), Vec::new());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--json" | "--quick" => options.push(word),
+            "--payments" => {
+                let count = words.next().filter(|count| count.parse::<u64>().is_ok());
+                let count = count.ok_or_else(|| {
+                    Failure::Said("found no number after --payments, expected one".to_owned())
+                })?;
+                options.extend([word, count]);
+            }
+            option if option.starts_with("--") => {
+                return Err(Failure::Said(format!(
+                    "found the option {option}, expected --json, --quick or --payments N"
+                )));
+            }
+            _ => names.push(word),
+        }
+    }
+    Ok((options, names))
 }
 
 impl Bench {
@@ -123,5 +148,29 @@ impl Bench {
             return Err(Failure::Said(format!("the benchmark {} failed", self.name)));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_payments_is_no_name() {
+        let of = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
+        let words = of("round --payments 1000 --json");
+        let Ok((options, names)) = sorted(&words) else {
+            panic!("these are options and a name")
+        };
+        assert_eq!(options, ["--payments", "1000", "--json"]);
+        assert_eq!(names, ["round"]);
+        for refused in [
+            "--payments",
+            "--payments many",
+            "round --payments --json",
+            "--fast",
+        ] {
+            assert!(sorted(&of(refused)).is_err(), "{refused}");
+        }
     }
 }

@@ -163,11 +163,11 @@ Example: cargo xtask lint
 ";
 
 const BENCH: &str = "\
-Usage: cargo xtask bench [NAME] [--json] [--quick]
+Usage: cargo xtask bench [NAME] [--json] [--quick] [--payments N]
 
 Runs the named benchmark, or all of them, in the bench profile. Options are handed on: a
-benchmark that knows --json prints its figures as JSON, and one that knows --quick measures
-less.
+benchmark that knows --json prints its figures as JSON, one that knows --quick measures less, and
+`round` and `recover` know how many payments.
 
 `score` starts an agent on loopback and puts it under load, for a minute and a half; with --quick
 for half a minute. docs/costs.md says what each figure means. Its journal goes where TMPDIR says:
@@ -179,7 +179,12 @@ time, python3 makes a virtual environment in target/peers/pytorch and pip instal
 ops/libtorch.lock there: up to 5 GB of disk. Nothing else should run meanwhile: at two threads each
 waits for the other. Among all benchmarks, and by `cargo bench -p model`, it runs alone.
 
+`round` makes payments up (200,000 unless told), has an agent's trainer read them, pretrain and
+fine-tune for a round each, and prints processor time and peak memory after each stage. Ten million
+take some ten minutes and a gigabyte of disk, where TMPDIR says.
+
 Example: cargo xtask bench score --quick
+Example: cargo xtask bench round --payments 10000000 --json
 
 Benchmarks:
 ";
