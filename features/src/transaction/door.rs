@@ -292,11 +292,13 @@ fn ext_value(name: &str, value: &Value) -> Result<ExtValue, FieldError> {
         return Err(FieldError::pan("ext"));
     }
     if let Some(number) = value.as_f64().filter(|number| number.is_finite()) {
-        let whole = whole_of(value).is_some_and(pan::is_pan_number);
-        let fraction = value.is_f64() && pan::is_pan_like(&format!("{}", number.trunc()));
+        // What came, and what is kept: from 2^53 on that may be another number, which has to pass
+        // again when the journal is read.
+        let told = whole_of(value).is_some_and(pan::is_pan_number);
+        let kept = pan::is_pan_like(&format!("{}", number.trunc()));
         // Extras hold times too: the schema's features make ages of them.
         let is_time = number.fract() == 0.0 && pan::is_time_ms(number as i64);
-        return match !is_time && (whole || fraction) {
+        return match !is_time && (told || kept) {
             true => Err(FieldError::pan(&field)),
             false => Ok(ExtValue::Number(number)),
         };

@@ -42,7 +42,7 @@ pub(crate) fn is_asked_for() -> bool {
 }
 
 /// Beside the targets themselves.
-const CRATES: [&str; 2] = ["protocol", "protocol_fuzz"];
+const CRATES: [&str; 3] = ["features", "protocol", "protocol_fuzz"];
 
 /// As cargo-fuzz has it, without a sanitizer.
 const FLAGS: [&str; 7] = [

@@ -34,6 +34,7 @@ pub(crate) const TARGETS: &[Target] = &[
     value("client_record"),
     value("frame"),
     value("plan"),
+    value("door"),
     value("operator"),
     value("credential"),
 ];
@@ -133,10 +134,10 @@ mod tests {
             let share = shares.iter().find(|share| share.target.name == name);
             share.map(|share| share.executions)
         };
-        assert_eq!(of(&all, "client"), Some(100_000_000_u64.div_ceil(3_602)));
+        assert_eq!(of(&all, "client"), Some(100_000_000_u64.div_ceil(4_002)));
         assert_eq!(
             of(&all, "plan"),
-            Some((400 * 100_000_000_u64).div_ceil(3_602))
+            Some((400 * 100_000_000_u64).div_ceil(4_002))
         );
         let some = shares(&["plan".to_owned(), "frame".to_owned()], 10).expect("both are known");
         assert_eq!((of(&some, "plan"), of(&some, "client")), (Some(5), None));
