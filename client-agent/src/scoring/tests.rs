@@ -23,6 +23,7 @@ mod labels;
 mod memory;
 mod metrics;
 mod openapi;
+mod parsers;
 mod refusals;
 mod scores;
 pub(crate) mod socket;

@@ -49,8 +49,8 @@ The project's own commands.
   cargo xtask lint            the quick part of it: format, clippy, tidy
   cargo xtask bench [NAME]    measure
   cargo xtask worlds          play a hundred thousand simulated federations
-  cargo xtask fuzz [TARGET]   let libFuzzer at the protocol
-  cargo xtask soak NAME       kill an agent many times; measure how it comes back
+  cargo xtask fuzz [TARGET]   let libFuzzer at the protocol, and at the door of payments
+  cargo xtask soak NAME       kill an agent, or swap its model, many times; measure recovery
   cargo xtask fresh           demo and test on a clean clone in an empty home
   cargo xtask help COMMAND    more about one command
 
@@ -130,17 +130,22 @@ Example: cargo xtask fuzz --executions 1000000 plan to_client
 
 const SOAK: &str = "\
 Usage: cargo xtask soak kill [--times N]
+       cargo xtask soak swap [--times N]
        cargo xtask soak recover [--payments N] [--json]
 
 kill: an agent process judges the payments of four callers and is ended by kill -9 at N moments
 (100 where nothing else is said; the tests do 3), sometimes while it recovers, once in order. Then
 every decision that was answered must be found unchanged, and every payment counted once.
 
+swap: N models of rising version (1,000 where nothing else is said; the tests do 30) are put in
+place while four connections have payments judged. None may fail; each answer must name the model
+that was in place, and tell its logit of the journaled vector. Prints requests, p50 and p99.
+
 recover: writes a journal of N payments (10,000,000 where nothing else is said: some 20 GB in the
 system's temporary folder, freed at the end), and prints seconds and memory of two starts: from the
 whole journal, and from the snapshot that the first one made.
 
-Example: cargo xtask soak kill --times 100
+Example: cargo xtask soak swap --times 1000
 ";
 
 const FRESH: &str = "\

@@ -1,7 +1,8 @@
 //! `cargo xtask soak`: more of what the tests do a little of. `kill` ends an agent by kill -9 many
-//! times while payments are judged; `recover` measures how long it takes to come back.
+//! times while payments are judged; `swap` puts many models in place under load; `recover` measures
+//! how long an agent takes to come back.
 //!
-//! Both are targets of `client-agent`; here is only how they are called.
+//! All are targets of `client-agent`; here is only how they are called.
 
 use std::path::Path;
 
@@ -9,27 +10,32 @@ use crate::options::Options;
 use crate::setup;
 use crate::workshop::{Failure, passed_on};
 
-/// Builds and runs one of the two; its exit status is ours.
+/// Builds and runs one of them; its exit status is ours.
 pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), Failure> {
     let options = Options::read(words, &["--times", "--payments"], &["--json"])?;
     let [name] = options.names.as_slice() else {
         return Err(Failure::Said(format!(
-            "found {} names, expected kill or recover; see cargo xtask soak --help",
+            "found {} names, expected kill, swap or recover; see cargo xtask soak --help",
             options.names.len()
         )));
     };
-    if !["kill", "recover"].contains(&name.as_str()) {
+    if !["kill", "swap", "recover"].contains(&name.as_str()) {
         return Err(Failure::Said(format!(
-            "found `{name}`, expected kill or recover; see cargo xtask soak --help"
+            "found `{name}`, expected kill, swap or recover; see cargo xtask soak --help"
         )));
     }
     let workshop = setup::run(root)?;
     let mut cargo = workshop.cargo();
-    if name == "kill" {
-        let times = options.number("--times").unwrap_or(TIMES);
+    let test = match name.as_str() {
+        "kill" => Some(("PHALANX_KILLS", KILLS)),
+        "swap" => Some(("PHALANX_SWAPS", SWAPS)),
+        _ => None,
+    };
+    if let Some((variable, times)) = test {
+        let times = options.number("--times").unwrap_or(times);
         cargo.args(["test", "--locked", "--package", "client-agent"]);
-        cargo.args(["--test", "kill", "--", "--nocapture"]);
-        cargo.env("PHALANX_KILLS", times.to_string());
+        cargo.args(["--test", name, "--", "--nocapture"]);
+        cargo.env(variable, times.to_string());
     } else {
         let payments = options.number("--payments").unwrap_or(PAYMENTS);
         cargo.args(["bench", "--locked", "--package", "client-agent"]);
@@ -42,5 +48,6 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Result<(), Failure> {
     passed_on(&mut cargo, "cargo")
 }
 
-const TIMES: u64 = 100;
+const KILLS: u64 = 100;
+const SWAPS: u64 = 1_000;
 const PAYMENTS: u64 = 10_000_000;
