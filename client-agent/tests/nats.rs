@@ -380,8 +380,8 @@ impl House {
         let text = format!(
             "[identity]\nfolder = \"identity\"\n[coordinator]\naddress = \"127.0.0.1:9\"\n\
              [store]\nfolder = \"store\"\n[http]\naddress = \"127.0.0.1:0\"\n\
-             insecure_loopback = true\n[consent]\nfile = {consent:?}\n[history]\nfile = \"history.csv\"\n\
-             map = \"map.toml\"\ntoken_key = \"token.key\"\n\
+             insecure_loopback = true\n[consent]\nfile = {consent:?}\n\
+             [history]\nfile = \"history.csv\"\nmap = \"map.toml\"\ntoken_key = \"token.key\"\n\
              [scoring]\npolicy = {policy:?}\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n\
              [nats]\nservers = [{url:?}]\nstream = \"PAYMENTS\"\nin_flight_max = 16\n\
              ack_wait = \"2s\"\n"

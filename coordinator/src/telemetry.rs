@@ -297,11 +297,13 @@ mod tests {
                 Some((name, rest.split_once(" |")?.0))
             })
             .collect();
-        assert!(!listed.is_empty());
-        assert_eq!(
-            registered, listed,
-            "bring docs/metrics.md and the code together"
+        // A family of which nothing was counted is not told; tests/tidy looks for its name.
+        let unlisted: Vec<_> = registered.difference(&listed).collect();
+        assert!(
+            unlisted.is_empty(),
+            "missing in docs/metrics.md: {unlisted:?}"
         );
+        assert!(!registered.is_empty());
         drop(meters);
     }
 }

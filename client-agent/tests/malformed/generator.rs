@@ -167,7 +167,10 @@ fn text(chance: &mut Chance) -> Malformed {
     }
 }
 
-const TEXTS: [(&str, fn(&mut Chance, &str) -> Vec<u8>); 14] = [
+/// What makes a body that is none of a valid one.
+type Spoil = fn(&mut Chance, &str) -> Vec<u8>;
+
+const TEXTS: [(&str, Spoil); 14] = [
     ("text cut short", |chance, text| {
         let length = chance.below(text.len());
         text.as_bytes()[..length].to_vec()
@@ -332,7 +335,7 @@ fn head(chance: &mut Chance) -> Malformed {
         ),
     };
     let line: &[u8] = match fault {
-        "a broken header" => *chance.of(&BROKEN),
+        "a broken header" => chance.of::<&[u8]>(&BROKEN),
         "a head too long" => [long.as_bytes(), many.trim_end().as_bytes()][chance.below(2)],
         _ => b"a: b",
     };
