@@ -295,7 +295,9 @@ fn ext_value(name: &str, value: &Value) -> Result<ExtValue, FieldError> {
         // What came, and what is kept: from 2^53 on that may be another number, which has to pass
         // again when the journal is read.
         let told = whole_of(value).is_some_and(pan::is_pan_number);
-        let kept = pan::is_pan_like(&format!("{}", number.trunc()));
+        // It is written by its shortest digits, and read again as the whole number that it is.
+        let written = pan::is_pan_like(&format!("{}", number.trunc()));
+        let kept = written || (number.abs() < 9e18 && pan::is_pan_number(number as i64));
         // Extras hold times too: the schema's features make ages of them.
         let is_time = number.fract() == 0.0 && pan::is_time_ms(number as i64);
         return match !is_time && (told || kept) {
