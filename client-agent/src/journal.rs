@@ -97,6 +97,8 @@ impl Journal {
             settled: Arc::clone(&self.settled),
             next_entry: 0,
             next_label: 0,
+            #[cfg(test)]
+            faults: self.faults.clone(),
         }
     }
 

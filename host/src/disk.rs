@@ -100,17 +100,6 @@ impl Table {
         Ok(())
     }
 
-    /// Removes what is under `key`.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the store cannot be written.
-    pub fn remove(&self, key: &[u8]) -> Result<(), DiskError> {
-        self.tree
-            .remove(key)
-            .map_err(|error| DiskError::new("write", &self.store.path, error))?;
-        Ok(())
-    }
-
     /// Every key and value, in key order.
     ///
     /// # Errors

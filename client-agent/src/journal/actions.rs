@@ -1,6 +1,7 @@
 //! What analysts did about alerts beyond what a label says: who, when, with which words, and until
 //! when an alert shall sleep. A verdict of fraud or genuine is a label (`journal/labels.rs`); here
-//! is who gave it. Actions go with their alert when it leaves the queue (`scoring/alerts.rs`).
+//! is who gave it. They stay when their alert leaves the queue (`scoring/alerts.rs`): a restart may
+//! find room for it again, and who did what is asked for years later.
 
 use host::disk::{Store, Table};
 use protocol::wire;
@@ -74,15 +75,6 @@ impl Actions {
         self.table.put(&sequence.to_be_bytes(), &value)?;
         Ok(self.store.flush()?)
     }
-
-    /// Forgets the actions on an alert. A crash may bring them back, which harms nobody: they are
-    /// forgotten again when the alert is.
-    ///
-    /// # Errors
-    /// [`JournalError`] where the store cannot be written.
-    pub(crate) fn forget(&self, sequence: u64) -> Result<(), JournalError> {
-        Ok(self.table.remove(&sequence.to_be_bytes())?)
-    }
 }
 
 /// Format of an alert's actions, its first byte. A change to [`Action`] is a change of this number.
@@ -93,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn actions_survive_a_restart_until_they_are_forgotten() {
+    fn actions_survive_a_restart_and_damage_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let done = [Deed::Snooze(7), Deed::Suspected].map(|deed| Action {
             at: 3,
@@ -106,8 +98,6 @@ mod tests {
         let actions = open();
         assert_eq!(actions.of(5).unwrap(), done);
         assert!(actions.of(6).unwrap().is_empty());
-        actions.forget(5).unwrap();
-        assert!(actions.of(5).unwrap().is_empty());
         actions.table.put(&[0; 8], &[9]).unwrap();
         let error = actions.of(0).unwrap_err().to_string();
         assert!(error.contains("alert 0 are damaged"), "{error}");

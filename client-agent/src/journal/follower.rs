@@ -8,6 +8,8 @@ use crypto::{Digest, sha256};
 use features::Transaction;
 use host::disk::Table;
 
+#[cfg(test)]
+use super::faults::Faults;
 use super::labels::{LabelEntry, Labels};
 use super::{Entry, JournalError, decode, payment_of};
 
@@ -19,6 +21,8 @@ pub struct Follower {
     pub(super) settled: Arc<Mutex<Reach>>,
     pub(super) next_entry: u64,
     pub(super) next_label: u64,
+    #[cfg(test)]
+    pub(super) faults: Faults,
 }
 
 /// How far one stretch of reading goes: numbers of payments and labels, the ends excluded. What the
@@ -48,6 +52,11 @@ impl Follower {
             next_label: place.labels,
             ..self
         }
+    }
+
+    /// Reads on from a place where it has been.
+    pub(crate) fn go_back(&mut self, place: Reach) {
+        (self.next_entry, self.next_label) = (place.entries, place.labels);
     }
 
     /// What is durable at this moment. A label is never within reach without its payment.
@@ -130,6 +139,8 @@ impl Follower {
     /// # Errors
     /// As [`Self::next_label`].
     pub(crate) fn labels_of(&self, txn_id: &str) -> Result<Vec<LabelEntry>, JournalError> {
+        #[cfg(test)]
+        self.faults.read_labels()?;
         self.labels.of(txn_id, u64::MAX)
     }
 

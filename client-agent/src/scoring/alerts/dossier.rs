@@ -111,7 +111,7 @@ impl Keeper {
 
     fn said(&self, sequence: u64, entry: &Entry) -> Result<Vec<Event>, JournalError> {
         let labels = self.journal.labels_of(&entry.txn_id)?;
-        let actions = self.actions.of(sequence)?;
+        let actions = self.actions_of(sequence)?;
         let labels = labels.iter().map(Event::of_label);
         let mut history: Vec<Event> = labels.chain(actions.iter().map(Event::of_action)).collect();
         history.sort_by_key(|event| event.at);

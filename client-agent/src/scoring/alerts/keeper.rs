@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crypto::Digest;
+use features::Transaction;
 use host::clock::Clock;
 use host::telemetry::Telemetry;
 use model::Scorer;
@@ -18,7 +19,7 @@ use super::meters::Meters;
 use super::trail::Trail;
 use super::{Question, Queue, Subject};
 use crate::journal::{
-    Action, Actions, Deed, Entry, Follower, JournalError, LabelEntry, payment_of,
+    Action, Actions, Deed, Entry, Follower, JournalError, LabelEntry, Reach, payment_of,
 };
 use crate::scoring::decisions::{place_of, unreadable};
 use crate::scoring::problem::{Problem, ProblemType};
@@ -122,62 +123,103 @@ impl Keeper {
         Ok(())
     }
 
-    /// Reads one stretch of the journal: decisions, then the labels of what is known by then.
+    /// Reads one stretch of the journal: decisions, then the labels of what is known by then. What
+    /// the disk refused is read again in the next stretch: no alert is lost by it. What is damaged
+    /// is passed by, since it would be damaged again.
     fn follow(&mut self) -> Result<Progress, JournalError> {
         let reach = self.journal.reach();
         for _ in 0..STRETCH {
-            let Some((sequence, entry)) = self.journal.next_decision(reach)? else {
-                return self.follow_labels();
-            };
-            self.take(sequence, &entry)?;
+            let place = self.journal.place();
+            match self.follow_one(reach) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.show_counts();
+                    return Ok(Progress::Whole);
+                }
+                Err(error) => {
+                    if matches!(error, JournalError::Disk(_)) {
+                        self.journal.go_back(place);
+                    }
+                    return Err(error);
+                }
+            }
         }
         Ok(Progress::Part)
     }
 
-    fn follow_labels(&mut self) -> Result<Progress, JournalError> {
-        let reach = self.journal.reach();
-        for _ in 0..STRETCH {
-            let Some(label) = self.journal.next_label(reach)? else {
-                self.is_whole = true;
-                let now_ms = self.now_ms();
-                let counts = self.index.counts(now_ms);
-                self.meters
-                    .counted(counts, self.index.oldest_open_s(now_ms));
-                return Ok(Progress::Whole);
-            };
+    /// Reads one decision, or one label where there is none. `false` at the end.
+    fn follow_one(&mut self, reach: Reach) -> Result<bool, JournalError> {
+        if let Some((sequence, entry)) = self.journal.next_decision(reach)? {
+            self.take(sequence, &entry)?;
+        } else if let Some(label) = self.journal.next_label(reach)? {
             self.take_label(&label)?;
+        } else {
+            return Ok(false);
         }
-        Ok(Progress::Part)
+        Ok(true)
+    }
+
+    fn show_counts(&mut self) {
+        self.is_whole = true;
+        let now_ms = self.now_ms();
+        let counts = self.index.counts(now_ms);
+        self.meters
+            .counted(counts, self.index.oldest_open_s(now_ms));
     }
 
     fn take(&mut self, sequence: u64, entry: &Entry) -> Result<(), JournalError> {
         let payment = payment_of(sequence, entry)?;
-        self.trail.push(sequence, payment.card());
-        let told = Told::read(sequence, entry)?;
-        if !told.is_alert() {
-            return Ok(());
+        let alert = self.alert_of(sequence, entry, &payment);
+        // What the disk refused comes again.
+        if !matches!(alert, Err(JournalError::Disk(_))) {
+            self.trail.push(sequence, payment.card());
         }
-        let Some(mut alert) = Alert::new(told, &payment) else {
-            return Err(JournalError::Damaged { sequence });
-        };
-        let labels = self.journal.labels_of(&entry.txn_id)?;
-        alert.settle(&labels, &self.actions.of(sequence)?);
-        if let Some(gone) = self.index.open(sequence, alert) {
+        let gone = alert?.and_then(|alert| self.index.open(sequence, alert));
+        if gone.is_some() {
             self.meters.evicted();
-            self.actions.forget(gone)?;
         }
         Ok(())
     }
 
+    /// The alert that a decision opens, as labels and actions have settled it; nothing where it
+    /// opens none.
+    fn alert_of(
+        &self,
+        sequence: u64,
+        entry: &Entry,
+        payment: &Transaction,
+    ) -> Result<Option<Alert>, JournalError> {
+        let told = Told::read(sequence, entry)?;
+        if !told.is_alert() {
+            return Ok(None);
+        }
+        let alert = Alert::new(told, payment);
+        let mut alert = alert.ok_or(JournalError::Damaged { sequence })?;
+        let labels = self.journal.labels_of(&entry.txn_id)?;
+        alert.settle(&labels, &self.actions_of(sequence)?);
+        Ok(Some(alert))
+    }
+
+    /// The actions on an alert, none where they are damaged: then it has to be looked at again.
+    pub(super) fn actions_of(&self, sequence: u64) -> Result<Vec<Action>, JournalError> {
+        match self.actions.of(sequence) {
+            Err(error @ JournalError::DamagedActions { .. }) => {
+                tracing::error!(%error, "an alert is shown as if nobody had looked at it");
+                Ok(Vec::new())
+            }
+            read => read,
+        }
+    }
+
     fn take_label(&mut self, label: &LabelEntry) -> Result<(), JournalError> {
         let labels = self.journal.labels_of(&label.txn_id)?;
-        if let Some(label) = in_force(labels.iter()) {
-            self.cases.take(label.payment, label.fraud);
-        }
         if self.index.at(label.payment).is_some() {
-            let actions = self.actions.of(label.payment)?;
+            let actions = self.actions_of(label.payment)?;
             let settle = |alert: &mut Alert| alert.settle(&labels, &actions);
             self.index.change(label.payment, settle);
+        }
+        if let Some(label) = in_force(labels.iter()) {
+            self.cases.take(label.payment, label.fraud);
         }
         Ok(())
     }
@@ -284,7 +326,9 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use features::{RawTransaction, Transaction};
+    use std::sync::atomic::Ordering;
+
+    use features::RawTransaction;
     use host::disk::Store;
     use serde_json::json;
 
@@ -426,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn alerts_that_go_for_want_of_room_are_counted_and_their_actions_go_too() {
+    fn alerts_that_go_for_want_of_room_are_counted_and_their_actions_stay() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let (mut journal, telemetry) = (Journal::open(&store).unwrap(), Telemetry::default());
@@ -439,12 +483,11 @@ mod tests {
             append(sequence, score);
         }
         while keeper.follow().unwrap() == Progress::Part {}
-        act(&mut keeper, 1, START_MS, Deed::Snooze(1)).unwrap();
-        assert_eq!(keeper.actions.of(1).unwrap().len(), 1);
+        act(&mut keeper, 1, START_MS, Deed::Suspected).unwrap();
         append(3, 900);
         append(4, 100);
         assert_eq!(open(&mut keeper), ["t3", "t0", "t2"]);
-        assert!(keeper.actions.of(1).unwrap().is_empty());
+        assert_eq!(keeper.actions.of(1).unwrap().len(), 1);
         let gone = act(&mut keeper, 1, START_MS, Deed::Fraud).err().unwrap();
         assert_eq!(gone.kind, ProblemType::NotFound);
         let text = telemetry.render();
@@ -455,6 +498,36 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+        // Where a restart has room for it again, it is as closed as it was.
+        let mut roomy = super::tests::keeper(&journal, 9, &Telemetry::default());
+        while roomy.follow().unwrap() == Progress::Part {}
+        assert_eq!(roomy.index.counts(roomy.now_ms()), [4, 0, 1]);
+    }
+
+    #[test]
+    fn what_the_disk_refused_is_read_again_and_damaged_actions_hide_no_alert() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&store).unwrap();
+        let faults = journal.faults();
+        let mut keeper = keeper(&journal, 10, &Telemetry::default());
+        for sequence in 0..2 {
+            journal.append(&entry(sequence, 800, "review")).unwrap();
+        }
+        journal.settle().unwrap();
+        let actions = store.table("alerts/actions").unwrap();
+        actions.put(&1_u64.to_be_bytes(), &[9]).unwrap();
+        faults.label_reads.store(1, Ordering::SeqCst);
+        assert!(matches!(keeper.follow(), Err(JournalError::Disk(_))));
+        while keeper.follow().unwrap() == Progress::Part {}
+        assert_eq!(open(&mut keeper), ["t0", "t1"]);
+
+        let told = label(0, "analyst", START_MS + 1, true);
+        journal.append_label(&told).unwrap();
+        journal.settle().unwrap();
+        faults.label_reads.store(1, Ordering::SeqCst);
+        assert!(matches!(keeper.follow(), Err(JournalError::Disk(_))));
+        assert_eq!(open(&mut keeper), ["t1"]);
     }
 
     #[test]
