@@ -22,7 +22,7 @@ pub(crate) use actions::{Action, Actions, Deed};
 pub use follower::Follower;
 pub(crate) use follower::Reach;
 pub(crate) use labels::LabelEntry;
-pub(crate) use tally::{Cell, Tally};
+pub(crate) use tally::{Cell, OLDER_MAX, Tally};
 
 use labels::Labels;
 

@@ -61,7 +61,8 @@ impl Follower {
         let reach = self.reach();
         let known = self.known(reach)?;
         let (mut tally, mut cells) = (Tally::default(), BTreeMap::<(u32, u16), Cell>::new());
-        // Backwards, since entries are in order of time and the last days are asked for.
+        let mut older = 0;
+        // Backwards, since the last days are asked for.
         for sequence in (0..reach.entries).rev() {
             if !is_wanted() {
                 return Ok(None);
@@ -76,8 +77,13 @@ impl Follower {
             let day = u32::try_from(age_days).unwrap_or(u32::MAX);
             if day >= days {
                 tally.days = days;
-                break;
+                older += 1;
+                if older >= OLDER_MAX {
+                    break;
+                }
+                continue;
             }
+            older = 0;
             tally.days = tally.days.max(day + 1);
             tally.decisions += 1;
             let Some(score) = told.score else {
@@ -127,6 +133,10 @@ struct Known {
     at: i64,
     is_fraud: bool,
 }
+
+/// Who reads backwards for the last decisions stops after so many older ones in a row. Entries are
+/// in order of time, but for a clock that was set back for a while.
+pub(crate) const OLDER_MAX: u32 = 1_000;
 
 const DAY_MS: u64 = 86_400_000;
 
@@ -227,6 +237,18 @@ mod tests {
         let whole = follower.tally(NOW_MS, 30, || true).unwrap().unwrap();
         assert_eq!((whole.days, whole.decisions), (5, 5));
         assert_eq!(follower.tally(NOW_MS, 30, || false).unwrap(), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_hides_no_decision() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&Store::open(folder.path()).unwrap()).unwrap();
+        for (number, hours) in (0..).zip([3, 9_000, 1]) {
+            journal.append(&entry(number, hours, Some(700))).unwrap();
+        }
+        journal.settle().unwrap();
+        let tally = journal.follow().tally(NOW_MS, 2, || true).unwrap().unwrap();
+        assert_eq!((tally.days, tally.decisions), (2, 2));
     }
 
     #[test]

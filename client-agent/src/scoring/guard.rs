@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::answer::{Answer, Degraded};
 use super::decision::Decision;
 use super::policy::{Breaker, Past, Policy, PolicyName, Reading};
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, OLDER_MAX};
 
 /// The breaker of the policy, and the gauges that show it.
 pub(super) struct Guard {
@@ -42,15 +42,23 @@ impl Guard {
         Ok(guard)
     }
 
-    /// Counts a decision, and holds it back where it is a decline too many.
-    pub(super) fn count(&mut self, answer: &mut Answer) {
+    /// Holds a decision back where it is a decline too many, itself included. It counts once it is
+    /// journaled.
+    pub(super) fn weigh(&self, answer: &mut Answer) {
+        if let Some(breaker) = &self.breaker {
+            let reading = breaker.weigh(answer.scored_at, answer.decision);
+            hold_back(answer, reading, breaker.terms().then);
+        }
+    }
+
+    /// Counts a decision of the policy, held back or not.
+    pub(super) fn count(&mut self, scored_at: u64, decision: Decision) {
         let Some(breaker) = &mut self.breaker else {
             return;
         };
         let was_open = breaker.is_open();
-        let reading = breaker.record(answer.scored_at, answer.decision);
+        let reading = breaker.record(scored_at, decision);
         let then = breaker.terms().then;
-        hold_back(answer, reading, then);
         match (was_open, reading.is_open) {
             (false, true) => tracing::warn!(
                 decisions = reading.decisions,
@@ -64,7 +72,7 @@ impl Guard {
         self.show(reading);
     }
 
-    /// What [`Self::count`] would make of a question, which is not counted.
+    /// Holds a question back as the window stands: it will not be counted.
     pub(super) fn look(&self, answer: &mut Answer) {
         if let Some(breaker) = &self.breaker {
             let reading = breaker.read(answer.scored_at);
@@ -131,18 +139,22 @@ fn recall(
         return Ok(None);
     };
     let from_ms = now_ms.saturating_sub(2 * terms.window_ms());
-    let mut first = journal.len();
-    while first > 0 {
-        let stored = stored(journal, first - 1)?;
-        if stored.is_some_and(|stored| stored.scored_at < from_ms) {
+    let (mut first, mut older) = (journal.len(), 0);
+    for sequence in (0..journal.len()).rev() {
+        match stored(journal, sequence)? {
+            Some(stored) if stored.scored_at < from_ms => older += 1,
+            Some(_) => (first, older) = (sequence, 0),
+            None => {}
+        }
+        if older >= OLDER_MAX {
             break;
         }
-        first -= 1;
     }
     let mut breaker = Breaker::new(terms);
     // Read a second time, since a window of a large bank is long.
     for sequence in first..journal.len() {
-        if let Some(stored) = stored(journal, sequence)? {
+        let stored = stored(journal, sequence)?;
+        if let Some(stored) = stored.filter(|stored| stored.scored_at >= from_ms) {
             breaker.recall(stored.scored_at, stored.past());
         }
     }

@@ -185,7 +185,8 @@ impl Worker {
         let said = self.ask_live(&read.vector, &degraded);
         self.prepare(request.transaction.day());
         let mut answer = self.judge(request, &read.vector, said.as_ref(), degraded);
-        self.guard.count(&mut answer);
+        let decided = answer.decision;
+        self.guard.weigh(&mut answer);
         // In order of time; unique even if a journal is lost and its numbers begin again.
         let id = format!("{:012x}-{:x}", answer.scored_at, self.journal.len());
         answer.decision_id = Some(id);
@@ -200,8 +201,9 @@ impl Worker {
         self.journal
             .append(&entry)
             .map_err(|error| undurable(&error))?;
-        // Only what is journaled is remembered: a refused payment leaves no trace, and a restart
-        // finds the windows as they were.
+        // Only what is journaled counts and is remembered: a refused payment leaves no trace, and
+        // a restart finds the windows as they were.
+        self.guard.count(answer.scored_at, decided);
         self.encoder.remember(&request.transaction, &read);
         self.remember(request.transaction.day(), &read.vector, said.as_ref());
         Ok((answer, Outcome::Scored))

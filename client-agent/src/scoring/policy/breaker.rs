@@ -127,10 +127,20 @@ impl Breaker {
 
     /// The window as it stands, with nothing counted.
     pub(in crate::scoring) fn read(&self, now_ms: u64) -> Reading {
+        self.read_with(now_ms, (0, 0))
+    }
+
+    /// What [`Self::record`] would say of a decision, which is not counted.
+    pub(in crate::scoring) fn weigh(&self, now_ms: u64, decision: Decision) -> Reading {
+        self.read_with(now_ms, (1, u64::from(decision == Decision::Decline)))
+    }
+
+    /// The window with so many decisions and declines more.
+    fn read_with(&self, now_ms: u64, more: (u64, u64)) -> Reading {
         let now = now_ms / MINUTE_MS;
         let window = u64::from(self.terms.window_minutes);
         let is_fresh = |minute: &&Minute| minute.at <= now && now - minute.at < window;
-        let (mut decisions, mut declines) = (0, 0);
+        let (mut decisions, mut declines) = more;
         for minute in self.minutes.iter().filter(is_fresh) {
             decisions += minute.decisions;
             declines += minute.declines;
@@ -273,7 +283,9 @@ mod tests {
         let mut journal: Vec<(u64, Past)> = Vec::new();
         let mut states = [0, 0];
         for (at, decision) in day() {
+            let weighed = breaker.weigh(at, decision);
             let reading = breaker.record(at, decision);
+            assert_eq!(weighed, reading, "{at}");
             journal.push((
                 at,
                 match (decision, reading.is_open) {

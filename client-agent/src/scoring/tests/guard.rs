@@ -1,8 +1,12 @@
 //! Declines that are too many: held back, told, and remembered over a restart; and what does not
 //! count among them.
 
+use std::sync::atomic::Ordering;
+
 use super::socket::{door, fetch, with_server};
 use super::*;
+use crate::journal::Entry;
+use crate::scoring::guard::Guard;
 
 /// Every scored payment is a decline; above one in two of five or more they are held back.
 fn strict() -> Settings {
@@ -94,6 +98,45 @@ fn questions_and_retries_count_nowhere() {
         assert_eq!((again.replayed, again.decision), (true, Decision::Decline));
     }
     assert!(health(&bank, scoring).1.starts_with("5 of 9 decisions"));
+}
+
+#[test]
+fn a_payment_that_was_not_journaled_counts_nowhere() {
+    let bank = Bank::new();
+    let journal = open(bank.folder.path());
+    let faults = journal.faults();
+    let scoring = Scoring::start(strict(), history(), journal, &bank.telemetry).unwrap();
+    (0..4).for_each(|number| drop(ask(&scoring, number)));
+    scoring.install(bundle(Slot::Live, 1)).unwrap();
+    faults.appends.store(9, Ordering::SeqCst);
+    for _ in 0..9 {
+        assert!(scoring.score(&stream(4)).is_err());
+    }
+    assert_eq!(ask(&scoring, 4).decision, Decision::Decline);
+    let (is_well, why) = health(&bank, scoring);
+    assert!(is_well && why.starts_with("1 of 5 decisions"), "{why}");
+}
+
+// The second was decided while the clock was a year behind.
+#[test]
+fn a_clock_that_was_set_back_hides_no_decision() {
+    const NOW_MS: u64 = 1_772_400_000_000;
+    let bank = Bank::new();
+    let mut journal = open(bank.folder.path());
+    for (nth, ago_ms) in [60_000, 31_536_000_000, 30_000].into_iter().enumerate() {
+        let answer = json!({"scored_at": NOW_MS - ago_ms, "decision": "decline"});
+        let entry = Entry {
+            txn_id: format!("t{nth}"),
+            digest: [0; 32],
+            transaction: "{}".to_owned(),
+            answer: answer.to_string(),
+            vector: Vec::new(),
+        };
+        journal.append(&entry).unwrap();
+    }
+    let guard = Guard::start(NOW_MS, &strict().policy, &journal, &bank.telemetry).unwrap();
+    let said = guard.account(NOW_MS).unwrap();
+    assert!(said.starts_with("2 of 2 decisions"), "{said}");
 }
 
 #[test]
