@@ -222,7 +222,12 @@ fn tone(decision: Decision) -> &'static str {
 
 async fn list(door: &Door, uri: &Uri) -> Result<QueuePage, Problem> {
     let asked = Asked::read(uri)?;
-    let queue = queue(door, asked.wanted(Grouping::Accounts)?).await?;
+    // One account's alerts as one row would show the worst of them alone.
+    let grouping = match asked.of.is_some() || asked.account.is_some() {
+        true => Grouping::Alerts,
+        false => Grouping::Accounts,
+    };
+    let queue = queue(door, asked.wanted(grouping)?).await?;
     let state = asked.state.unwrap_or_else(|| "open".to_owned());
     let (narrowed, by) = match (asked.of, asked.account) {
         (Some(of), _) => ("of", of),

@@ -293,6 +293,21 @@ fn what_is_no_alert_is_not_found() {
 }
 
 #[test]
+fn the_page_of_one_account_has_a_row_for_each_of_its_alerts() {
+    let bank = Bank::new();
+    let (scoring, ids) = scored(&bank);
+    with_server(router(&bank, scoring), |address| {
+        current(address);
+        for narrowed in [format!("of={}", ids[2]), "account=c0".to_owned()] {
+            let (_, text) = page(address, &format!("/alerts?state=open&{narrowed}"));
+            for id in [0, 2, 4].map(|nth: usize| &ids[nth]) {
+                assert!(text.contains(&format!("data-id=\"{id}\"")), "{id}: {text}");
+            }
+        }
+    });
+}
+
+#[test]
 fn the_forms_work_without_a_script() {
     let bank = Bank::new();
     let (scoring, ids) = scored(&bank);
