@@ -44,11 +44,14 @@ pub(super) fn recover(
     let snapshots = Snapshots::new(&config.store, origin);
     let (history, mut remembered, base) = begin(config, &snapshots, &journal, shutdown)?;
     let replayed = remembered.catch_up(journal.follow())?;
+    let mut unsaved = None;
     if base == Base::Journal {
         match snapshots.save(&remembered, &journal.follow()) {
             Ok(bytes) => meters.profiles(bytes),
             Err(error) => {
-                tracing::warn!(%error, "no snapshot was made: the next start replays everything");
+                tracing::warn!(%error, "no snapshot was made: a start before the next one is made \
+                    replays everything");
+                unsaved = Some(Box::new(remembered.clone()));
             }
         }
     }
@@ -68,7 +71,8 @@ pub(super) fn recover(
     };
     tell(&status, scoring.scored(), took);
     board.update(|of| of.recovery = status);
-    let keeper = Keeper::start(config.snapshot_every, snapshots, follower.clone(), meters);
+    let kept = (snapshots, unsaved);
+    let keeper = Keeper::start(config.snapshot_every, kept, follower.clone(), meters);
     Ok(Recovered {
         history,
         scoring,

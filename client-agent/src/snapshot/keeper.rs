@@ -12,6 +12,7 @@ use host::telemetry::prometheus_client::metrics::gauge::Gauge;
 
 use super::{SnapshotError, Snapshots};
 use crate::journal::{Follower, Reach};
+use crate::scoring::Remembered;
 
 /// A running keeper. Dropping it leaves the last snapshot as it is.
 pub(crate) struct Keeper {
@@ -32,19 +33,22 @@ pub(crate) struct Meters {
 struct Work {
     snapshots: Snapshots,
     journal: Follower,
+    /// What the start could not save: until there is a snapshot, the next one goes on from it.
+    unsaved: Option<Box<Remembered>>,
     /// Where the last snapshot stands.
     place: Option<Reach>,
     meters: Meters,
 }
 
 impl Keeper {
-    /// Starts the thread; it makes a snapshot `every` so often, if anything was journaled since.
+    /// Starts the thread; it makes a snapshot `every` so often, if anything was journaled since, or
+    /// the start left something `unsaved`.
     ///
     /// # Errors
     /// Where no thread can be had.
     pub(crate) fn start(
         every: Duration,
-        snapshots: Snapshots,
+        (snapshots, unsaved): (Snapshots, Option<Box<Remembered>>),
         journal: Follower,
         meters: Meters,
     ) -> std::io::Result<Self> {
@@ -52,6 +56,7 @@ impl Keeper {
         let mut work = Work {
             snapshots,
             journal,
+            unsaved,
             place: None,
             meters,
         };
@@ -121,17 +126,23 @@ impl Work {
         if self.place == Some(self.journal.reach()) {
             return Ok(None);
         }
-        let found = self.snapshots.load(&self.journal)?;
+        // A copy: what failed in the middle of the journal could not go on.
+        let found = match &self.unsaved {
+            Some(unsaved) => Some(Remembered::clone(unsaved)),
+            None => self.snapshots.load(&self.journal)?,
+        };
         let mut remembered = found.ok_or(SnapshotError::Missing)?;
         let before = remembered.place();
         remembered.catch_up(self.journal.clone())?;
         let place = remembered.place();
-        if place != before {
+        let is_new = place != before || self.unsaved.is_some();
+        if is_new {
             let bytes = self.snapshots.save(&remembered, &self.journal)?;
             self.meters.profiles(bytes);
+            self.unsaved = None;
         }
         self.place = Some(place);
-        Ok((place != before).then_some(place))
+        Ok(is_new.then_some(place))
     }
 }
 

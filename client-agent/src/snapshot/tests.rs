@@ -299,7 +299,8 @@ fn the_keeper_brings_the_snapshot_up_to_the_journal() {
     let telemetry = Telemetry::default();
     let (follower, meters) = (journal.follow(), Meters::new(&telemetry));
     let hour = Duration::from_secs(3_600);
-    let keeper = Keeper::start(hour, snapshots.clone(), follower.clone(), meters).unwrap();
+    let kept = (snapshots.clone(), None);
+    let keeper = Keeper::start(hour, kept, follower.clone(), meters).unwrap();
     keeper.end();
     let kept = snapshots.load(&follower).unwrap().unwrap();
     assert_eq!(kept.place().entries, 4);
@@ -310,6 +311,20 @@ fn the_keeper_brings_the_snapshot_up_to_the_journal() {
         "{text}"
     );
     assert!(!text.contains("phalanx_profile_bytes 0\n"), "{text}");
+}
+
+#[test]
+fn what_the_start_could_not_save_the_keeper_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let (snapshots, journal) = sample(folder.path(), 100);
+    std::fs::remove_file(snapshots.path()).unwrap();
+    let (follower, meters) = (journal.follow(), Meters::new(&Telemetry::default()));
+    let unsaved = Some(Box::new(whole(&follower)));
+    let hour = Duration::from_secs(3_600);
+    let keeper = Keeper::start(hour, (snapshots.clone(), unsaved), follower.clone(), meters);
+    keeper.unwrap().end();
+    let kept = snapshots.load(&follower).unwrap().unwrap();
+    assert!(bytes(&kept, &follower) == bytes(&whole(&follower), &follower));
 }
 
 #[test]
