@@ -55,6 +55,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     if config.consent.kinds.contains(&Kind::Risk) {
         keep::probe(&config.identity)?;
     }
+    // What cannot be used ends the start before the store is entered: no run crashed here.
+    let way = config.nats.as_ref().map(nats::Way::read).transpose()?;
     let store = Store::open(&config.store)?;
     let (telemetry, board, uplink) = (Telemetry::default(), Board::default(), Uplink::default());
     board.update(|status| identity.name().clone_into(&mut status.bank));
@@ -81,8 +83,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     door.open(scoring.clone());
     board.update(|status| status.ready = true);
     telemetry.set_ready(true);
-    let stream = match &config.nats {
-        Some(asked) => Some(nats::start(asked, &scoring, &telemetry, shutdown).await?),
+    let stream = match way {
+        Some(way) => Some(nats::start(way, &scoring, &telemetry, shutdown).await?),
         None => None,
     };
 
@@ -94,15 +96,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         .on(config.device)
         .following(journal)
         .releasing(releases(config));
-    let ended = take_part(
-        config,
-        &identity,
-        &store,
-        (trainer, &scoring, watcher.installs()),
-        (uplink, meters),
-        shutdown,
-    );
-    let ended = ended.await;
+    let (who, parts) = ((&identity, &store), (trainer, &scoring, watcher.installs()));
+    let ended = take_part(config, who, parts, (uplink, meters), shutdown).await;
     telemetry.set_ready(false);
     // An error can come before anybody was told to leave.
     shutdown.trigger();
@@ -177,8 +172,7 @@ pub(crate) fn who_may_ask(
 /// Carries the client party until the process is to go. Scoring outlives this.
 async fn take_part(
     config: &Config,
-    identity: &Identity,
-    store: &Store,
+    (identity, store): (&Identity, &Store),
     (trainer, scoring, installs): (Trainer, &Scoring, Installs),
     (uplink, meters): (Uplink, Meters),
     shutdown: &Shutdown,

@@ -28,24 +28,53 @@ mod order;
 mod pump;
 mod verdict;
 
+/// How the bank's stream is reached, as its files say.
+pub(crate) struct Way {
+    config: Arc<NatsConfig>,
+    servers: Vec<ServerAddr>,
+    options: ConnectOptions,
+}
+
+impl Way {
+    /// Reads the files; dials nowhere.
+    ///
+    /// # Errors
+    /// [`NatsError`] where a file or an address of the configuration cannot be used.
+    pub(crate) fn read(config: &NatsConfig) -> Result<Self, NatsError> {
+        let mut servers = Vec::new();
+        for server in &config.servers {
+            let address: Result<ServerAddr, _> = server.parse();
+            servers.push(address.map_err(|error| NatsError::Server {
+                server: server.clone(),
+                error,
+            })?);
+        }
+        Ok(Self {
+            config: Arc::new(config.clone()),
+            servers,
+            options: options(config)?,
+        })
+    }
+}
+
 /// Begins to take messages, now or as soon as there is a server. The task ends after `shutdown`,
 /// once what was taken is decided, published and acknowledged.
 ///
 /// # Errors
-/// [`NatsError`] where a file or an address of the configuration cannot be used.
+/// [`NatsError`] where the client cannot be set up.
 pub(crate) async fn start(
-    config: &NatsConfig,
+    way: Way,
     scoring: &Scoring,
     telemetry: &Telemetry,
     shutdown: &Shutdown,
 ) -> Result<JoinHandle<()>, NatsError> {
     let meters = Meters::new(telemetry);
     let (told, link) = watch::channel(Link::default());
-    let client = connect(config, told, meters.clone()).await?;
+    let config = Arc::clone(&way.config);
+    let client = connect(way, told, meters.clone()).await?;
     let jetstream = ContextBuilder::new()
         .timeout(REQUEST_MAX)
         .build(client.clone());
-    let config = Arc::new(config.clone());
     let pump = |feed| Pump::new(feed, &config, scoring, &jetstream, (&link, &meters));
     let (payments, labels) = (pump(Feed::Payments), pump(Feed::Labels));
     let shutdown = shutdown.clone();
@@ -68,25 +97,16 @@ struct Link {
     times: u64,
 }
 
-async fn connect(
-    config: &NatsConfig,
-    told: watch::Sender<Link>,
-    meters: Meters,
-) -> Result<Client, NatsError> {
-    let mut servers = Vec::new();
-    for server in &config.servers {
-        let address: Result<ServerAddr, _> = server.parse();
-        servers.push(address.map_err(|error| NatsError::Server {
-            server: server.clone(),
-            error,
-        })?);
-    }
+async fn connect(way: Way, told: watch::Sender<Link>, meters: Meters) -> Result<Client, NatsError> {
     let told = Arc::new(told);
-    let options = options(config)?.event_callback(move |event| {
+    let options = way.options.event_callback(move |event| {
         let (told, meters) = (Arc::clone(&told), meters.clone());
         async move { hear(&event, &told, &meters) }
     });
-    options.connect(servers).await.map_err(NatsError::Connect)
+    options
+        .connect(way.servers)
+        .await
+        .map_err(NatsError::Connect)
 }
 
 /// Who we are and how long we wait. Files are read here once: a server that is away for an hour

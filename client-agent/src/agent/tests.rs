@@ -10,6 +10,7 @@ use protocol::time::Time;
 
 use super::*;
 use crate::config::http::HttpConfig;
+use crate::config::nats::{Access, NatsConfig};
 use crate::config::{Baseline, Head, Own};
 use crate::history::tests::write;
 use crate::scoring::tests::policy;
@@ -173,6 +174,23 @@ fn an_agent_that_cannot_start_says_whose_fault_it_is() {
     let mut bad = good.clone();
     bad.history.file = dir.path().join("nowhere.csv");
     assert_eq!(exit_code(&bad), 78);
+    let mut bad = good.clone();
+    bad.nats = Some(NatsConfig {
+        servers: vec!["nats://127.0.0.1:9".to_owned()],
+        stream: "PAYMENTS".to_owned(),
+        durable: "agent".to_owned(),
+        txn_in: "txn.in".to_owned(),
+        decision_out: "decision.out".to_owned(),
+        label_in: "label.in".to_owned(),
+        dlq: "dlq".to_owned(),
+        in_flight_max: 16,
+        ack_wait: std::time::Duration::from_secs(30),
+        access: Access::Token(dir.path().join("nowhere.token")),
+        tls: None,
+    });
+    assert_eq!(exit_code(&bad), 78);
+    // It is no crash that the next start would tell of.
+    assert!(!bad.store.join("running").exists());
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut bad = good.clone();
     bad.http.bearer_token = Some(dir.path().join("nowhere.tokens"));
