@@ -1,5 +1,5 @@
 //! What is published: a decision, or a refusal for the dead letters. Both carry an id of their own,
-//! by which JetStream keeps a second copy out. A refusal repeats no word of what was refused: it
+//! by which JetStream keeps a second copy out. A refusal repeats no value of what was refused: it
 //! may be a card number, and it lies in the stream under the number that the headers tell.
 
 use async_nats::jetstream::Message;
@@ -81,8 +81,21 @@ impl Letter {
         }
         Self {
             subject: config.dlq.clone(),
-            message: written(headers, &id_of(config, place, item), problem),
+            message: written(
+                headers,
+                &id_of(config, place, item),
+                &without_values(problem),
+            ),
         }
+    }
+}
+
+/// A problem as it may lie in a stream that others read: which field, and what was expected of it.
+fn without_values(problem: &Problem) -> Problem {
+    Problem {
+        found: None,
+        detail: problem.title.to_owned(),
+        ..problem.clone()
     }
 }
 
@@ -155,6 +168,25 @@ mod tests {
         for other in ["txn.in", "txn.inner.acc1", "renamed"] {
             assert_eq!(subject_of(&config, other), "decision.out", "{other}");
         }
+    }
+
+    #[test]
+    fn a_refusal_repeats_no_value() {
+        let problem = Problem {
+            kind: ProblemType::Schema,
+            title: "The form is another",
+            status: 400,
+            detail: "field ts: found Jane Doe, expected a time".to_owned(),
+            field: Some("ts".to_owned()),
+            found: Some("Jane Doe".to_owned()),
+            expected: Some("a time".to_owned()),
+        };
+        let said = serde_json::to_string(&without_values(&problem)).unwrap();
+        assert!(
+            said.contains("a time") && said.contains("another"),
+            "{said}"
+        );
+        assert!(!said.contains("Jane"), "{said}");
     }
 
     #[test]
