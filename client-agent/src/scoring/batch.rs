@@ -4,11 +4,11 @@
 //! single requests find none.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::header;
@@ -25,6 +25,8 @@ use super::times::{Asked, Times};
 
 /// What batches may take of the agent.
 pub(super) struct Batches {
+    /// A permit for each body on its way in.
+    bodies: Semaphore,
     /// A permit for each batch at work.
     pub(super) rooms: Arc<Semaphore>,
     /// One list of labels goes through the queue at a time, so that payments find room between its
@@ -41,6 +43,7 @@ impl Batches {
     pub(super) fn new(queue_max: u32) -> Self {
         let share = queue_max as usize / 2 / BATCHES_MAX;
         Self {
+            bodies: Semaphore::new(BODIES_MAX),
             rooms: Arc::new(Semaphore::new(BATCHES_MAX)),
             labels: Semaphore::new(1),
             tally: Arc::new(Semaphore::new(1)),
@@ -61,20 +64,47 @@ pub(super) async fn handle_batch(scoring: &Scoring, times: Times, body: Body) ->
 
 /// Reads and counts the lines, and has a thread of their own judged one after the other.
 async fn begin(scoring: &Scoring, times: Times, body: Body) -> Result<Told, Problem> {
-    let rooms = scoring.0.batches.rooms.clone();
-    let room = rooms.try_acquire_owned().map_err(|_| {
-        let detail = format!("found {BATCHES_MAX} batches at work, expected fewer at once");
-        Problem::new(ProblemType::Overloaded, detail)
-    })?;
+    let arriving = scoring.0.batches.bodies.try_acquire();
+    let arriving = arriving.map_err(|_| too_many(BODIES_MAX, "on their way in"))?;
     let body = read_within(BODY_MAX, body, BATCH_BYTES_MAX, too_large).await?;
-    check(&body)?;
-    let (tell, told) = mpsc::channel(UNREAD_MAX);
+    let left = check(&body)?;
+    // Only now: who sends slowly keeps no room from who is done.
+    let room = scoring.0.batches.rooms.clone().try_acquire_owned();
+    let room = room.map_err(|_| too_many(BATCHES_MAX, "at work"))?;
+    drop(arriving);
+    let (tell, lines) = mpsc::channel(UNREAD_MAX);
     let scoring = scoring.clone();
     tokio::task::spawn_blocking(move || {
         score_lines(&scoring, times, &body, &tell);
         drop(room);
     });
-    Ok(Told(told))
+    let (tell, told) = mpsc::channel(1);
+    tokio::spawn(pass_on(TELLING_MAX, lines, tell));
+    Ok(Told { lines: told, left })
+}
+
+fn too_many(most: usize, doing: &str) -> Problem {
+    let detail = format!("found {most} batches {doing}, expected fewer at once");
+    Problem::new(ProblemType::Overloaded, detail)
+}
+
+/// Hands the lines to whoever reads the answer, for so long at most: then whoever waits at `lines`
+/// hears that nobody reads, as where the reader is gone.
+pub(super) async fn pass_on(
+    most: Duration,
+    mut lines: mpsc::Receiver<Vec<u8>>,
+    tell: mpsc::Sender<Vec<u8>>,
+) {
+    let pass = async {
+        while let Some(line) = lines.recv().await {
+            if tell.send(line).await.is_err() {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(most, pass).await.is_err() {
+        tracing::warn!("a batch was broken off: its answers were read too slowly");
+    }
 }
 
 /// Scores every line in order, until nobody reads the answers. Blocks; ends early where the
@@ -152,7 +182,8 @@ fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines.map(|line| line.strip_suffix(b"\n").unwrap_or(line))
 }
 
-fn check(body: &[u8]) -> Result<(), Problem> {
+/// Counts the lines.
+fn check(body: &[u8]) -> Result<usize, Problem> {
     match lines(body).count() {
         0 => Err(Problem::of_field(
             ProblemType::Schema,
@@ -160,7 +191,7 @@ fn check(body: &[u8]) -> Result<(), Problem> {
             "nothing",
             &format!("1 to {LINES_MAX} lines with a request of /v1/score each"),
         )),
-        1..=LINES_MAX => Ok(()),
+        found @ 1..=LINES_MAX => Ok(found),
         found => Err(Problem::new(
             ProblemType::TooLarge,
             format!("found {found} lines, expected at most {LINES_MAX}"),
@@ -197,14 +228,29 @@ pub(super) struct LineProblem<'a> {
     pub(super) problem: &'a Problem,
 }
 
-/// Lines of the answer as they come.
-struct Told(mpsc::Receiver<Vec<u8>>);
+/// Lines of the answer as they come. Where some are missing it ends as an error, by which the
+/// connection breaks: half an answer must not pass for a whole one.
+pub(super) struct Told {
+    pub(super) lines: mpsc::Receiver<Vec<u8>>,
+    /// Lines still to come.
+    pub(super) left: usize,
+}
 
 impl Stream for Told {
-    type Item = Result<Vec<u8>, Infallible>;
+    type Item = io::Result<Vec<u8>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(context).map(|line| line.map(Ok))
+        self.lines.poll_recv(context).map(|line| match line {
+            Some(line) => {
+                self.left = self.left.saturating_sub(1);
+                Some(Ok(line))
+            }
+            None if self.left > 0 => {
+                self.left = 0;
+                Some(Err(io::ErrorKind::TimedOut.into()))
+            }
+            None => None,
+        })
     }
 }
 
@@ -213,10 +259,14 @@ pub(super) const LINES_MAX: usize = 1_000;
 /// A thousand payments with every field and full extras, some 10 KiB each, and half as much again.
 /// A line of its own may have as many bytes as a single request.
 pub(super) const BATCH_BYTES_MAX: usize = 16 << 20;
+/// Bodies on their way in at once: 128 MiB together.
+const BODIES_MAX: usize = 8;
 /// Batches at once: their bodies take 64 MiB together, and each a thread.
 pub(super) const BATCHES_MAX: usize = 4;
 /// Lines of one batch in the queue: of four batches as many as share one flush of the journal, so
 /// that a single request waits for little more than one flush.
 const AHEAD_MAX: usize = 16;
+/// From a whole body to the last line of the answer, a few MiB: for a reader at 50 kB/s.
+const TELLING_MAX: Duration = Duration::from_secs(120);
 /// Answers that wait for a slow reader; then the batch waits too.
 const UNREAD_MAX: usize = 16;

@@ -1,14 +1,19 @@
 //! Many payments in one body: their order, a refusal among answers, the bounds, and who waits for
 //! whom.
 
-use std::net::SocketAddr;
+use std::future::poll_fn;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::time::Duration;
 
+use futures_core::Stream;
 use tokio::sync::mpsc;
 
 use super::refusals::unserved;
 use super::socket::{ask, door, with_server};
 use super::*;
-use crate::scoring::batch::{BATCH_BYTES_MAX, BATCHES_MAX, LINES_MAX, score_lines};
+use crate::scoring::batch::{BATCH_BYTES_MAX, BATCHES_MAX, LINES_MAX, Told, pass_on, score_lines};
 use crate::scoring::times::Times;
 
 #[test]
@@ -119,6 +124,45 @@ fn batches_at_once_are_bounded() {
         assert_eq!(problem[0]["type"], "overloaded");
         drop(held);
         assert_eq!(post(address, &stream(0)).1[0]["txn_id"], "t0");
+    });
+}
+
+// More slow senders than rooms, and fewer than bodies.
+#[test]
+fn a_body_on_its_way_in_keeps_no_room() {
+    let bank = Bank::new();
+    with_server(door(bank.start()).router(), |address| {
+        let slow = (0..=BATCHES_MAX).map(|_| {
+            let mut slow = TcpStream::connect(address).unwrap();
+            let head = "POST /v1/score/batch HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{";
+            slow.write_all(head.as_bytes()).unwrap();
+            slow
+        });
+        let slow: Vec<TcpStream> = slow.collect();
+        assert_eq!(post(address, &stream(0)).1[0]["txn_id"], "t0");
+        drop(slow);
+    });
+}
+
+#[test]
+fn answers_that_nobody_reads_are_broken_off_and_do_not_look_whole() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (tell, lines) = mpsc::channel(1);
+    let (pass, told) = mpsc::channel(1);
+    tell.try_send(b"first".to_vec()).unwrap();
+    runtime.block_on(async {
+        let passing = tokio::spawn(pass_on(Duration::from_millis(20), lines, pass));
+        tell.send(b"second".to_vec()).await.unwrap();
+        passing.await.unwrap();
+        assert!(tell.send(b"third".to_vec()).await.is_err());
+        let mut told = Told {
+            lines: told,
+            left: 3,
+        };
+        let mut next = async || poll_fn(|context| Pin::new(&mut told).poll_next(context)).await;
+        assert_eq!(next().await.unwrap().unwrap(), b"first");
+        assert!(next().await.unwrap().is_err());
+        assert!(next().await.is_none());
     });
 }
 
