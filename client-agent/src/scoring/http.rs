@@ -29,7 +29,7 @@ pub(super) async fn handle_score(
 }
 
 /// Where the worker itself does not answer in time, nobody waits on: the payment stays in the
-/// queue, is remembered, and has its answer in the journal for whoever asks again.
+/// queue, and whoever asks again gets what became of it.
 async fn score(
     scoring: &Scoring,
     times: Times,

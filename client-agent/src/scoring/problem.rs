@@ -20,7 +20,7 @@
 //! | `too_large` | 413 | a body, a line or a batch beyond its bound | send less at once |
 //! | `stale_event` | 422 | a payment is older than the bank still takes | ask `whatif`, or not |
 //! | `overloaded` | 503 | the queue is full | `Retry-After`, or decide alone |
-//! | `deadline_missed` | 503 | taken, but not answered in time | the same again, or decide alone |
+//! | `deadline_missed` | 503 | queued, but not answered in time | the same again, or decide alone |
 //! | `unavailable` | 503 | no durable answer can be given | `Retry-After`, or decide alone |
 
 use features::{FieldError, FieldErrorKind};
@@ -87,7 +87,7 @@ pub enum ProblemType {
     StaleEvent,
     /// The queue is full.
     Overloaded,
-    /// The payment was taken, but not answered in time.
+    /// The payment was put into the queue, but not answered in time.
     DeadlineMissed,
     /// No durable answer can be given.
     Unavailable,

@@ -108,10 +108,11 @@ impl Asked {
     }
 }
 
-/// The problem of a request whose answer did not come in time. It was taken all the same.
+/// The problem of a request whose answer did not come in time. What becomes of it in the queue,
+/// nobody knows yet.
 pub(super) fn missed() -> Problem {
-    let detail = "found no answer by the deadline; the payment was taken, and the same request \
-                  again gets its stored answer";
+    let detail = "found no answer by the deadline; the payment was put into the queue, and the \
+                  same request again gets what became of it";
     Problem::new(ProblemType::DeadlineMissed, detail)
 }
 
