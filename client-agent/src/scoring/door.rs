@@ -4,6 +4,7 @@
 //! beside its own are in `routes.rs`.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -58,6 +59,11 @@ impl Door {
             .route("/v1/scores", get(handle_scores))
             .route("/version", get(handle_version))
             .with_state(self.clone())
+    }
+
+    /// How long one small body may take to come.
+    pub(super) fn body_max(&self) -> Duration {
+        self.times.body_max
     }
 
     /// Whoever scores, once the door is open.

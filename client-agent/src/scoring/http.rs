@@ -97,7 +97,8 @@ pub(super) async fn read_within(
     read.map_err(|_| stalled(most))?.map_err(|_| too_large())
 }
 
-fn stalled(most: Duration) -> Problem {
+/// What a sender hears whose body did not come.
+pub(super) fn stalled(most: Duration) -> Problem {
     let found = format!("a body that was not whole after {} s", most.as_secs_f32());
     let expected = "a body sent at once";
     Problem::of_field(ProblemType::Schema, "body", &found, expected)

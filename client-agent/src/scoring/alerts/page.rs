@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::Form;
-use axum::extract::rejection::{FormRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Map, Value};
@@ -19,6 +19,7 @@ use super::api::{Asked, dossier, id_of, queue, scoring};
 use super::index::{Grouping, Row};
 use crate::scoring::decision::Decision;
 use crate::scoring::door::Door;
+use crate::scoring::http::stalled;
 use crate::scoring::problem::{Problem, ProblemType};
 use frame::{Frame, answer};
 use sheet::Sheet;
@@ -65,11 +66,11 @@ pub(super) async fn handle_alert(
 pub(super) async fn handle_disposition(
     State(door): State<Door>,
     decision_id: Result<Path<String>, PathRejection>,
-    form: Result<Form<BTreeMap<String, String>>, FormRejection>,
+    request: Request,
 ) -> Response {
     let id = id_of(decision_id);
     let done = async {
-        let disposition = Disposition::read(&words_of(form)?)?;
+        let disposition = Disposition::read(&words_of(&door, request).await?)?;
         act::dispose(scoring(&door)?, &id, disposition).await
     };
     shown_again(&id, done.await.map(drop))
@@ -79,11 +80,11 @@ pub(super) async fn handle_disposition(
 pub(super) async fn handle_snooze(
     State(door): State<Door>,
     decision_id: Result<Path<String>, PathRejection>,
-    form: Result<Form<BTreeMap<String, String>>, FormRejection>,
+    request: Request,
 ) -> Response {
     let id = id_of(decision_id);
     let done = async {
-        let (scoring, mut words) = (scoring(&door)?, words_of(form)?);
+        let (scoring, mut words) = (scoring(&door)?, words_of(&door, request).await?);
         let now_ms = act::now_ms(scoring);
         let hours = words.remove("hours");
         let hours = hours.and_then(|told| told.as_str()?.parse::<u32>().ok());
@@ -96,11 +97,12 @@ pub(super) async fn handle_snooze(
     shown_again(&id, done.await.map(drop))
 }
 
-/// The words of a form, as the same words in JSON.
-fn words_of(
-    form: Result<Form<BTreeMap<String, String>>, FormRejection>,
-) -> Result<Map<String, Value>, Problem> {
-    let Form(words) = form.map_err(|_| {
+/// The words of a form, as the same words in JSON. A sender that stalls loses its place.
+async fn words_of(door: &Door, request: Request) -> Result<Map<String, Value>, Problem> {
+    let most = door.body_max();
+    let form = Form::<BTreeMap<String, String>>::from_request(request, &());
+    let form = tokio::time::timeout(most, form).await;
+    let Form(words) = form.map_err(|_| stalled(most))?.map_err(|_| {
         let (found, expected) = ("a body that cannot be read", "the words of a form");
         Problem::of_field(ProblemType::Schema, "body", found, expected)
     })?;

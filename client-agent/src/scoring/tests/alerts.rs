@@ -349,6 +349,30 @@ fn the_forms_work_without_a_script() {
 }
 
 #[test]
+fn a_form_that_trickles_is_not_waited_for() {
+    let bank = Bank::new();
+    let (scoring, ids) = scored(&bank);
+    let door = Door::new(Times {
+        body_max: std::time::Duration::from_millis(50),
+        ..Times::default()
+    });
+    door.open(scoring);
+    let router = agent_router(&bank.telemetry, &door, || json!({}), || true);
+    with_server(router, |address| {
+        for what in ["disposition", "snooze"] {
+            let head = format!(
+                "POST /alerts/{}/{what} HTTP/1.1\r\nContent-Length: 99\r\n\
+                 Content-Type: application/x-www-form-urlencoded\r\n",
+                ids[0]
+            );
+            let (head, text) = ask(address, head.as_bytes(), b"verdict=");
+            assert!(head.starts_with("HTTP/1.1 400"), "{what}: {head}");
+            assert!(text.contains("not whole after 0.05 s"), "{what}: {text}");
+        }
+    });
+}
+
+#[test]
 fn a_page_of_another_site_changes_nothing() {
     let bank = Bank::new();
     let (scoring, ids) = scored(&bank);
