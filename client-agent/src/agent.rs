@@ -33,7 +33,7 @@ use crate::journal::JournalError;
 use crate::link::{Keeper, Uplink};
 use crate::nats::{self, NatsError};
 use crate::releases::Releases;
-use crate::scoring::{Door, Scoring, ScoringError, Tokens, agent_router};
+use crate::scoring::{Door, Scoring, ScoringError, Tokens, agent_router, answer_locally};
 use crate::status::Board;
 use crate::telemetry::Meters;
 use crate::training::{Product, Trainer, Worker};
@@ -139,6 +139,9 @@ async fn open_http(
     let board = board.clone();
     let mut router = agent_router(telemetry, door, status, move || board.read().connected);
     let (tls, tokens) = who_may_ask(config)?;
+    if tls.is_none() && tokens.is_none() {
+        router = answer_locally(router);
+    }
     if let Some(tokens) = tokens {
         router = tokens.guard(router, telemetry);
         tokio::spawn(tokens.follow(shutdown.clone()));

@@ -75,6 +75,7 @@ pub use times::{Behind, Times};
 pub use tokens::Tokens;
 
 pub(crate) use decision::probability_at;
+pub(crate) use origin::answer_locally;
 pub(crate) use remembered::Remembered;
 pub(crate) use request::{BODY_BYTES_MAX, too_large};
 pub(crate) use scores::DAYS_MAX;

@@ -241,7 +241,7 @@ impl Agent {
             if let Some(http) = address::find(&house.path("store"), "http.addr")
                 && ask(
                     http,
-                    "GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+                    "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
                 )
                 .contains("200 OK")
             {
@@ -260,7 +260,7 @@ impl Agent {
         ask(
             self.http,
             &format!(
-                "POST /v1/score HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+                "POST /v1/score HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                  content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
             ),
         )

@@ -159,7 +159,7 @@ fn post(house: &House, payment: &Value) -> Option<Value> {
     let body = json!({ "txn": payment }).to_string();
     let length = body.len();
     let request = format!(
-        "POST /v1/score HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        "POST /v1/score HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     body_of(&exchange(house.address()?, &request))

@@ -65,7 +65,7 @@ fn ask(address: &str, request: &str) -> String {
 fn fetch(address: &str, path: &str) -> String {
     ask(
         address,
-        &format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
+        &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"),
     )
 }
 
@@ -78,7 +78,7 @@ fn score(address: &str, txn_id: &str) -> String {
     ask(
         address,
         &format!(
-            "POST /v1/score HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+            "POST /v1/score HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         ),
     )
@@ -112,6 +112,19 @@ fn payments_are_judged_without_a_coordinator_and_remembered() {
     let config = config(dir.path());
     with_agent(&config, |address| {
         assert!(fetch(address, "/livez").contains("alive"));
+        // Its name leads here, and its pages are of one site with it.
+        let rebound = "host: evil.example:8443\r\nsec-fetch-site: same-origin\r\n";
+        for (line, expected) in [
+            ("GET /livez", "200 OK"),
+            ("GET /readyz", "200 OK"),
+            ("GET /v1/decisions?txn_id=first", "403 Forbidden"),
+            ("GET /alerts", "403 Forbidden"),
+            ("POST /v1/labels", "403 Forbidden"),
+        ] {
+            let asked = format!("{line} HTTP/1.1\r\n{rebound}connection: close\r\n\r\n");
+            let said = ask(address, &asked);
+            assert!(said.contains(expected), "{line}: {said}");
+        }
         let answer = score(address, "first");
         assert!(answer.contains("\"mode\":\"fallback\""), "{answer}");
         assert!(answer.contains("\"decision\":\"review\""), "{answer}");

@@ -147,7 +147,7 @@ impl Drop for Agent {
 fn ask(address: SocketAddr, request: &str) -> String {
     exchange(
         address,
-        &format!("{request} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
+        &format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"),
     )
 }
 
