@@ -26,6 +26,7 @@ use protocol::plan::Kind;
 use protocol::record::ClientRecord;
 use protocol::wire;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::history::HistoryError;
@@ -61,16 +62,9 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     let (telemetry, board, uplink) = (Telemetry::default(), Board::default(), Uplink::default());
     board.update(|status| identity.name().clone_into(&mut status.bank));
     let door = Door::new(config.http.times);
-    open_http(config, (&telemetry, &board, &uplink, &door), shutdown).await?;
+    let served = open_http(config, (&telemetry, &board, &uplink, &door), shutdown).await?;
 
-    let recovered = {
-        let (config, store, telemetry) = (config.clone(), store.clone(), telemetry.clone());
-        let (board, shutdown) = (board.clone(), shutdown.clone());
-        let recovering = move || recover(&config, &store, &telemetry, &board, &shutdown);
-        tokio::task::spawn_blocking(recovering)
-            .await
-            .map_err(AgentError::Task)?
-    };
+    let recovered = recover_beside(config, &store, (&telemetry, &board), shutdown).await;
     let Recovered {
         history,
         scoring,
@@ -106,6 +100,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     }
     // Whoever waits for an answer gets it before the worker and the store go; then what is
     // remembered of it is kept.
+    served.await.map_err(AgentError::Task)?;
     let leaving = move || {
         drop((door, scoring, watcher));
         keeper.end();
@@ -118,17 +113,32 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     ended
 }
 
+/// Recovers on a thread that may block, while health is answered.
+async fn recover_beside(
+    config: &Config,
+    store: &Store,
+    (telemetry, board): (&Telemetry, &Board),
+    shutdown: &Shutdown,
+) -> Result<Recovered, AgentError> {
+    let (config, store, telemetry) = (config.clone(), store.clone(), telemetry.clone());
+    let (board, shutdown) = (board.clone(), shutdown.clone());
+    let recovering = move || recover(&config, &store, &telemetry, &board, &shutdown);
+    tokio::task::spawn_blocking(recovering)
+        .await
+        .map_err(AgentError::Task)?
+}
+
 fn releases(config: &Config) -> Releases {
     Releases::new(&config.store, config.schema.clone())
 }
 
 /// Health, metrics, status, what they mean and, once the door is open, scoring: for whoever may
-/// ask.
+/// ask. The task ends when the last of them has left.
 async fn open_http(
     config: &Config,
     (telemetry, board, uplink, door): (&Telemetry, &Board, &Uplink, &Door),
     shutdown: &Shutdown,
-) -> Result<(), AgentError> {
+) -> Result<JoinHandle<()>, AgentError> {
     let (told, uplink, scoring) = (board.clone(), uplink.clone(), door.clone());
     let status = move || {
         let mut status = told.read();
@@ -151,12 +161,13 @@ async fn open_http(
         ..Terms::default()
     };
     let bound = serve(config.http.address, router, terms, shutdown.clone()).await;
-    let address = bound.map_err(|error| AgentError::Http {
+    let (address, served) = bound.map_err(|error| AgentError::Http {
         address: config.http.address,
         error,
     })?;
     tracing::info!(%address, "http is up");
-    Ok(address::publish(&config.store, "http.addr", address)?)
+    address::publish(&config.store, "http.addr", address)?;
+    Ok(served)
 }
 
 /// Reads the files that say who may ask at the HTTP door.

@@ -14,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use crate::shutdown::Shutdown;
 use crate::tls::Acceptor;
@@ -43,23 +44,28 @@ pub struct Bounds {
     pub silence_max: Duration,
     /// How long a client may take nothing of an answer.
     pub stall_max: Duration,
+    /// How long connections are waited for when the process is to leave.
+    pub leave_max: Duration,
 }
 
 impl Default for Bounds {
     /// A bank's systems hold some hundred connections; each takes some 20 KiB while it idles, and
-    /// at most 80 KiB in buffers. Ten seconds are a thousand times what an honest client takes.
+    /// at most 80 KiB in buffers. Ten seconds are a thousand times what an honest client takes;
+    /// who leaves waits for as long, and for the answer after it.
     fn default() -> Self {
         Self {
             connections_max: 1_024,
             handshake_max: Duration::from_secs(10),
             silence_max: Duration::from_secs(10),
             stall_max: Duration::from_secs(30),
+            leave_max: Duration::from_secs(12),
         }
     }
 }
 
 /// Serves `router` on `address` until `shutdown`; then each connection ends with the answer it
-/// waits for. Returns the address bound.
+/// waits for. Returns the address bound, and a task that ends with the last connection, or when
+/// these have been waited for long enough.
 ///
 /// # Errors
 /// Where the address cannot be bound.
@@ -68,22 +74,34 @@ pub async fn serve(
     router: Router,
     terms: Terms,
     shutdown: Shutdown,
-) -> std::io::Result<SocketAddr> {
+) -> std::io::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
-    tokio::spawn(async move {
+    let served = tokio::spawn(async move {
+        let bounds = terms.bounds;
+        let places = Arc::new(Semaphore::new(bounds.connections_max as usize));
         tokio::select! {
-            () = accept(listener, router, terms, &shutdown) => {}
+            () = accept(listener, &places, router, terms, &shutdown) => {}
             () = shutdown.triggered() => {}
         }
+        // Each connection gives its place back when it ends.
+        let free = places.acquire_many(bounds.connections_max);
+        if tokio::time::timeout(bounds.leave_max, free).await.is_err() {
+            tracing::warn!(address = %bound, "left before all connections had ended");
+        }
     });
-    Ok(bound)
+    Ok((bound, served))
 }
 
 /// Takes connections for as long as it is polled.
-async fn accept(listener: TcpListener, router: Router, terms: Terms, shutdown: &Shutdown) {
-    let places = Arc::new(Semaphore::new(terms.bounds.connections_max as usize));
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+async fn accept(
+    listener: TcpListener,
+    places: &Arc<Semaphore>,
+    router: Router,
+    terms: Terms,
+    shutdown: &Shutdown,
+) {
+    while let Ok(place) = Arc::clone(places).acquire_owned().await {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {

@@ -100,7 +100,9 @@ pub async fn serve(
     router: Router,
     shutdown: Shutdown,
 ) -> std::io::Result<SocketAddr> {
-    http::serve(address, router, Terms::default(), shutdown).await
+    // Nothing is lost with an answer of these that does not arrive.
+    let (bound, _) = http::serve(address, router, Terms::default(), shutdown).await?;
+    Ok(bound)
 }
 
 async fn metrics(State(telemetry): State<Telemetry>) -> Response {

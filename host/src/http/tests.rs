@@ -106,28 +106,61 @@ async fn a_reader_that_takes_nothing_is_given_up() {
 
 #[tokio::test]
 async fn who_waits_for_an_answer_gets_it_before_the_door_closes() {
-    let (address, shutdown) = open(None, Bounds::default()).await;
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n";
-    // Its answer to the expectation shows that the request is being handled.
-    let asked = format!("{head}Expect: 100-continue\r\n\r\n");
-    stream.write_all(asked.as_bytes()).await.unwrap();
-    let mut going_on = [0; 25];
-    stream.read_exact(&mut going_on).await.unwrap();
-    assert!(going_on.starts_with(b"HTTP/1.1 100"));
+    let (address, shutdown, served) = open_until(None, Bounds::default()).await;
+    let mut stream = echo(address).await;
     shutdown.trigger();
+    let mut served = pin!(served);
+    let early = tokio::time::timeout(SHORT, served.as_mut()).await;
+    assert!(early.is_err(), "an answer is still waited for");
     stream.write_all(b"late").await.unwrap();
     let said = rest(&mut stream).await;
     assert!(
         said.starts_with("HTTP/1.1 200") && said.ends_with("late"),
         "{said}"
     );
+    let soon = Bounds::default().leave_max / 2;
+    tokio::time::timeout(soon, served).await.unwrap().unwrap();
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn who_does_not_end_is_not_waited_for_without_bound() {
+    let bounds = Bounds {
+        leave_max: SHORT,
+        ..Bounds::default()
+    };
+    let (address, shutdown, served) = open_until(None, bounds).await;
+    let _stuck = echo(address).await;
+    shutdown.trigger();
+    let soon = Bounds::default().silence_max;
+    tokio::time::timeout(soon, served).await.unwrap().unwrap();
+}
+
+/// A connection whose request is being handled, and waits for its body of four bytes.
+async fn echo(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n";
+    // The answer to the expectation shows it.
+    let asked = format!("{head}Expect: 100-continue\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await.unwrap();
+    let mut going_on = [0; 25];
+    stream.read_exact(&mut going_on).await.unwrap();
+    assert!(going_on.starts_with(b"HTTP/1.1 100"));
+    stream
 }
 
 /// A door with two routes on a free port of loopback; `tls` says whether TLS, and of whose clients
 /// a certificate is asked for.
 async fn open(tls: Option<Option<&str>>, bounds: Bounds) -> (SocketAddr, Shutdown) {
+    let (address, shutdown, _) = open_until(tls, bounds).await;
+    (address, shutdown)
+}
+
+/// The same, and the task that ends with the last connection.
+async fn open_until(
+    tls: Option<Option<&str>>,
+    bounds: Bounds,
+) -> (SocketAddr, Shutdown, JoinHandle<()>) {
     let router = Router::new()
         .route("/ping", get(|| async { "pong" }))
         .route("/echo", post(|body: String| async { body }));
@@ -136,8 +169,8 @@ async fn open(tls: Option<Option<&str>>, bounds: Bounds) -> (SocketAddr, Shutdow
         bounds,
     };
     let (any, shutdown) = (SocketAddr::from(([127, 0, 0, 1], 0)), Shutdown::default());
-    let bound = serve(any, router, terms, shutdown.clone()).await.unwrap();
-    (bound, shutdown)
+    let (bound, served) = serve(any, router, terms, shutdown.clone()).await.unwrap();
+    (bound, shutdown, served)
 }
 
 async fn ask(address: SocketAddr, request: &str) -> String {

@@ -116,7 +116,7 @@ pub(crate) fn with_terms(router: Router, terms: Terms, client: impl FnOnce(Socke
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let shutdown = Shutdown::default();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let address = runtime
+    let (address, _) = runtime
         .block_on(host::http::serve(any, router, terms, shutdown.clone()))
         .unwrap();
     client(address);
