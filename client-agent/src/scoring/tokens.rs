@@ -37,9 +37,13 @@ impl Tokens {
     /// # Errors
     /// [`ConfigError`], which names the file, and the line at fault without a word of it.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let known = read(path)?;
+        if known.is_empty() {
+            return Err(none_in(path));
+        }
         Ok(Self {
             path: Arc::from(path),
-            known: watch::Sender::new(read(path)?),
+            known: watch::Sender::new(known),
             refused: Counter::default(),
         })
     }
@@ -57,7 +61,8 @@ impl Tokens {
     }
 
     /// Reads the file again and again, until the process is to leave, so that tokens are changed
-    /// without a restart. While it cannot be used, the tokens stay that it held last.
+    /// without a restart. While it cannot be read, the tokens stay that it held last; where all
+    /// were taken out, nobody is let in.
     pub async fn follow(self, shutdown: Shutdown) {
         let mut fault = None;
         loop {
@@ -65,13 +70,9 @@ impl Tokens {
                 () = tokio::time::sleep(READ_EVERY) => {}
                 () = shutdown.triggered() => return,
             }
-            let path = Arc::clone(&self.path);
-            let found = tokio::task::spawn_blocking(move || read(&path)).await;
-            match found {
-                Ok(Ok(found)) => {
-                    fault = None;
-                    self.replace(found);
-                }
+            let tokens = self.clone();
+            match tokio::task::spawn_blocking(move || tokens.look()).await {
+                Ok(Ok(())) => fault = None,
                 Ok(Err(error)) => {
                     let error = error.to_string();
                     if fault.as_ref() != Some(&error) {
@@ -85,11 +86,17 @@ impl Tokens {
         }
     }
 
-    fn replace(&self, found: Vec<Digest>) {
-        let (count, known) = (found.len(), &self.known);
+    /// Takes what the file holds now.
+    fn look(&self) -> Result<(), ConfigError> {
+        let (found, known) = (read(&self.path)?, &self.known);
+        let count = found.len();
         if known.send_if_modified(|known| std::mem::replace(known, found.clone()) != found) {
-            tracing::info!(tokens = count, "the tokens have changed");
+            match count {
+                0 => tracing::warn!(file = %self.path.display(), "no token is known any more"),
+                _ => tracing::info!(tokens = count, "the tokens have changed"),
+            }
         }
+        Ok(())
     }
 
     fn admits(&self, headers: &HeaderMap) -> bool {
@@ -136,10 +143,11 @@ fn shown(headers: &HeaderMap) -> Option<&[u8]> {
 pub(crate) fn first(path: &Path) -> Result<Secret<String>, ConfigError> {
     let text = Secret::new(text_of(path)?);
     let tokens = tokens(path, text.expose())?;
-    let first = tokens.first().expect("a file without a token is refused");
+    let first = tokens.first().ok_or_else(|| none_in(path))?;
     Ok(Secret::new((*first).to_owned()))
 }
 
+/// What the file holds; it may be nothing.
 fn read(path: &Path) -> Result<Vec<Digest>, ConfigError> {
     let text = Secret::new(text_of(path)?);
     let tokens = tokens(path, text.expose())?;
@@ -150,14 +158,6 @@ fn read(path: &Path) -> Result<Vec<Digest>, ConfigError> {
 }
 
 fn tokens<'a>(path: &Path, text: &'a str) -> Result<Vec<&'a str>, ConfigError> {
-    let wrong = |found: String| ConfigError::Value {
-        key: path.display().to_string(),
-        found,
-        expected: format!(
-            "1 to {TOKENS_MAX} lines with a token each, of {TOKEN_MIN} to {TOKEN_MAX} letters, \
-             digits and -._~+/="
-        ),
-    };
     let mut tokens = Vec::new();
     for (number, line) in (1_u32..).zip(text.lines()) {
         let line = line.trim();
@@ -165,13 +165,28 @@ fn tokens<'a>(path: &Path, text: &'a str) -> Result<Vec<&'a str>, ConfigError> {
             continue;
         }
         if !is_token(line) {
-            return Err(wrong(format!("another line {number}")));
+            return Err(wrong(path, format!("another line {number}")));
         }
         tokens.push(line);
     }
     match tokens.len() {
-        1..=TOKENS_MAX => Ok(tokens),
-        count => Err(wrong(format!("{count} tokens"))),
+        0..=TOKENS_MAX => Ok(tokens),
+        count => Err(wrong(path, format!("{count} tokens"))),
+    }
+}
+
+fn none_in(path: &Path) -> ConfigError {
+    wrong(path, "0 tokens".to_owned())
+}
+
+fn wrong(path: &Path, found: String) -> ConfigError {
+    ConfigError::Value {
+        key: path.display().to_string(),
+        found,
+        expected: format!(
+            "1 to {TOKENS_MAX} lines with a token each, of {TOKEN_MIN} to {TOKEN_MAX} letters, \
+             digits and -._~+/="
+        ),
     }
 }
 
@@ -279,6 +294,8 @@ mod tests {
             let error = Tokens::read(file.path()).err().unwrap().to_string();
             assert!(error.contains(expected), "{expected}: {error}");
             assert!(!error.contains(short), "{error}");
+            let error = first(file.path()).err().unwrap().to_string();
+            assert!(error.contains(expected), "{expected}: {error}");
         }
         let error = Tokens::read(Path::new("none.tokens")).err().unwrap();
         assert!(error.to_string().contains("none.tokens"), "{error}");
@@ -296,10 +313,18 @@ mod tests {
         for (text, expected) in [
             (format!("{ONE}\n{OTHER}\n"), (true, true)),
             (OTHER.to_owned(), (false, true)),
+            // All were taken out: whoever had one is not to get in by it.
+            ("# none\n".to_owned(), (false, false)),
+            (OTHER.to_owned(), (false, true)),
         ] {
             std::fs::write(file.path(), text).unwrap();
-            tokens.replace(read(file.path()).unwrap());
+            tokens.look().unwrap();
             assert_eq!((served.admits(&old), served.admits(&new)), expected);
         }
+        std::fs::write(file.path(), format!("{ONE}\n{ONE} {ONE}\n")).unwrap();
+        tokens.look().unwrap_err();
+        drop(file);
+        tokens.look().unwrap_err();
+        assert_eq!((served.admits(&old), served.admits(&new)), (false, true));
     }
 }
