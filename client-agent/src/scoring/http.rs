@@ -116,8 +116,11 @@ impl IntoResponse for Problem {
         let kind = header::HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);
         if self.kind == ProblemType::Unauthorized {
-            let scheme = header::HeaderValue::from_static("Bearer");
-            headers.insert(header::WWW_AUTHENTICATE, scheme);
+            // A line each: not every browser finds the second one in a list.
+            for scheme in ["Bearer", "Basic realm=\"phalanx\""] {
+                let scheme = header::HeaderValue::from_static(scheme);
+                headers.append(header::WWW_AUTHENTICATE, scheme);
+            }
         }
         if self.kind.is_passing() {
             headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));

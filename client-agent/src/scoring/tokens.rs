@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use base64ct::{Base64, Encoding as _};
 use crypto::{Digest, Secret, sha256};
 use host::config::ConfigError;
 use host::shutdown::Shutdown;
@@ -103,7 +104,7 @@ impl Tokens {
         let Some(shown) = shown(headers) else {
             return false;
         };
-        let shown = Secret::new(sha256(&[shown]).0);
+        let shown = Secret::new(shown.0);
         // Each is looked at, in constant time: how long it takes tells how many there are.
         let known = self.known.borrow();
         let equal = known
@@ -121,19 +122,32 @@ async fn admit(State(tokens): State<Tokens>, request: Request, next: Next) -> Re
         return next.run(request).await;
     }
     tokens.refused.inc();
-    let detail = "found no token that is known here, expected `Authorization: Bearer TOKEN`";
+    let detail = "found no token that is known here, expected `Authorization: Bearer TOKEN`, or \
+                  `Basic` with the token as password";
     Problem::new(ProblemType::Unauthorized, detail).into_response()
 }
 
-/// The token that a request shows; nothing where it shows none, or two.
-fn shown(headers: &HeaderMap) -> Option<&[u8]> {
+/// The digest of the token that a request shows; nothing where it shows none, or two. Browsers know
+/// no other way than `Basic` (RFC 7617): the token is the password, and any user name will do.
+fn shown(headers: &HeaderMap) -> Option<Digest> {
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (shown.next()?.as_bytes(), shown.next()) else {
         return None;
     };
-    let (scheme, token) = value.split_at_checked(SCHEME.len())?;
-    let is_bearer = scheme.eq_ignore_ascii_case(SCHEME);
-    is_bearer.then(|| token.trim_ascii())
+    if let Some(token) = after(BEARER, value) {
+        return Some(sha256(&[token.trim_ascii()]));
+    }
+    let pair = std::str::from_utf8(after(BASIC, value)?.trim_ascii()).ok()?;
+    let pair = Secret::new(Base64::decode_vec(pair).ok()?);
+    let mut words = pair.expose().splitn(2, |byte| *byte == b':');
+    let token = words.nth(1)?;
+    Some(sha256(&[token.trim_ascii()]))
+}
+
+/// What follows the name of a scheme.
+fn after<'a>(scheme: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+    let (found, rest) = value.split_at_checked(scheme.len())?;
+    found.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
 /// The first token of a file, for a client that is to show one.
@@ -217,7 +231,8 @@ fn text_of(path: &Path) -> Result<String, ConfigError> {
 /// What a supervisor asks, who has no token.
 pub(super) const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
-const SCHEME: &[u8] = b"Bearer ";
+const BEARER: &[u8] = b"Bearer ";
+const BASIC: &[u8] = b"Basic ";
 
 /// An old and a new token for each of a bank's systems that ask.
 const TOKENS_MAX: usize = 32;
@@ -277,6 +292,37 @@ mod tests {
             assert!(!tokens.admits(&head(values)), "{values:?}");
         }
         assert_eq!(first(file.path()).unwrap().expose(), ONE);
+    }
+
+    #[test]
+    fn a_browser_shows_a_token_as_the_password_of_anybody() {
+        let file = file(ONE);
+        let tokens = Tokens::read(file.path()).unwrap();
+        let shows = |scheme: &str, pair: &[u8]| {
+            let value = format!("{scheme} {}", Base64::encode_string(pair));
+            tokens.admits(&head(&[&value]))
+        };
+        for user in ["", "u-17", "J\u{f6}rg"] {
+            assert!(shows("Basic", format!("{user}:{ONE}").as_bytes()), "{user}");
+        }
+        assert!(shows("basic", format!("u:{ONE}").as_bytes()));
+        for wrong in [
+            ONE.to_owned(),
+            String::new(),
+            ":".to_owned(),
+            format!("{ONE}:"),
+            format!("{ONE}:{OTHER}"),
+            format!("u:v:{ONE}"),
+            format!("u:{}", &ONE[1..]),
+        ] {
+            assert!(!shows("Basic", wrong.as_bytes()), "{wrong}");
+        }
+        assert!(!shows("Bearer", format!("u:{ONE}").as_bytes()));
+        for wrong in ["Basic", "Basic ", "Basic !", "Basic dTp"] {
+            assert!(!tokens.admits(&head(&[wrong])), "{wrong}");
+        }
+        let plain = format!("Basic u:{ONE}");
+        assert!(!tokens.admits(&head(&[&plain])));
     }
 
     #[test]

@@ -33,7 +33,8 @@ fn everything_but_what_a_supervisor_asks_needs_a_token() {
             let (head, problem) = fetch(address, path);
             assert!(head.starts_with("HTTP/1.1 401"), "{path}: {head}");
             let head = head.to_ascii_lowercase();
-            assert!(head.contains("www-authenticate: bearer"), "{head}");
+            assert!(head.contains("www-authenticate: bearer\r\n"), "{head}");
+            assert!(head.contains("www-authenticate: basic realm="), "{head}");
             assert!(head.contains("application/problem+json"), "{head}");
             assert_eq!(problem["type"], "unauthorized");
         }
@@ -49,6 +50,11 @@ fn everything_but_what_a_supervisor_asks_needs_a_token() {
         let (head, answer) = post(&right);
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         assert_eq!(answer["txn_id"], "t0");
+        // As a browser does, with the user name `u-17`.
+        let pair = "dS0xNzphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0NQ==";
+        let head = format!("GET /version HTTP/1.1\r\nAuthorization: Basic {pair}\r\n");
+        let (head, _) = exchange(address, head.as_bytes(), b"");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         let text = telemetry.render();
         let line = format!("phalanx_http_unauthorized_total {}", closed.len() + 1);
         assert!(text.contains(&line), "{text}");
