@@ -499,7 +499,7 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         // Where a restart has room for it again, it is as closed as it was.
-        let mut roomy = super::tests::keeper(&journal, 9, &Telemetry::default());
+        let mut roomy = keeper(&journal, 9, &Telemetry::default());
         while roomy.follow().unwrap() == Progress::Part {}
         assert_eq!(roomy.index.counts(roomy.now_ms()), [4, 0, 1]);
     }
