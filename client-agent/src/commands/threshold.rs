@@ -54,6 +54,11 @@ pub struct Arguments {
         value_parser = clap::value_parser!(u32).range(0..=i64::from(DAYS_MAX / 2))
     )]
     maturity_days: u32,
+    /// Ask the agent at this address, and not its store, such as
+    /// `https://agent.bank.example:8443` with --ca, where its certificate has a name. Left out, the
+    /// store is read, or the agent that holds it is asked where it listens.
+    #[arg(long, value_name = "URL")]
+    agent: Option<String>,
     #[command(flatten)]
     credentials: Credentials,
     /// Say the plan as JSON.
@@ -69,7 +74,8 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Said, CommandError> {
     }
     let config = Config::load(&arguments.config)?;
     let days = arguments.from_days + arguments.maturity_days;
-    let tally = count(&config.store, days, &arguments.credentials)?;
+    let from = (arguments.agent.as_deref(), config.store.as_path());
+    let tally = count(from, days, &arguments.credentials)?;
     let policy = &config.scoring.policy;
     let terms = Terms {
         budget: arguments.budget,
@@ -88,8 +94,16 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Said, CommandError> {
     }))
 }
 
-/// The counts of an agent's last days: from its store, or from the agent where that holds it.
-fn count(store: &Path, days: u32, credentials: &Credentials) -> Result<Tally, CommandError> {
+/// The counts of an agent's last days: from the agent that is named, or else from its store, or
+/// from the agent where that holds it.
+fn count(
+    (agent, store): (Option<&str>, &Path),
+    days: u32,
+    credentials: &Credentials,
+) -> Result<Tally, CommandError> {
+    if let Some(agent) = agent {
+        return ask(agent, days, credentials);
+    }
     // Opening it would make an empty one.
     if !store.is_dir() {
         let found = store.display().to_string();
@@ -106,14 +120,15 @@ fn count(store: &Path, days: u32, credentials: &Credentials) -> Result<Tally, Co
     let Some(address) = address::find(store, "http.addr") else {
         return Err(AgentError::from(error).into());
     };
-    let told = fetch(
-        address,
-        &format!("/v1/scores?days={days}"),
-        PATIENCE,
-        credentials,
-    )?;
+    let agent = format!("{}://{address}", credentials.scheme());
+    ask(&agent, days, credentials)
+}
+
+fn ask(agent: &str, days: u32, credentials: &Credentials) -> Result<Tally, CommandError> {
+    let path = format!("/v1/scores?days={days}");
+    let told = fetch(agent, &path, PATIENCE, credentials)?;
     serde_json::from_str(&told).map_err(|error| CommandError::Unreachable {
-        address: address.to_string(),
+        address: agent.to_owned(),
         why: format!("found another answer, expected the counts of /v1/scores: {error}"),
     })
 }
@@ -129,9 +144,11 @@ fn count_in(store: &Store, days: u32) -> Result<Tally, CommandError> {
 const PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// What `--help` ends with.
-pub(super) const EXAMPLES: &str = "Example:
+pub(super) const EXAMPLES: &str = "Examples:
   phalanx-agent threshold plan --config client-agent.toml --budget 300 \\
     --min-precision 0.12 --from-days 30
+  phalanx-agent threshold plan --config client-agent.toml --budget 300 \\
+    --agent https://agent.bank.example:8443 --ca ca.pem --token-file http.tokens
 
 Then write the recommended score into score_bands.review of the policy file, give the
 policy a new version, and start the agent again.";

@@ -28,6 +28,14 @@ pub(in crate::commands) struct Credentials {
 }
 
 impl Credentials {
+    /// The scheme of an agent that is found by its port.
+    pub(in crate::commands) fn scheme(&self) -> &'static str {
+        match self.ca {
+            Some(_) => "https",
+            None => "http",
+        }
+    }
+
     /// The token that is shown, where there is one.
     ///
     /// # Errors

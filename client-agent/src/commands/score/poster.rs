@@ -3,7 +3,6 @@
 //! `credentials.rs`. What else a command asks an agent, `fetch` does; in this crate no other file
 //! names ureq.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crypto::Secret;
@@ -92,14 +91,8 @@ impl Poster {
         patience: Patience,
         credentials: &Credentials,
     ) -> Result<Self, CommandError> {
-        let (scheme, rest) = agent.split_once("://").unwrap_or(("http", agent));
-        let rest = rest.trim_end_matches('/');
-        if !matches!(scheme, "http" | "https") || rest.is_empty() {
-            let expected = "an address such as http://127.0.0.1:8443, or one of https";
-            return Err(refused("--agent", agent.to_owned(), expected));
-        }
+        let (scheme, address) = address_of(agent)?;
         let token = credentials.token()?;
-        let address = format!("{scheme}://{rest}");
         Ok(Self {
             http: client(connections, TRY_MAX, credentials.tls(scheme)?),
             url: format!("{address}/v1/score"),
@@ -187,23 +180,18 @@ impl Poster {
     }
 }
 
-/// What an agent tells at `path`, asked once; by TLS where the credentials name a CA.
+/// What an agent tells at `path`, asked once. It is named as [`Poster::new`] takes it.
 ///
 /// # Errors
 /// [`CommandError::Unreachable`] where nobody answers within `patience`, or with a refusal; and for
-/// credentials that cannot be used.
+/// an address or credentials that cannot be used.
 pub(in crate::commands) fn fetch(
-    address: SocketAddr,
+    agent: &str,
     path: &str,
     patience: Duration,
     credentials: &Credentials,
 ) -> Result<String, CommandError> {
-    let scheme = if credentials.ca.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let address = format!("{scheme}://{address}");
+    let (scheme, address) = address_of(agent)?;
     let http = client(1, patience, credentials.tls(scheme)?);
     let token = credentials.token()?;
     let ask = || -> Result<(u16, String), ureq::Error> {
@@ -221,6 +209,17 @@ pub(in crate::commands) fn fetch(
         Ok((status, text)) => Err(unreachable(&address, brief(&document(&text, status)))),
         Err(error) => Err(unreachable(&address, error.to_string())),
     }
+}
+
+/// An agent's scheme, and its whole address.
+fn address_of(agent: &str) -> Result<(&str, String), CommandError> {
+    let (scheme, rest) = agent.split_once("://").unwrap_or(("http", agent));
+    let rest = rest.trim_end_matches('/');
+    if !matches!(scheme, "http" | "https") || rest.is_empty() {
+        let expected = "an address such as http://127.0.0.1:8443, or one of https";
+        return Err(refused("--agent", agent.to_owned(), expected));
+    }
+    Ok((scheme, format!("{scheme}://{rest}")))
 }
 
 /// A client that goes to the agent and to nobody else.

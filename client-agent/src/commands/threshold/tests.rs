@@ -20,16 +20,28 @@ fn settled(bank: &Bank) -> Scoring {
 }
 
 #[test]
-fn a_running_agent_is_asked_and_says_what_its_store_says() {
+fn a_running_agent_is_asked_where_it_is_named_or_found_and_says_what_its_store_says() {
     let bank = Bank::new();
     let scoring = settled(&bank);
-    let error = count(bank.path(), 30, &Credentials::default()).unwrap_err();
+    let error = count((None, bank.path()), 30, &Credentials::default()).unwrap_err();
     assert_eq!(error.exit_code(), 74, "{error}");
     let mut told = None;
     with_server(door(scoring).router(), |address| {
+        let (named, nowhere) = (format!("http://{address}/"), bank.path().join("nowhere"));
+        let asked = count(
+            (Some(named.as_str()), nowhere.as_path()),
+            30,
+            &Credentials::default(),
+        )
+        .unwrap();
+        assert_eq!((asked.days, asked.decisions), (1, 6));
+        let error = count((Some("ftp://a"), bank.path()), 30, &Credentials::default());
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("--agent: ftp://a, "), "{error}");
+
         address::publish(bank.path(), "http.addr", address).unwrap();
-        told = Some(count(bank.path(), 30, &Credentials::default()).unwrap());
-        let error = count(bank.path(), 10_000, &Credentials::default())
+        told = Some(count((None, bank.path()), 30, &Credentials::default()).unwrap());
+        let error = count((None, bank.path()), 10_000, &Credentials::default())
             .unwrap_err()
             .to_string();
         assert!(
@@ -49,10 +61,10 @@ fn a_running_agent_is_asked_and_says_what_its_store_says() {
 fn a_store_that_nobody_holds_is_read() {
     let bank = Bank::new();
     drop(settled(&bank));
-    let told = count(bank.path(), 30, &Credentials::default()).unwrap();
+    let told = count((None, bank.path()), 30, &Credentials::default()).unwrap();
     assert_eq!((told.days, told.decisions, told.unscored), (1, 6, 1));
     let nowhere = bank.path().join("nowhere");
-    let error = count(&nowhere, 30, &Credentials::default()).unwrap_err();
+    let error = count((None, nowhere.as_path()), 30, &Credentials::default()).unwrap_err();
     assert!(error.to_string().starts_with("store.folder: "), "{error}");
     assert!(!nowhere.exists());
 }
