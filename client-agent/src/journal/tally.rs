@@ -107,7 +107,7 @@ impl Follower {
         Ok(Some(tally))
     }
 
-    /// The last word on every labelled payment, by its number.
+    /// The last word on every labelled payment, by its number; of two at one moment the fraud.
     fn known(&self, reach: Reach) -> Result<BTreeMap<u64, Known>, JournalError> {
         let mut known = BTreeMap::<u64, Known>::new();
         for sequence in 0..reach.labels {
@@ -119,7 +119,7 @@ impl Follower {
                 is_fraud: label.fraud,
             };
             let last = known.entry(label.payment).or_insert(word);
-            if word.at >= last.at {
+            if (word.at, word.is_fraud) >= (last.at, last.is_fraud) {
                 *last = word;
             }
         }
@@ -198,9 +198,10 @@ mod tests {
         for (number, (hours, score)) in (0..).zip(ages) {
             journal.append(&entry(number, hours, score)).unwrap();
         }
-        // A withdrawn fraud, one that came back, and a word that was late.
+        // A withdrawn fraud, one that came back, a word that was late, and two of one moment.
         for (payment, known_at, fraud) in [
             (1, 10, true),
+            (1, 10, false),
             (3, 10, true),
             (3, 20, false),
             (4, 30, false),

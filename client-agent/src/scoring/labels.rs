@@ -168,7 +168,7 @@ impl Item {
     /// another one.
     fn is_among(&self, known: &[LabelEntry]) -> bool {
         let is_known = known.iter().any(|label| label.label_id == self.id.0);
-        let stands = standing(known).is_some_and(|label| label.fraud == self.label.fraud);
+        let stands = in_force(known).is_some_and(|label| label.fraud == self.label.fraud);
         is_known && (self.is_dated || stands)
     }
 
@@ -178,7 +178,7 @@ impl Item {
     fn known_at(&self, payment: &Transaction, known: &[LabelEntry]) -> Result<i64, Problem> {
         let known_at = self.label.known_at;
         if !self.is_dated {
-            let next = standing(known).map(|label| label.known_at.saturating_add(1));
+            let next = in_force(known).map(|label| label.known_at.saturating_add(1));
             return Ok(known_at.max(payment.ts).max(next.unwrap_or(i64::MIN)));
         }
         if known_at < payment.ts {
@@ -212,12 +212,13 @@ impl Item {
     }
 }
 
-/// What is said of a payment now: of its labels in order of arrival the one that is known last. Of
-/// two at one moment the fraud, as it is to the encoder.
-fn standing(known: &[LabelEntry]) -> Option<&LabelEntry> {
-    known
-        .iter()
-        .max_by_key(|label| (label.known_at, label.fraud))
+/// What is said of a payment now: of its labels the one that is known last. Of two at one moment the
+/// fraud, as it is to the encoder.
+pub(super) fn in_force<'a>(
+    labels: impl IntoIterator<Item = &'a LabelEntry>,
+) -> Option<&'a LabelEntry> {
+    let labels = labels.into_iter();
+    labels.max_by_key(|label| (label.known_at, label.fraud))
 }
 
 /// Keeps a label, durable once the journal is settled, and lets the encoder know.

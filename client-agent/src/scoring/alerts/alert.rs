@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::journal::{Action, Deed, Entry, JournalError, LabelEntry};
 use crate::scoring::decision::Decision;
+use crate::scoring::labels::in_force;
 
 /// An alert. No `Debug`: a payment is never logged.
 #[derive(Clone)]
@@ -207,11 +208,6 @@ impl Alert {
 /// What analysts say of a payment: the label of theirs that is in force.
 pub(super) fn analysts(labels: &[LabelEntry]) -> Option<&LabelEntry> {
     in_force(labels.iter().filter(|label| label.source == ANALYST))
-}
-
-/// The label in force: the one that became known last, and of those the one told last.
-pub(super) fn in_force<'a>(labels: impl Iterator<Item = &'a LabelEntry>) -> Option<&'a LabelEntry> {
-    labels.max_by_key(|label| label.known_at)
 }
 
 /// The source of labels that close alerts.

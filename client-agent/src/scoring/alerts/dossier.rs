@@ -4,13 +4,14 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::alert::{Told, Verdict, in_force};
+use super::alert::{Told, Verdict};
 use super::cases::Near;
 use super::index::Row;
 use super::keeper::Keeper;
 use crate::journal::{Action, Deed, Entry, Follower, JournalError, LabelEntry, payment_of};
 use crate::scoring::decision::Decision;
 use crate::scoring::decisions::unreadable;
+use crate::scoring::labels::in_force;
 use crate::scoring::problem::{Problem, ProblemType};
 
 /// All about one alert. No `Debug`: a payment is never logged.
@@ -202,7 +203,7 @@ impl Brief {
     fn read(journal: &Follower, sequence: u64, entry: &Entry) -> Result<Self, JournalError> {
         let (told, payment) = (Told::read(sequence, entry)?, payment_of(sequence, entry)?);
         let labels = journal.labels_of(&entry.txn_id)?;
-        let verdict = in_force(labels.iter()).map(|label| Verdict::of_label(label.fraud));
+        let verdict = in_force(&labels).map(|label| Verdict::of_label(label.fraud));
         Ok(Self {
             decision_id: told.decision_id,
             outlet: payment.outlet().map(str::to_owned),

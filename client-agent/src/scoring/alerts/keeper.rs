@@ -12,7 +12,7 @@ use host::clock::Clock;
 use host::telemetry::Telemetry;
 use model::Scorer;
 
-use super::alert::{Alert, State, Told, analysts, in_force};
+use super::alert::{Alert, State, Told, analysts};
 use super::cases::Cases;
 use super::index::{Index, Row, Wanted};
 use super::meters::Meters;
@@ -22,6 +22,7 @@ use crate::journal::{
     Action, Actions, Deed, Entry, Follower, JournalError, LabelEntry, Reach, payment_of,
 };
 use crate::scoring::decisions::{place_of, unreadable};
+use crate::scoring::labels::in_force;
 use crate::scoring::problem::{Problem, ProblemType};
 
 /// All that the queue remembers.
@@ -218,7 +219,7 @@ impl Keeper {
             let settle = |alert: &mut Alert| alert.settle(&labels, &actions);
             self.index.change(label.payment, settle);
         }
-        if let Some(label) = in_force(labels.iter()) {
+        if let Some(label) = in_force(&labels) {
             self.cases.take(label.payment, label.fraud);
         }
         Ok(())
@@ -454,9 +455,11 @@ mod tests {
         let verdict = |row: Row| row.verdict.map(|verdict| verdict.word());
         let row = act(&mut keeper, 0, START_MS + 10, Deed::Suspected).unwrap();
         assert_eq!(verdict(row), Some("suspected"));
-        journal
-            .append_label(&label(0, "analyst", START_MS + 20, true))
-            .unwrap();
+        // Of two words of one moment the fraud, whichever came last.
+        for fraud in [true, false] {
+            let label = label(0, "analyst", START_MS + 20, fraud);
+            journal.append_label(&label).unwrap();
+        }
         journal.settle().unwrap();
         keeper.catch_up().unwrap();
         let row = keeper.index.row(keeper.now_ms(), 0).unwrap();
@@ -499,7 +502,7 @@ mod tests {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         // Where a restart has room for it again, it is as closed as it was.
-        let mut roomy = keeper(&journal, 9, &Telemetry::default());
+        let mut roomy = self::keeper(&journal, 9, &Telemetry::default());
         while roomy.follow().unwrap() == Progress::Part {}
         assert_eq!(roomy.index.counts(roomy.now_ms()), [4, 0, 1]);
     }
