@@ -14,7 +14,6 @@ use std::thread::JoinHandle;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use crypto::Digest;
 use host::clock::Clock;
 use host::telemetry::Telemetry;
 use model::Scorer;
@@ -51,8 +50,8 @@ enum Question {
     List(Wanted, oneshot::Sender<Result<Queue, Problem>>),
     /// Everything about an alert, by the id of its decision.
     Show(String, oneshot::Sender<Result<Box<Dossier>, Problem>>),
-    /// What has to be known before a verdict on an alert is written.
-    Subject(String, oneshot::Sender<Result<Subject, Problem>>),
+    /// The `txn_id` that a verdict on an alert would speak of, where there is room for one.
+    Subject(String, oneshot::Sender<Result<String, Problem>>),
     /// Something was done about an alert.
     Act(String, Action, oneshot::Sender<Result<Row, Problem>>),
     /// This model scores from here on.
@@ -64,13 +63,6 @@ struct Queue {
     listing: Listing,
     /// In the order of `State::ALL`.
     counts: [usize; 3],
-}
-
-/// The payment that a verdict would speak of.
-struct Subject {
-    txn_id: String,
-    /// What analysts say of it: fraud or not, since when, by which label.
-    known: Option<(bool, i64, Digest)>,
 }
 
 impl Alerts {

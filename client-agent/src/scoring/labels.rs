@@ -164,12 +164,15 @@ impl Item {
     }
 
     /// Whether this was said before, and nothing has been said since that it would correct. A word
-    /// without a date is of the moment it comes: where the payment stands otherwise by now, it is
-    /// another one.
+    /// without a date is of the moment it comes: where the payment stands otherwise by now, or its
+    /// source does, it is another one.
     fn is_among(&self, known: &[LabelEntry]) -> bool {
         let is_known = known.iter().any(|label| label.label_id == self.id.0);
-        let stands = in_force(known).is_some_and(|label| label.fraud == self.label.fraud);
-        is_known && (self.is_dated || stands)
+        let source = self.label.source.as_ref();
+        let own = known.iter().filter(|label| Some(&label.source) == source);
+        let agrees =
+            |last: Option<&LabelEntry>| last.is_some_and(|last| last.fraud == self.label.fraud);
+        is_known && (self.is_dated || (agrees(in_force(known)) && agrees(in_force(own))))
     }
 
     /// Since when the label is known; a payment's label is known no earlier than the payment. One

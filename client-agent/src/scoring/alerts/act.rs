@@ -6,11 +6,11 @@ use chrono::DateTime;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::Question;
 use super::alert::{ANALYST, Verdict};
 use super::index::Row;
-use super::{Question, Subject};
 use crate::journal::{Action, Deed};
-use crate::scoring::labels::{LabelAnswer, LabelStatus};
+use crate::scoring::labels::LabelAnswer;
 use crate::scoring::problem::{Problem, ProblemType};
 use crate::scoring::request::{kind_of, refuse_pans_in};
 use crate::scoring::{Scoring, http};
@@ -102,9 +102,9 @@ pub(super) async fn dispose(
     } = disposition;
     let alerts = &scoring.0.alerts;
     let id = decision_id.to_owned();
-    let subject = alerts.ask(|reply| Question::Subject(id, reply)).await?;
+    let txn_id = alerts.ask(|reply| Question::Subject(id, reply)).await?;
     let label = match verdict.label() {
-        Some(fraud) => Some(label(scoring, &subject, fraud, known_at).await?),
+        Some(fraud) => Some(label(scoring, txn_id, fraud, known_at).await?),
         None => None,
     };
     let action = Action {
@@ -137,39 +137,18 @@ pub(super) async fn snooze(
     asked.await
 }
 
-/// Tells a verdict as a label. Words without a time would be the same again after a change of mind
-/// and back, so a changed mind says which label it takes the place of.
+/// Tells a verdict as a label.
 async fn label(
     scoring: &Scoring,
-    subject: &Subject,
+    txn_id: String,
     fraud: bool,
     known_at: Option<Value>,
 ) -> Result<LabelAnswer, Problem> {
     let mut words = Map::new();
-    words.insert("txn_id".to_owned(), subject.txn_id.clone().into());
+    words.insert("txn_id".to_owned(), txn_id.into());
     words.insert("fraud".to_owned(), fraud.into());
     words.insert("source".to_owned(), ANALYST.into());
-    match (known_at, &subject.known) {
-        (Some(known_at), _) => {
-            words.insert("known_at".to_owned(), known_at);
-        }
-        (None, Some((known, _, id))) if *known == fraud => {
-            return Ok(LabelAnswer {
-                label_id: Some(id.to_hex()),
-                status: LabelStatus::Duplicate,
-                problem: None,
-            });
-        }
-        (None, Some((_, since, id))) => {
-            words.insert("supersedes".to_owned(), id.to_hex().into());
-            let now_ms = i64::try_from(now_ms(scoring)).unwrap_or(i64::MAX);
-            // The payment's clock may be ahead of ours, and its label with it.
-            if now_ms <= *since {
-                words.insert("known_at".to_owned(), since.saturating_add(1).into());
-            }
-        }
-        (None, None) => {}
-    }
+    words.insert("known_at".to_owned(), known_at.into());
     let body = Value::Object(words).to_string();
     let (_, mut answers) = http::label(scoring, body.into()).await?;
     let answer = answers.pop().ok_or_else(|| scoring.stopped())?;

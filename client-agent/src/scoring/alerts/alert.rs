@@ -206,7 +206,7 @@ impl Alert {
 }
 
 /// What analysts say of a payment: the label of theirs that is in force.
-pub(super) fn analysts(labels: &[LabelEntry]) -> Option<&LabelEntry> {
+fn analysts(labels: &[LabelEntry]) -> Option<&LabelEntry> {
     in_force(labels.iter().filter(|label| label.source == ANALYST))
 }
 

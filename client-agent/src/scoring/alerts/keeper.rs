@@ -6,18 +6,17 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use crypto::Digest;
 use features::Transaction;
 use host::clock::Clock;
 use host::telemetry::Telemetry;
 use model::Scorer;
 
-use super::alert::{Alert, State, Told, analysts};
+use super::alert::{Alert, State, Told};
 use super::cases::Cases;
 use super::index::{Index, Row, Wanted};
 use super::meters::Meters;
 use super::trail::Trail;
-use super::{Question, Queue, Subject};
+use super::{Question, Queue};
 use crate::journal::{
     Action, Actions, Deed, Entry, Follower, JournalError, LabelEntry, Reach, payment_of,
 };
@@ -237,17 +236,11 @@ impl Keeper {
         })
     }
 
-    fn subject(&self, decision_id: &str) -> Result<Subject, Problem> {
+    fn subject(&self, decision_id: &str) -> Result<String, Problem> {
         let (sequence, alert) = self.find(decision_id)?;
         let actions = self.actions.of(sequence);
         room_for_action(&actions.map_err(|error| unreadable(&error))?)?;
-        let labels = self.journal.labels_of(&alert.txn_id);
-        let labels = labels.map_err(|error| unreadable(&error))?;
-        let known = analysts(&labels);
-        Ok(Subject {
-            txn_id: alert.txn_id.clone(),
-            known: known.map(|label| (label.fraud, label.known_at, Digest(label.label_id))),
-        })
+        Ok(alert.txn_id.clone())
     }
 
     /// Keeps an action, once where it is told twice in a row, and says what the alert has become.

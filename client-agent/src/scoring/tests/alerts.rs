@@ -164,7 +164,43 @@ fn a_verdict_closes_the_alert_and_is_a_label_once() {
         told,
         [(true, "analyst"), (false, "analyst"), (true, "analyst")]
     );
-    assert_eq!(labels[2].supersedes, Some(labels[1].label_id));
+    let is_later = labels.is_sorted_by(|one, next| one.known_at < next.known_at);
+    assert!(is_later && labels[0].label_id == labels[2].label_id);
+}
+
+// Whoever says otherwise than the payment's last word, or than their own, is heard; who says it
+// again is not.
+#[test]
+fn a_verdict_is_a_word_of_its_own_after_that_of_another_source() {
+    let bank = Bank::new();
+    let (scoring, ids) = scored(&bank);
+    with_server(router(&bank, scoring), |address| {
+        current(address);
+        let path = format!("/v1/alerts/{}/disposition", ids[0]);
+        let say = |source: &str, verdict: &str| {
+            if source == "analyst" {
+                let said = json!({"verdict": verdict, "analyst": "u-17"});
+                let (_, told) = post(address, &path, &said);
+                assert_eq!(told["alert"]["verdict"], verdict);
+                return told["label"]["status"].clone();
+            }
+            let fraud = verdict == "fraud";
+            let label = json!({"txn_id": "t0", "fraud": fraud, "source": source});
+            post(address, "/v1/labels", &label).1["status"].clone()
+        };
+        for (source, verdict) in [
+            ("analyst", "fraud"),
+            ("issuer", "genuine"),
+            ("analyst", "fraud"),
+            ("analyst", "genuine"),
+            ("analyst", "fraud"),
+            ("issuer", "genuine"),
+            ("analyst", "genuine"),
+        ] {
+            assert_eq!(say(source, verdict), "accepted", "{source}: {verdict}");
+            assert_eq!(say(source, verdict), "duplicate", "{source}: {verdict}");
+        }
+    });
 }
 
 #[test]
