@@ -103,6 +103,36 @@ async fn labels_come_in_and_one_that_overtook_its_payment_waits_for_it() {
     agent.leave();
 }
 
+// The list goes back as a whole for the one payment that is still to come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_labels_that_comes_again_undoes_no_correction() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let house = House::found(&server.url());
+    let bus = Bus::open(&server.url()).await;
+    let mut agent = Agent::start(&house);
+    bus.pay(0..1).await;
+    bus.until_decided(1, &agent).await;
+    let list =
+        ["p0", "p1"].map(|txn_id| json!({"txn_id": txn_id, "fraud": true, "source": "issuer"}));
+    bus.say("label.in", &json!(list).to_string()).await;
+    let has_waited = async || agent.messages("given_back") > 0;
+    agent.wait("a list given back", has_waited).await;
+    let correction = "{\"txn_id\":\"p0\",\"fraud\":false,\"source\":\"issuer\"}";
+    let length = format!("content-length: {}\r\n", correction.len());
+    let correct = || agent.ask_with("POST /v1/labels", &length, correction);
+    let told = correct();
+    assert!(told.contains("\"accepted\""), "{told}");
+    bus.pay(1..2).await;
+    let is_kept = async || agent.messages("labelled") == 1;
+    agent.wait("a list kept", is_kept).await;
+    // It stands: were it undone, this would be another word.
+    let told = correct();
+    assert!(told.contains("\"duplicate\""), "{told}");
+    agent.leave();
+}
+
 #[test]
 fn an_agent_without_its_server_judges_payments_and_leaves_when_told() {
     // Nobody listens there, and nothing has to be installed.

@@ -16,10 +16,12 @@ pub(super) struct Letter {
     pub(super) message: PublishMessage,
 }
 
-/// Where a message lies in its stream, and how often it was delivered.
+/// Where a message lies in its stream, since when, and how often it was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) sequence: u64,
+    /// When the stream took it, milliseconds since 1970-01-01 UTC: the same at every delivery.
+    pub(super) published_ms: i64,
     pub(super) deliveries: u32,
     /// Messages of its feed that wait behind it.
     pub(super) behind: u64,
@@ -30,8 +32,10 @@ impl Place {
     /// Where the message is not of JetStream.
     pub(super) fn of(message: &Message) -> Result<Self, async_nats::Error> {
         let info = message.info()?;
+        let published_ms = info.published.unix_timestamp_nanos().div_euclid(1_000_000);
         Ok(Self {
             sequence: info.stream_sequence,
+            published_ms: i64::try_from(published_ms).unwrap_or(i64::MAX),
             deliveries: u32::try_from(info.delivered).unwrap_or(u32::MAX),
             behind: info.pending,
         })

@@ -270,7 +270,8 @@ impl Pump {
     async fn handle_labels(&self, come: Vec<Message>) -> Result<(), async_nats::Error> {
         for message in come {
             let place = Place::of(&message)?;
-            let outcome = self.scoring.take_labels(&message.payload).await;
+            let stamped = Some(place.published_ms);
+            let outcome = self.scoring.take_labels(stamped, &message.payload).await;
             let posted = match Verdict::of_labels(&outcome, place.deliveries) {
                 Verdict::GivenBack(span) => {
                     self.meters.ended(Ended::GivenBack);

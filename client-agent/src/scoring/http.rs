@@ -76,7 +76,7 @@ pub(super) async fn label(
 ) -> Result<(Form, Vec<LabelAnswer>), Problem> {
     let body = read_within(BODY_MAX, body, LABELS_BYTES_MAX, labels::too_large).await;
     let body = body.map_err(|problem| scoring.refuse(problem))?;
-    let labels = scoring.read_labels(&body)?;
+    let labels = scoring.read_labels(None, &body)?;
     Ok((labels.form, scoring.keep_labels(labels).await?))
 }
 

@@ -3,7 +3,9 @@
 //! know. Learning reads them from there (`journal/follower.rs`); the socket's side is `http.rs`.
 //!
 //! A label supersedes those of the same payment that were known earlier, whatever the order in
-//! which they come; one without a date is known when it comes, after all that came before. None is
+//! which they come. One without a date has that of its message, where a stream stamps it and may
+//! deliver it again at any time. Without either it is known when it comes, after all that came
+//! before: sent again after a correction it undoes that, so who retries tells `known_at`. None is
 //! erased, so what was known at any moment can be read again.
 
 use crypto::{Digest, sha256};
@@ -80,15 +82,25 @@ pub(super) enum Form {
 /// One label that passed the door.
 pub(super) struct Item {
     label: Label,
-    /// Whether the sender told when it became known.
-    is_dated: bool,
+    dated: Dated,
     supersedes: Option<Digest>,
     id: Digest,
 }
 
+/// Who says since when a label is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dated {
+    /// The sender.
+    BySender,
+    /// The stream that it came by.
+    ByStream,
+    /// Nobody.
+    OnArrival,
+}
+
 impl Labels {
-    /// Reads a body at the time `now_ms`.
-    pub(super) fn parse(now_ms: u64, body: &[u8]) -> Result<Self, Problem> {
+    /// Reads a body at the time `now_ms`, which a stream took in at the time `stamped`.
+    fn parse(now_ms: u64, stamped: Option<i64>, body: &[u8]) -> Result<Self, Problem> {
         if body.len() > LABELS_BYTES_MAX {
             return Err(too_large());
         }
@@ -105,7 +117,9 @@ impl Labels {
         if !(1..=LABELS_MAX).contains(&values.len()) {
             return Err(wrong(&format!("a list of {}", values.len())));
         }
-        let items = values.iter().map(|value| Item::parse(now_ms, value));
+        let items = values
+            .iter()
+            .map(|value| Item::parse(now_ms, stamped, value));
         Ok(Self {
             form,
             items: items.collect(),
@@ -123,7 +137,7 @@ impl Labels {
 }
 
 impl Item {
-    fn parse(now_ms: u64, value: &Value) -> Result<Self, Problem> {
+    fn parse(now_ms: u64, stamped: Option<i64>, value: &Value) -> Result<Self, Problem> {
         let Value::Object(map) = value else {
             let (found, expected) = (kind_of(value), "an object");
             return Err(Problem::of_field(
@@ -142,15 +156,21 @@ impl Item {
             }
         }
         refuse_pans_in(&strangers)?;
-        let label = Label::read(i64::try_from(now_ms).unwrap_or(i64::MAX), &raw)?;
+        let arrived = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let label = Label::read(stamped.unwrap_or(arrived), &raw)?;
         refuse_future("known_at", label.known_at, now_ms)?;
         let supersedes = label_id(map.get(SUPERSEDES))?;
-        let is_dated = raw.present_fields().any(|name| name == "known_at");
+        let is_told = raw.present_fields().any(|name| name == "known_at");
+        let dated = match (is_told, stamped) {
+            (true, _) => Dated::BySender,
+            (false, Some(_)) => Dated::ByStream,
+            (false, None) => Dated::OnArrival,
+        };
         // A retry that leaves the time out is told at another time, and is the same all the same.
         let words = serde_json::to_vec(&(
             &label.txn_id,
             label.fraud,
-            is_dated.then_some(label.known_at),
+            (dated != Dated::OnArrival).then_some(label.known_at),
             &label.source,
             supersedes.map(|id| id.to_hex()),
         ));
@@ -158,7 +178,7 @@ impl Item {
         Ok(Self {
             id: sha256(&[words.as_slice()]),
             label,
-            is_dated,
+            dated,
             supersedes,
         })
     }
@@ -172,24 +192,29 @@ impl Item {
         let own = known.iter().filter(|label| Some(&label.source) == source);
         let agrees =
             |last: Option<&LabelEntry>| last.is_some_and(|last| last.fraud == self.label.fraud);
-        is_known && (self.is_dated || (agrees(in_force(known)) && agrees(in_force(own))))
+        let stands = || agrees(in_force(known)) && agrees(in_force(own));
+        is_known && (self.dated != Dated::OnArrival || stands())
     }
 
-    /// Since when the label is known; a payment's label is known no earlier than the payment. One
-    /// that is not dated is known after those before it, as it came, though our clock may be behind
-    /// theirs or the payment's, as far as the door lets them be.
+    /// Since when the label is known; a payment's label is known no earlier than the payment,
+    /// though a stream's clock may be behind it. One that is not dated is known after those before
+    /// it, as it came, though our clock may be behind theirs or the payment's, as far as the door
+    /// lets them be.
     fn known_at(&self, payment: &Transaction, known: &[LabelEntry]) -> Result<i64, Problem> {
         let known_at = self.label.known_at;
-        if !self.is_dated {
-            let next = in_force(known).map(|label| label.known_at.saturating_add(1));
-            return Ok(known_at.max(payment.ts).max(next.unwrap_or(i64::MIN)));
+        match self.dated {
+            Dated::BySender if known_at < payment.ts => {
+                let seconds = (payment.ts - known_at).div_euclid(1_000);
+                let found = format!("a time {seconds} s before the payment");
+                Err(too_early(&found, "the payment's time or a later one"))
+            }
+            Dated::BySender => Ok(known_at),
+            Dated::ByStream => Ok(known_at.max(payment.ts)),
+            Dated::OnArrival => {
+                let next = in_force(known).map(|label| label.known_at.saturating_add(1));
+                Ok(known_at.max(payment.ts).max(next.unwrap_or(i64::MIN)))
+            }
         }
-        if known_at < payment.ts {
-            let seconds = (payment.ts - known_at).div_euclid(1_000);
-            let found = format!("a time {seconds} s before the payment");
-            return Err(too_early(&found, "the payment's time or a later one"));
-        }
-        Ok(known_at)
     }
 
     /// Judges the label that this one says it supersedes.
@@ -215,8 +240,8 @@ impl Item {
     }
 }
 
-/// What is said of a payment now: of its labels the one that is known last. Of two at one moment the
-/// fraud, as it is to the encoder.
+/// What is said of a payment now: of its labels the one that is known last. Of two at one moment
+/// the fraud, as it is to the encoder.
 pub(super) fn in_force<'a>(
     labels: impl IntoIterator<Item = &'a LabelEntry>,
 ) -> Option<&'a LabelEntry> {
@@ -314,7 +339,7 @@ impl Scoring {
     /// may be kept then; a retry tells which.
     pub fn label(&self, body: &[u8]) -> Result<Vec<LabelAnswer>, Problem> {
         let mut answers = Vec::new();
-        for part in self.read_labels(body)?.into_parts() {
+        for part in self.read_labels(None, body)?.into_parts() {
             let waiting = self.enqueue_labels(part)?;
             let told = waiting.blocking_recv();
             answers.extend(told.unwrap_or_else(|_| Err(self.stopped()))?);
@@ -322,12 +347,16 @@ impl Scoring {
         Ok(answers)
     }
 
-    /// The same for asynchronous callers.
+    /// The same for asynchronous callers, of a body that a stream took in at the time `stamped`.
     ///
     /// # Errors
     /// Likewise.
-    pub(crate) async fn take_labels(&self, body: &[u8]) -> Result<Vec<LabelAnswer>, Problem> {
-        self.keep_labels(self.read_labels(body)?).await
+    pub(crate) async fn take_labels(
+        &self,
+        stamped: Option<i64>,
+        body: &[u8],
+    ) -> Result<Vec<LabelAnswer>, Problem> {
+        self.keep_labels(self.read_labels(stamped, body)?).await
     }
 
     /// Has labels kept that passed the door. One list takes its turn at a time.
@@ -344,8 +373,8 @@ impl Scoring {
     }
 
     /// Checks a body.
-    pub(super) fn read_labels(&self, body: &[u8]) -> Result<Labels, Problem> {
-        let labels = Labels::parse(self.0.clock.now().0, body);
+    pub(super) fn read_labels(&self, stamped: Option<i64>, body: &[u8]) -> Result<Labels, Problem> {
+        let labels = Labels::parse(self.0.clock.now().0, stamped, body);
         labels.map_err(|problem| self.refuse(problem))
     }
 
@@ -412,7 +441,7 @@ mod tests {
     const NOW_MS: u64 = 1_772_000_000_000;
 
     fn parse(body: &Value) -> Result<Labels, Problem> {
-        Labels::parse(NOW_MS, &serde_json::to_vec(body).unwrap())
+        Labels::parse(NOW_MS, None, &serde_json::to_vec(body).unwrap())
     }
 
     fn item(body: &Value) -> Result<Item, Problem> {
@@ -494,9 +523,9 @@ mod tests {
         let problem = many(LABELS_MAX + 1).err().unwrap();
         assert_eq!(problem.kind, ProblemType::Schema);
         let long = vec![b' '; LABELS_BYTES_MAX + 1];
-        let problem = Labels::parse(NOW_MS, &long).err().unwrap();
+        let problem = Labels::parse(NOW_MS, None, &long).err().unwrap();
         assert_eq!(problem.kind, ProblemType::TooLarge);
-        let cut = Labels::parse(NOW_MS, b"[{\"txn_id\": 4111111111111111")
+        let cut = Labels::parse(NOW_MS, None, b"[{\"txn_id\": 4111111111111111")
             .err()
             .unwrap();
         assert!(cut.detail.contains("ends early") && !cut.detail.contains("4111"));

@@ -135,6 +135,61 @@ fn a_word_without_a_date_that_goes_back_to_an_earlier_one_is_kept() {
     assert_eq!(told(&bank), (vec![true, false, true], true));
 }
 
+/// Tells a label as a stream delivers it that took it in at the time `published_ms`.
+fn deliver(scoring: &Scoring, published_ms: i64, label: &Value) -> LabelAnswer {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let body = serde_json::to_vec(label).unwrap();
+    let taken = scoring.take_labels(Some(published_ms), &body);
+    runtime.block_on(taken).unwrap().remove(0)
+}
+
+#[test]
+fn a_word_that_a_stream_delivers_again_undoes_no_correction() {
+    let bank = Bank::new();
+    let scoring = scored(&bank);
+    let say = |fraud: bool| json!({"txn_id": "f", "fraud": fraud, "source": "analyst"});
+    let first = deliver(&scoring, START_MS + 1, &say(true));
+    assert_eq!(first.status, LabelStatus::Accepted);
+    let correction = deliver(&scoring, START_MS + 2, &say(false));
+    assert_eq!(correction.status, LabelStatus::Accepted);
+    let again = deliver(&scoring, START_MS + 1, &say(true));
+    assert_eq!(
+        (again.status, again.label_id),
+        (LabelStatus::Duplicate, first.label_id)
+    );
+    // What comes without a stream comes after them.
+    assert_eq!(tell(&scoring, &say(true)).status, LabelStatus::Accepted);
+    let again = deliver(&scoring, START_MS + 2, &say(false));
+    assert_eq!(again.status, LabelStatus::Duplicate);
+    drop(scoring);
+    assert_eq!(told(&bank), (vec![true, false, true], true));
+}
+
+#[test]
+fn a_streams_stamp_is_the_date_of_a_word_without_one() {
+    let bank = Bank::new();
+    let scoring = scored(&bank);
+    let undated = json!({"txn_id": "f", "fraud": true, "source": "analyst"});
+    // The stream's clock may be behind the payment's; a sender's date is the sender's to mend.
+    let behind = deliver(&scoring, START_MS - 9, &undated);
+    assert_eq!(behind.status, LabelStatus::Accepted);
+    let early = deliver(&scoring, START_MS + 9, &label(true, START_MS - 9));
+    assert_eq!(early.problem.unwrap().kind, ProblemType::KnownTooEarly);
+    for label in [undated, label(true, START_MS + 5)] {
+        let answer = deliver(&scoring, START_MS + 9, &label);
+        assert_eq!(answer.status, LabelStatus::Accepted);
+    }
+    let ahead = Clock::start().now().0 + 3_600_000;
+    let ahead = i64::try_from(ahead).unwrap();
+    let genuine = json!({"txn_id": "f", "fraud": false, "source": "analyst"});
+    let future = deliver(&scoring, ahead, &genuine);
+    assert_eq!(future.problem.unwrap().kind, ProblemType::TooFuture);
+    drop(scoring);
+    let labels = open(bank.folder.path()).labels_of("f").unwrap();
+    let known_at = labels.iter().map(|label| label.known_at - START_MS);
+    assert_eq!(known_at.collect::<Vec<_>>(), [0, 9, 5]);
+}
+
 // Then labels are known no earlier than the payment, all at the same moment of ours.
 #[test]
 fn words_of_a_payment_that_is_ahead_of_the_clock_count_as_they_come() {
