@@ -100,7 +100,7 @@ enum Dated {
 
 impl Labels {
     /// Reads a body at the time `now_ms`, which a stream took in at the time `stamped`.
-    fn parse(now_ms: u64, stamped: Option<i64>, body: &[u8]) -> Result<Self, Problem> {
+    pub(super) fn parse(now_ms: u64, stamped: Option<i64>, body: &[u8]) -> Result<Self, Problem> {
         if body.len() > LABELS_BYTES_MAX {
             return Err(too_large());
         }

@@ -34,7 +34,7 @@ fn read(body: &[u8]) {
         }
         Err(problem) => assert!((400..500).contains(&problem.status), "{problem:?}"),
     }
-    if let Err(problem) = Labels::parse(NOW_MS, body) {
+    if let Err(problem) = Labels::parse(NOW_MS, None, body) {
         assert!((400..500).contains(&problem.status), "{problem:?}");
     }
 }
