@@ -173,7 +173,7 @@ fn a_streams_stamp_is_the_date_of_a_word_without_one() {
     // The stream's clock may be behind the payment's; a sender's date is the sender's to mend.
     let behind = deliver(&scoring, START_MS - 9, &undated);
     assert_eq!(behind.status, LabelStatus::Accepted);
-    let early = deliver(&scoring, START_MS + 9, &label(true, START_MS - 9));
+    let early = deliver(&scoring, START_MS + 9, &label(true, START_MS - 8));
     assert_eq!(early.problem.unwrap().kind, ProblemType::KnownTooEarly);
     for label in [undated, label(true, START_MS + 5)] {
         let answer = deliver(&scoring, START_MS + 9, &label);
