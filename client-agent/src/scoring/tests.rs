@@ -2,6 +2,7 @@
 //! `request.rs`; here are the fixture and what an answer holds.
 
 use std::path::Path;
+use std::time::Duration;
 
 use features::{RiskKey, RiskSettings, RiskTerms};
 use host::disk::Store;
@@ -70,8 +71,17 @@ impl Bank {
     }
 }
 
-fn open(folder: &Path) -> Journal {
-    Journal::open(&Store::open(folder).unwrap()).unwrap()
+/// The journal of a store that somebody had open: sled lets go of its lock a moment after the last
+/// handle is gone.
+pub(crate) fn open(folder: &Path) -> Journal {
+    let patience = Instant::now() + Duration::from_secs(5);
+    loop {
+        match Store::open(folder) {
+            Ok(store) => return Journal::open(&store).unwrap(),
+            Err(error) => assert!(Instant::now() < patience, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 pub(crate) fn settings() -> Settings {

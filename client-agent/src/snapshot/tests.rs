@@ -2,7 +2,6 @@
 //! live has the same; and what is no snapshot of this journal is refused by what is wrong with it.
 
 use features::{Limits, RawTransaction, RiskSettings, Transaction};
-use host::disk::Store;
 use host::telemetry::Telemetry;
 use proptest::prelude::*;
 use serde_json::json;
@@ -11,7 +10,7 @@ use super::*;
 use crate::history::tests::write;
 use crate::journal::Journal;
 use crate::scoring::Scoring;
-use crate::scoring::tests::settings;
+use crate::scoring::tests::{open, settings};
 
 const HOUR_MS: i64 = 3_600_000;
 const ORIGIN: Origin = Origin {
@@ -108,10 +107,6 @@ impl Play {
             "terminal_tok": format!("o{outlet}"), "mcc": 5_411,
         })
     }
-}
-
-fn open(folder: &Path) -> Journal {
-    Journal::open(&Store::open(folder).unwrap()).unwrap()
 }
 
 /// What is remembered of a whole journal.

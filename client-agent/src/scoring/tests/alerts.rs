@@ -389,7 +389,7 @@ fn a_form_that_trickles_is_not_waited_for() {
     let bank = Bank::new();
     let (scoring, ids) = scored(&bank);
     let door = Door::new(Times {
-        body_max: std::time::Duration::from_millis(50),
+        body_max: Duration::from_millis(50),
         ..Times::default()
     });
     door.open(scoring);
