@@ -12,8 +12,10 @@ use host::usage::Usage;
 use protocol::wire;
 use serde_json::json;
 
-#[path = "../tests/kill/house.rs"]
+#[path = "../tests/house/bank.rs"]
 mod house;
+#[path = "../tests/house/told.rs"]
+mod told;
 
 use house::{Agent, House, spawn};
 
@@ -29,7 +31,7 @@ fn main() {
     let told = words.iter().position(|word| word == "--payments");
     let told = told.and_then(|at| words.get(at + 1));
     let payments = told.map_or(PAYMENTS, |text| text.parse().unwrap());
-    let house = House::found();
+    let house = House::found("");
     let began = Instant::now();
     write_journal(&house, payments);
     println!(
@@ -40,7 +42,7 @@ fn main() {
         let began = Instant::now();
         let mut agent = Agent::ready(&house, spawn(&house), PATIENCE);
         let seconds = began.elapsed().as_secs_f64();
-        let recovery = agent.fetch("/v1/status")["recovery"].clone();
+        let recovery = told::fetch(&agent, "/v1/status")["recovery"].clone();
         assert_eq!(recovery["from"], from, "{recovery}");
         let peak_mb = Usage::of(agent.child.id()).peak_memory_mb;
         agent.leave();

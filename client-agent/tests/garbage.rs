@@ -6,27 +6,18 @@
     reason = "a test that cannot go on fails where it stands"
 )]
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+use std::time::Duration;
 
-use host::address;
-use host::identity::{self, Consortium, Identity};
+use host::identity::Identity;
 use host::quic::Listener;
 use protocol::credential::Role;
-use protocol::time::Time;
 
-const FIELDS: &str = r#"
-[fields]
-txn_id = "id"
-ts = "ts"
-rail = { const = "card" }
-amount_minor = "amount"
-currency = { const = "EUR" }
-account_tok = "account"
-"#;
+#[path = "house/bank.rs"]
+mod house;
+
+use house::{House, MAP, NOBODY, ask, spawn};
 
 const HEADER: &str = "id,ts,amount,account\n";
 
@@ -102,7 +93,7 @@ fn a_feed_that_is_none_is_refused_in_words() {
 
 #[test]
 fn an_agent_does_not_start_on_a_past_it_cannot_read() {
-    let house = House::found("127.0.0.1:9".parse().unwrap());
+    let house = House::found("");
     std::fs::write(house.path("history.csv"), format!("{HEADER}t1,soon,1,a\n")).unwrap();
     let output = within_memory(&["serve", "--config", &text(&house.path("agent.toml"))]);
     let said = words(&output);
@@ -112,11 +103,13 @@ fn an_agent_does_not_start_on_a_past_it_cannot_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_coordinator_that_speaks_nonsense_is_left_and_payments_are_judged() {
-    let house = House::found("127.0.0.1:9".parse().unwrap());
-    let coordinator = house.enrol("coordinator", Role::Coordinator);
+    let house = House::found("");
+    let coordinator = Identity::load(&house.enrol("coordinator", Role::Coordinator)).unwrap();
     let any = "127.0.0.1:0".parse().unwrap();
     let listener = Listener::bind(any, &coordinator).unwrap();
-    house.write_config(listener.local_address().unwrap());
+    let there = listener.local_address().unwrap().to_string();
+    let config = std::fs::read_to_string(house.path("agent.toml")).unwrap();
+    std::fs::write(house.path("agent.toml"), config.replace(NOBODY, &there)).unwrap();
     let mut agent = Agent::start(&house);
     for frame in [
         vec![],
@@ -133,12 +126,12 @@ async fn a_coordinator_that_speaks_nonsense_is_left_and_payments_are_judged() {
             .expect("the agent leaves");
         assert!(agent.answers("after-nonsense").starts_with("HTTP/1.1 200"));
     }
-    agent.leave();
+    agent.0.leave();
 }
 
 #[test]
 fn requests_that_are_none_are_answered_with_the_fault() {
-    let house = House::found("127.0.0.1:9".parse().unwrap());
+    let house = House::found("");
     let mut agent = Agent::start(&house);
     let long = format!("{{\"txn\":\"{}\"}}", "x".repeat(100 << 10));
     let deep = "[".repeat(50_000);
@@ -165,105 +158,21 @@ fn requests_that_are_none_are_answered_with_the_fault() {
         assert!(!answer.contains(CARD_NUMBER), "{answer}");
     }
     assert!(agent.answers("after-garbage").starts_with("HTTP/1.1 200"));
-    agent.leave();
+    agent.0.leave();
 }
 
-/// Everything an agent needs on disk.
-struct House {
-    folder: tempfile::TempDir,
-    consortium: Consortium,
-}
-
-impl House {
-    fn found(coordinator: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let consortium = Consortium::create(&folder.path().join("ca"), "Test").unwrap();
-        let house = Self { folder, consortium };
-        house.enrol("identity", Role::Bank);
-        map(house.folder.path(), "csv");
-        std::fs::write(house.path("token.key"), "00".repeat(32)).unwrap();
-        let rows = (0..50).map(|at| format!("h{at},{},{at},acc{at}\n", 1_469_000_000_000_i64 + at));
-        let history = rows.fold(HEADER.to_owned(), |text, row| text + &row);
-        std::fs::write(house.path("history.csv"), history).unwrap();
-        house.write_config(coordinator);
-        house
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn enrol(&self, name: &str, role: Role) -> Identity {
-        let at = self.path(name);
-        let request = identity::request(&at, name, role).unwrap();
-        let bundle = self.consortium.approve(&request, Time(u64::MAX)).unwrap();
-        identity::install(&at, &bundle).unwrap();
-        Identity::load(&at).unwrap()
-    }
-
-    fn write_config(&self, coordinator: SocketAddr) {
-        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config");
-        let text = format!(
-            "[identity]\nfolder = {:?}\n[coordinator]\naddress = \"{coordinator}\"\n\
-             [store]\nfolder = {:?}\n[http]\naddress = \"127.0.0.1:0\"\n\
-             insecure_loopback = true\n[consent]\nfile = {:?}\n\
-             [history]\nfile = {:?}\nmap = {:?}\ntoken_key = {:?}\n\
-             [scoring]\npolicy = {:?}\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n",
-            self.path("identity"),
-            self.path("store"),
-            samples.join("consent.toml"),
-            self.path("history.csv"),
-            self.path("map.toml"),
-            self.path("token.key"),
-            samples.join("policy.toml"),
-        );
-        std::fs::write(self.path("agent.toml"), text).unwrap();
-    }
-}
-
-/// A running agent; it does not outlive the test.
-struct Agent {
-    child: Child,
-    http: SocketAddr,
-}
+/// A running agent.
+struct Agent(house::Agent);
 
 impl Agent {
     fn start(house: &House) -> Self {
-        let log = std::fs::File::create(house.path("log")).unwrap();
-        let mut child = program()
-            .args(["serve", "--config", &text(&house.path("agent.toml"))])
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        let http = loop {
-            if let Some(http) = address::find(&house.path("store"), "http.addr")
-                && ask(
-                    http,
-                    "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
-                )
-                .contains("200 OK")
-            {
-                break http;
-            }
-            let log = || std::fs::read_to_string(house.path("log")).unwrap();
-            assert_eq!(child.try_wait().unwrap(), None, "{}", log());
-            assert!(began.elapsed() < PATIENCE, "not ready: {}", log());
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        Self { child, http }
+        Self(house::Agent::ready(house, spawn(house), PATIENCE))
     }
 
     fn post(&self, body: &str) -> String {
         let length = body.len();
-        ask(
-            self.http,
-            &format!(
-                "POST /v1/score HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-                 content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-            ),
-        )
+        let headers = format!("content-type: application/json\r\ncontent-length: {length}\r\n");
+        ask(self.0.http, "POST /v1/score", &headers, body)
     }
 
     fn answers(&self, txn_id: &str) -> String {
@@ -272,33 +181,12 @@ impl Agent {
              \"amount_minor\":1200,\"currency\":\"EUR\",\"account_tok\":\"acc1\"}}}}"
         ))
     }
-
-    /// Asks it to leave, as a service manager would.
-    fn leave(&mut self) {
-        let pid = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(asked.success());
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It may have left already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 fn map(folder: &Path, format: &str) -> PathBuf {
     let path = folder.join("map.toml");
-    let feed = format!("[feed]\nname = \"sample\"\nformat = \"{format}\"\n{FIELDS}");
-    std::fs::write(&path, feed).unwrap();
+    std::fs::write(&path, MAP.replace("csv", format)).unwrap();
     path
-}
-
-fn program() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_phalanx-agent"))
 }
 
 /// Runs the agent with 4 GiB of address space, libtorch included: what a lying length asks for
@@ -306,7 +194,7 @@ fn program() -> Command {
 fn within_memory(arguments: &[&str]) -> Output {
     Command::new("sh")
         .args(["-c", "ulimit -v 4194304; exec \"$@\"", "sh"])
-        .arg(program().get_program())
+        .arg(env!("CARGO_BIN_EXE_phalanx-agent"))
         .args(arguments)
         .output()
         .unwrap()
@@ -315,16 +203,6 @@ fn within_memory(arguments: &[&str]) -> Output {
 fn words(output: &Output) -> String {
     let both = [output.stdout.as_slice(), &output.stderr].concat();
     String::from_utf8_lossy(&both).into_owned()
-}
-
-/// One request, whole: status line, headers and body as they came. The agent may answer and close
-/// before it has read all of a body that is too long.
-fn ask(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let _ = stream.write_all(request.as_bytes());
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
 }
 
 fn text(path: &Path) -> String {

@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-#[path = "kill/house.rs"]
+#[path = "house/bank.rs"]
 mod house;
+#[path = "house/told.rs"]
+mod told;
 
-use house::{Agent, House, body_of, exchange, spawn};
+use house::{Agent, House, ask, spawn};
+use told::{body_of, fetch};
 
 const CALLERS: u64 = 4;
 const KILLS: u64 = 3;
@@ -27,7 +30,7 @@ const START_MS: u64 = 1_480_000_000_000;
 #[test]
 fn what_was_answered_survives_every_kill() {
     let kills = std::env::var("PHALANX_KILLS").map_or(KILLS, |text| text.parse().unwrap());
-    let house = House::found();
+    let house = House::found("");
     let (answered, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let (mut agent, answers) = std::thread::scope(|scope| {
         // Also where an assertion ends this early: nobody calls for ever.
@@ -66,7 +69,7 @@ fn kill_again_and_again(house: &House, kills: u64, answered: &AtomicU64) -> Agen
         if kill == kills / 2 {
             agent.leave();
             agent = Agent::ready(house, spawn(house), PATIENCE);
-            let recovery = agent.fetch("/v1/status")["recovery"].clone();
+            let recovery = fetch(&agent, "/v1/status")["recovery"].clone();
             assert_eq!(recovery["from"], "snapshot", "{recovery}");
             // Those that were still on their way when it was told to leave.
             assert!(recovery["payments"].as_u64() < Some(100), "{recovery}");
@@ -82,7 +85,7 @@ fn kill_again_and_again(house: &House, kills: u64, answered: &AtomicU64) -> Agen
             child.wait().unwrap();
         }
         agent = Agent::ready(house, spawn(house), PATIENCE);
-        let recovery = agent.fetch("/v1/status")["recovery"].clone();
+        let recovery = fetch(&agent, "/v1/status")["recovery"].clone();
         assert_eq!(recovery["unclean_stop"], true, "{recovery}");
         assert!(recovery["last_decision"].is_string(), "{recovery}");
     }
@@ -120,10 +123,10 @@ fn check(house: &House, agent: &Agent, answers: &[Vec<Value>]) {
     let told = |answer: &&Value| answer["decision_id"].as_str().unwrap().to_owned();
     let ids: BTreeSet<String> = all.iter().map(told).collect();
     assert_eq!(ids.len(), all.len(), "two payments share a decision");
-    assert_eq!(agent.fetch("/v1/status")["scored"], all.len());
+    assert_eq!(fetch(agent, "/v1/status")["scored"], all.len());
     for answer in &all {
         let id = answer["decision_id"].as_str().unwrap();
-        let found = agent.fetch(&format!("/v1/decisions/{id}"))["answer"].clone();
+        let found = fetch(agent, &format!("/v1/decisions/{id}"))["answer"].clone();
         assert_eq!(as_told(&found), as_told(answer));
     }
     for (caller, answers) in (0..).zip(answers) {
@@ -134,7 +137,7 @@ fn check(house: &House, agent: &Agent, answers: &[Vec<Value>]) {
     // The window over the one terminal that all were made at holds each of them once.
     let probe = post(house, &payment(CALLERS, 0)).unwrap();
     let id = probe["decision_id"].as_str().unwrap();
-    let features = agent.fetch(&format!("/v1/decisions/{id}"))["features"].clone();
+    let features = fetch(agent, &format!("/v1/decisions/{id}"))["features"].clone();
     let counted = features["outlet_count_30d"].as_f64().unwrap().exp_m1();
     let expected = all.len() as f64;
     assert!((counted - expected).abs() < 0.4, "{counted} of {expected}");
@@ -158,11 +161,8 @@ fn as_told(answer: &Value) -> Value {
 fn post(house: &House, payment: &Value) -> Option<Value> {
     let body = json!({ "txn": payment }).to_string();
     let length = body.len();
-    let request = format!(
-        "POST /v1/score HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
-    body_of(&exchange(house.address()?, &request))
+    let headers = format!("content-type: application/json\r\ncontent-length: {length}\r\n");
+    body_of(&ask(house.address()?, "POST /v1/score", &headers, &body))
 }
 
 /// The payment of a caller with this number: the same words at each retry.

@@ -7,21 +7,20 @@
 )]
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Config, Info, Stream};
 use async_nats::jetstream::{self, Context};
-use host::address;
-use host::identity::{self, Consortium};
-use protocol::credential::Role;
-use protocol::time::Time;
 use serde_json::{Value, json};
+
+#[path = "house/bank.rs"]
+mod house;
+
+use house::{House, ask, program, spawn, terminate};
 
 const PAYMENTS: u64 = 1_000;
 const HALF: u64 = PAYMENTS / 2;
@@ -33,7 +32,7 @@ async fn a_thousand_payments_are_decided_once_each_through_a_crash_and_a_restart
     let Some(mut server) = Server::start() else {
         return;
     };
-    let house = House::found(&server.url());
+    let house = found(&server.url());
     let bus = Bus::open(&server.url()).await;
 
     // Killed without a word while payments are under way.
@@ -80,7 +79,7 @@ async fn labels_come_in_and_one_that_overtook_its_payment_waits_for_it() {
     let Some(server) = Server::start() else {
         return;
     };
-    let house = House::found(&server.url());
+    let house = found(&server.url());
     let bus = Bus::open(&server.url()).await;
     bus.say("label.in", &label("p0", "true")).await;
     bus.say("label.in", &label("p1", "\"perhaps\"")).await;
@@ -109,7 +108,7 @@ async fn a_list_of_labels_that_comes_again_undoes_no_correction() {
     let Some(server) = Server::start() else {
         return;
     };
-    let house = House::found(&server.url());
+    let house = found(&server.url());
     let bus = Bus::open(&server.url()).await;
     let mut agent = Agent::start(&house);
     bus.pay(0..1).await;
@@ -136,7 +135,7 @@ async fn a_list_of_labels_that_comes_again_undoes_no_correction() {
 #[test]
 fn an_agent_without_its_server_judges_payments_and_leaves_when_told() {
     // Nobody listens there, and nothing has to be installed.
-    let house = House::found("nats://127.0.0.1:9");
+    let house = found("nats://127.0.0.1:9");
     let mut agent = Agent::start(&house);
     let body = payment(0);
     let length = body.len();
@@ -152,7 +151,7 @@ fn an_agent_without_its_server_judges_payments_and_leaves_when_told() {
 
 #[test]
 fn a_secret_that_cannot_be_read_is_named_at_the_start() {
-    let house = House::found("nats://127.0.0.1:9");
+    let house = found("nats://127.0.0.1:9");
     let mut text = std::fs::read_to_string(house.path("agent.toml")).unwrap();
     text = text.replace("[nats]\n", "[nats]\ntoken_file = \"nowhere\"\n");
     std::fs::write(house.path("agent.toml"), text).unwrap();
@@ -275,12 +274,12 @@ impl Bus {
         count(&self.decisions).await
     }
 
-    async fn until_decided(&self, least: u64, agent: &Agent) {
+    async fn until_decided(&self, least: u64, agent: &Agent<'_>) {
         let is_so = async || self.decided().await >= least;
         agent.wait(&format!("decision {least}"), is_so).await;
     }
 
-    async fn until_refused(&self, least: u64, agent: &Agent) {
+    async fn until_refused(&self, least: u64, agent: &Agent<'_>) {
         let is_so = async || count(&self.refusals).await >= least;
         agent.wait(&format!("refusal {least}"), is_so).await;
     }
@@ -389,76 +388,32 @@ fn serve(program: &str, folder: &Path, port: &str) -> (Child, u16) {
     }
 }
 
-/// Everything an agent needs on disk.
-struct House(tempfile::TempDir);
-
-impl House {
-    fn found(url: &str) -> Self {
-        let house = Self(tempfile::tempdir().unwrap());
-        let consortium = Consortium::create(&house.path("ca"), "Test").unwrap();
-        let own = house.path("identity");
-        let request = identity::request(&own, "bank", Role::Bank).unwrap();
-        let bundle = consortium.approve(&request, Time(u64::MAX)).unwrap();
-        identity::install(&own, &bundle).unwrap();
-        std::fs::write(house.path("token.key"), "00".repeat(32)).unwrap();
-        std::fs::write(house.path("map.toml"), MAP).unwrap();
-        let rows = (0..50).map(|at| format!("h{at},{},{at},a{at}\n", 1_469_000_000_000_i64 + at));
-        let history = rows.fold("id,ts,amount,account\n".to_owned(), |text, row| text + &row);
-        std::fs::write(house.path("history.csv"), history).unwrap();
-        let consent = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/consent.toml");
-        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/policy.toml");
-        let text = format!(
-            "[identity]\nfolder = \"identity\"\n[coordinator]\naddress = \"127.0.0.1:9\"\n\
-             [store]\nfolder = \"store\"\n[http]\naddress = \"127.0.0.1:0\"\n\
-             insecure_loopback = true\n[consent]\nfile = {consent:?}\n\
-             [history]\nfile = \"history.csv\"\nmap = \"map.toml\"\ntoken_key = \"token.key\"\n\
-             [scoring]\npolicy = {policy:?}\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n\
-             [nats]\nservers = [{url:?}]\nstream = \"PAYMENTS\"\nin_flight_max = 16\n\
-             ack_wait = \"2s\"\n"
-        );
-        std::fs::write(house.path("agent.toml"), text).unwrap();
-        house
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
+/// A bank whose agent takes part in a stream.
+fn found(url: &str) -> House {
+    House::found(&format!(
+        "[nats]\nservers = [{url:?}]\nstream = \"PAYMENTS\"\nin_flight_max = 16\n\
+         ack_wait = \"2s\"\n"
+    ))
 }
 
-/// A running agent; it does not outlive the test.
-struct Agent {
-    child: Child,
-    http: SocketAddr,
-    log: PathBuf,
+/// A running agent, and the house whose log it writes.
+struct Agent<'a> {
+    process: house::Agent,
+    house: &'a House,
 }
 
-impl Agent {
-    fn start(house: &House) -> Self {
-        // An address of an earlier run would be taken for this one's.
-        let _ = std::fs::remove_file(house.path("store/http.addr"));
-        let log = house.path("log");
-        let file = std::fs::File::create(&log).unwrap();
-        let mut child = program(house).stderr(file).spawn().unwrap();
-        let began = Instant::now();
-        loop {
-            if let Some(http) = address::find(&house.path("store"), "http.addr")
-                && fetch(http, "GET /readyz", "", "").contains("200 OK")
-            {
-                return Self { child, http, log };
-            }
-            let said = std::fs::read_to_string(&log).unwrap();
-            assert_eq!(child.try_wait().unwrap(), None, "{said}");
-            assert!(began.elapsed() < PATIENCE, "the agent is not ready: {said}");
-            std::thread::sleep(POLL);
-        }
+impl<'a> Agent<'a> {
+    fn start(house: &'a House) -> Self {
+        let process = house::Agent::ready(house, spawn(house), PATIENCE);
+        Self { process, house }
     }
 
     fn ask(&self, line: &str) -> String {
-        fetch(self.http, line, "", "")
+        self.ask_with(line, "", "")
     }
 
     fn ask_with(&self, line: &str, headers: &str, body: &str) -> String {
-        fetch(self.http, line, headers, body)
+        ask(self.process.http, line, headers, body)
     }
 
     fn metric(&self, name: &str) -> Option<u64> {
@@ -476,72 +431,21 @@ impl Agent {
     async fn wait(&self, what: &str, is_so: impl AsyncFn() -> bool) {
         let began = Instant::now();
         while !is_so().await {
-            let said = || std::fs::read_to_string(&self.log).unwrap();
-            assert!(
-                began.elapsed() < PATIENCE,
-                "{what} did not come: {}",
-                said()
-            );
+            let is_early = began.elapsed() < PATIENCE;
+            assert!(is_early, "{what} did not come: {}", self.house.log());
             tokio::time::sleep(POLL).await;
         }
     }
 
     fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.child.kill().unwrap();
+        self.process.child.wait().unwrap();
     }
 
-    /// Asks it to leave, as a service manager would.
     fn leave(&mut self) {
-        terminate(&self.child);
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.process.leave();
     }
 }
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It may have left already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn program(house: &House) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx-agent"));
-    command.arg("serve").arg("--config");
-    command.arg(house.path("agent.toml")).stdin(Stdio::null());
-    command
-}
-
-fn terminate(child: &Child) {
-    let pid = child.id().to_string();
-    let asked = Command::new("kill").args(["-TERM", &pid]).status();
-    assert!(asked.unwrap().success());
-}
-
-/// One request, whole: status line, headers and body as they came.
-fn fetch(address: SocketAddr, line: &str, headers: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let head = format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
-    stream.write_all((head + body).as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-const MAP: &str = r#"
-[feed]
-name = "sample"
-format = "csv"
-
-[fields]
-txn_id = "id"
-ts = "ts"
-rail = { const = "card" }
-amount_minor = "amount"
-currency = { const = "EUR" }
-account_tok = "account"
-"#;
 
 const ACCOUNTS: usize = 7;
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -1,5 +1,5 @@
-//! A bank on disk, and its agent as a process that is started, asked and told to leave. How it ends
-//! otherwise is the affair of who has it: `kill.rs`, and the bench `recover`.
+//! A bank on disk, and its agent as a process that is started, asked and told to leave: for every
+//! test and bench that has the real program. How it ends otherwise is the affair of who has it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,9 +11,9 @@ use host::address;
 use host::identity::{self, Consortium};
 use protocol::credential::Role;
 use protocol::time::Time;
-use serde_json::Value;
 
-const MAP: &str = r#"
+/// How the history's rows are read.
+pub(crate) const MAP: &str = r#"
 [feed]
 name = "sample"
 format = "csv"
@@ -27,38 +27,38 @@ currency = { const = "EUR" }
 account_tok = "account"
 "#;
 
-/// Everything an agent needs on disk; nobody listens where it dials.
+/// Where the agent dials, and nobody listens.
+pub(crate) const NOBODY: &str = "127.0.0.1:9";
+
+/// Everything an agent needs on disk.
 pub(crate) struct House {
     folder: tempfile::TempDir,
+    /// Who approved it, and may approve others.
+    consortium: Consortium,
 }
 
 impl House {
-    /// With a past of fifty payments in July 2016.
-    pub(crate) fn found() -> Self {
+    /// With a past of fifty payments in July 2016; `more` ends its configuration.
+    pub(crate) fn found(more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let house = Self { folder };
-        let consortium = Consortium::create(&house.path("ca"), "Test").unwrap();
-        let at = house.path("identity");
-        let request = identity::request(&at, "First Bank", Role::Bank).unwrap();
-        let bundle = consortium.approve(&request, Time(u64::MAX)).unwrap();
-        identity::install(&at, &bundle).unwrap();
+        let consortium = Consortium::create(&folder.path().join("ca"), "Test").unwrap();
+        let house = Self { folder, consortium };
+        house.enrol("identity", Role::Bank);
         std::fs::write(house.path("map.toml"), MAP).unwrap();
         std::fs::write(house.path("token.key"), "00".repeat(32)).unwrap();
         let rows = (0..50).map(|at| format!("h{at},{},{at},acc{at}\n", 1_469_000_000_000_i64 + at));
         let history = rows.fold("id,ts,amount,account\n".to_owned(), |text, row| text + &row);
         std::fs::write(house.path("history.csv"), history).unwrap();
-        let consent = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/consent.toml");
-        let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/policy.toml");
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config");
         let text = format!(
-            "[identity]\nfolder = {at:?}\n[coordinator]\naddress = \"127.0.0.1:9\"\n\
-             [store]\nfolder = {:?}\nsnapshot_minutes = 1\n[http]\naddress = \"127.0.0.1:0\"\n\
-             insecure_loopback = true\n[consent]\nfile = {consent:?}\n\
-             [history]\nfile = {:?}\nmap = {:?}\ntoken_key = {:?}\n\
-             [scoring]\npolicy = {policy:?}\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n",
-            house.path("store"),
-            house.path("history.csv"),
-            house.path("map.toml"),
-            house.path("token.key"),
+            "[identity]\nfolder = \"identity\"\n[coordinator]\naddress = \"{NOBODY}\"\n\
+             [store]\nfolder = \"store\"\nsnapshot_minutes = 1\n\
+             [http]\naddress = \"127.0.0.1:0\"\ninsecure_loopback = true\n\
+             [consent]\nfile = {:?}\n\
+             [history]\nfile = \"history.csv\"\nmap = \"map.toml\"\ntoken_key = \"token.key\"\n\
+             [scoring]\npolicy = {:?}\n[baseline]\nlocal = false\n[log]\nformat = \"text\"\n{more}",
+            samples.join("consent.toml"),
+            samples.join("policy.toml"),
         );
         std::fs::write(house.path("agent.toml"), text).unwrap();
         house
@@ -68,14 +68,33 @@ impl House {
         self.folder.path().join(name)
     }
 
+    /// Where its identity lies, which the consortium has approved.
+    pub(crate) fn enrol(&self, name: &str, role: Role) -> PathBuf {
+        let at = self.path(name);
+        let request = identity::request(&at, name, role).unwrap();
+        let bundle = self.consortium.approve(&request, Time(u64::MAX)).unwrap();
+        identity::install(&at, &bundle).unwrap();
+        at
+    }
+
     /// Where the agent listens, as it says itself.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         address::find(&self.path("store"), "http.addr")
     }
 
-    fn log(&self) -> String {
+    /// What its agents said on their standard error.
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
+}
+
+/// The agent's process, not yet started.
+pub(crate) fn program(house: &House) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx-agent"));
+    command.arg("serve").arg("--config");
+    command.arg(house.path("agent.toml"));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
 }
 
 /// Starts the agent's process; it may take a while until it is ready.
@@ -87,15 +106,7 @@ pub(crate) fn spawn(house: &House) -> Child {
         .append(true)
         .open(house.path("log"))
         .unwrap();
-    Command::new(env!("CARGO_BIN_EXE_phalanx-agent"))
-        .arg("serve")
-        .arg("--config")
-        .arg(house.path("agent.toml"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+    program(house).stderr(log).spawn().unwrap()
 }
 
 /// A running agent that is ready; it does not outlive its owner.
@@ -110,7 +121,7 @@ impl Agent {
         let began = Instant::now();
         loop {
             if let Some(http) = house.address()
-                && ask(http, "GET /readyz").contains("200 OK")
+                && ask(http, "GET /readyz", "", "").contains("200 OK")
             {
                 return Self { child, http };
             }
@@ -120,17 +131,9 @@ impl Agent {
         }
     }
 
-    /// What it answers to a question, which it must.
-    pub(crate) fn fetch(&self, path: &str) -> Value {
-        let answer = ask(self.http, &format!("GET {path}"));
-        body_of(&answer).unwrap_or_else(|| panic!("{path}: {answer}"))
-    }
-
-    /// Asks it to leave, as a service manager would.
+    /// Asks it to leave.
     pub(crate) fn leave(&mut self) {
-        let pid = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        assert!(asked.success());
+        terminate(&self.child);
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
     }
 }
@@ -143,28 +146,30 @@ impl Drop for Agent {
     }
 }
 
-/// One request without a body, and the answer as far as it came.
-fn ask(address: SocketAddr, request: &str) -> String {
+/// Asks a process to leave, as a service manager would.
+pub(crate) fn terminate(child: &Child) {
+    let pid = child.id().to_string();
+    let asked = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(asked.success());
+}
+
+/// One request, and the answer as [`exchange`] gives it; `headers` end their lines.
+pub(crate) fn ask(address: SocketAddr, line: &str, headers: &str, body: &str) -> String {
     exchange(
         address,
-        &format!("{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"),
+        &format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n{body}"),
     )
 }
 
-/// One request, whole, and the answer as far as it came; nothing where nobody listens.
+/// One request, whole, and the answer as far as it came: status line, headers and body. Nothing
+/// where nobody listens.
 pub(crate) fn exchange(address: SocketAddr, request: &str) -> String {
     let mut answer = Vec::new();
     if let Ok(mut stream) = TcpStream::connect(address) {
-        // Who is killed in between answers nothing, or half.
+        // Who is killed in between answers nothing, or half; who refuses a body that is too long
+        // may close before it has read it.
         let _ = stream.write_all(request.as_bytes());
         let _ = stream.read_to_end(&mut answer);
     }
     String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// The body of a whole answer that says yes.
-pub(crate) fn body_of(answer: &str) -> Option<Value> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let is_yes = head.starts_with("HTTP/1.1 200");
-    is_yes.then(|| serde_json::from_str(body).ok()).flatten()
 }
