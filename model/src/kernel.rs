@@ -1,5 +1,5 @@
-//! The forward pass of one row in plain Rust, for scoring: no libtorch, no allocation beyond a
-//! scratch that is reused, the same bytes on every call. `forward` has the same arithmetic for
+//! The forward pass of one row in plain Rust, for scoring: no libtorch, no allocation beyond
+//! vectors that are reused, the same bytes on every call. `forward` has the same arithmetic for
 //! training; the parity test below holds them together.
 //!
 //! Weights lie in stretches of a few outputs, input-major within each: the inner loop adds one
@@ -27,23 +27,22 @@ pub(crate) struct Kernel {
     last: Layer,
 }
 
-/// Vectors that a row passes through, kept between rows.
+/// A row on its way through the network: every vector that it passes through. Rows that differ from
+/// it in a few columns go on from there, and the next row takes its place without an allocation.
 #[derive(Default)]
-pub(crate) struct Scratch {
-    waves: Vec<f32>,
-    embedded: Vec<f32>,
-    wide: Vec<f32>,
-    hidden: Vec<f32>,
-    z: Vec<f32>,
-    result: Vec<f32>,
-}
-
-/// A row on its way through the network, for rows that differ from it in a few columns.
-pub(crate) struct Passed {
+pub(crate) struct Way {
     /// The encoder's inputs, and behind them their embeddings.
     wide: Vec<f32>,
+    /// The encoder's hidden layer, before it is cut off at 0.
+    hidden: Vec<f32>,
     z: Vec<f32>,
-    pub(crate) logit: f32,
+    /// z, and behind it the columns that enter the head beside it.
+    beside: Vec<f32>,
+    /// The head's first layer, before it is cut off at 0.
+    first: Vec<f32>,
+    /// What lies between two layers.
+    between: Vec<f32>,
+    result: Vec<f32>,
 }
 
 struct Layer {
@@ -77,125 +76,92 @@ impl Kernel {
         }
     }
 
-    /// A scratch with room for every vector, so that no row makes it grow.
-    pub(crate) fn scratch(&self) -> Scratch {
-        let room = |layers: &[&Layer]| {
-            let longest = |layer: &&Layer| layer.inputs.max(layer.bias.len() * STRETCH);
-            Vec::with_capacity(layers.iter().map(longest).max().unwrap_or(0))
-        };
-        Scratch {
-            waves: room(&[&self.periodic]),
-            embedded: room(&[&self.periodic]),
-            wide: room(&[&self.hidden, &self.first, &self.second]),
-            hidden: room(&[&self.hidden, &self.first]),
-            z: room(&[&self.out]),
-            result: room(&[&self.energy]),
+    /// A way with room for every vector, so that no row makes it grow.
+    pub(crate) fn way(&self) -> Way {
+        let room = |layer: &Layer| Vec::with_capacity(layer.bias.len() * STRETCH);
+        let longest = self.hidden.inputs.max(self.first.inputs);
+        Way {
+            wide: Vec::with_capacity(self.hidden.inputs),
+            hidden: room(&self.hidden),
+            z: room(&self.out),
+            beside: Vec::with_capacity(self.first.inputs),
+            first: room(&self.first),
+            between: Vec::with_capacity(longest.next_multiple_of(STRETCH)),
+            result: room(&self.energy),
         }
     }
 
     /// Fraud logit of a whole row of the schema.
-    pub(crate) fn logit(&self, row: &[f32], scratch: &mut Scratch) -> f32 {
-        self.encode(row, None, scratch);
-        self.head(row, scratch)
+    pub(crate) fn logit(&self, row: &[f32], way: &mut Way) -> f32 {
+        self.encode(row, None, way);
+        self.head(row, None, way)
     }
 
-    /// The same, and what rows that differ a little can take from this one.
-    pub(crate) fn pass(&self, row: &[f32], scratch: &mut Scratch) -> Passed {
-        self.encode(row, None, scratch);
-        Passed {
-            wide: scratch.wide.clone(),
-            z: scratch.z.clone(),
-            logit: self.head(row, scratch),
-        }
-    }
-
-    /// The logit of a row that differs from another in a few columns: [`Self::logit`], bit for bit,
-    /// without computing again what both have in common.
-    pub(crate) fn logit_beside(&self, other: &Passed, row: &[f32], scratch: &mut Scratch) -> f32 {
-        self.encode(row, Some(other), scratch);
-        self.head(row, scratch)
+    /// The logit of a row that differs from another in a few columns: [`Self::logit`] but for the
+    /// order of its sums, without computing again what both have in common.
+    pub(crate) fn logit_beside(&self, other: &Way, row: &[f32], way: &mut Way) -> f32 {
+        self.encode(row, Some(other), way);
+        self.head(row, Some(other), way)
     }
 
     /// Energies of a whole row of the schema, one per field group.
-    pub(crate) fn energies<'a>(&self, row: &[f32], scratch: &'a mut Scratch) -> &'a [f32] {
-        self.encode(row, None, scratch);
-        self.energy.forward(&scratch.z, &mut scratch.result);
-        &scratch.result
+    pub(crate) fn energies<'a>(&self, row: &[f32], way: &'a mut Way) -> &'a [f32] {
+        self.encode(row, None, way);
+        self.energy.forward(&way.z, &mut way.result);
+        &way.result
     }
 
     /// The representation z of a whole row of the schema.
-    pub(crate) fn embedding<'a>(&self, row: &[f32], scratch: &'a mut Scratch) -> &'a [f32] {
-        self.encode(row, None, scratch);
-        &scratch.z
+    pub(crate) fn embedding<'a>(&self, row: &[f32], way: &'a mut Way) -> &'a [f32] {
+        self.encode(row, None, way);
+        &way.z
     }
 
     /// Both of them, for one encoding of the row.
-    pub(crate) fn judge<'a>(&self, row: &[f32], scratch: &'a mut Scratch) -> (f32, &'a [f32]) {
-        let logit = self.logit(row, scratch);
-        self.energy.forward(&scratch.z, &mut scratch.result);
-        (logit, &scratch.result)
+    pub(crate) fn judge<'a>(&self, row: &[f32], way: &'a mut Way) -> (f32, &'a [f32]) {
+        let logit = self.logit(row, way);
+        self.energy.forward(&way.z, &mut way.result);
+        (logit, &way.result)
     }
 
-    /// The logit of a row whose z is in the scratch.
-    fn head(&self, row: &[f32], scratch: &mut Scratch) -> f32 {
-        let Scratch {
-            wide,
-            hidden,
-            z,
-            result,
-            ..
-        } = scratch;
-        wide.clear();
-        wide.extend_from_slice(z);
-        Roles::gather(&self.roles.head, row, wide);
-        self.first.forward(wide, hidden);
-        relu(hidden);
-        self.second.forward(hidden, wide);
-        relu(wide);
-        self.last.forward(wide, result);
-        result[0]
+    /// The logit of a row whose z lies on the way.
+    fn head(&self, row: &[f32], other: Option<&Way>, way: &mut Way) -> f32 {
+        way.beside.clear();
+        way.beside.extend_from_slice(&way.z);
+        Roles::gather(&self.roles.head, row, &mut way.beside);
+        let known = other.map(|other| (other.beside.as_slice(), other.first.as_slice()));
+        self.first.go_on(known, &way.beside, &mut way.first);
+        relu_of(&way.first, &mut way.between);
+        self.second.forward(&way.between, &mut way.result);
+        relu(&mut way.result);
+        way.between.clone_from(&way.result);
+        self.last.forward(&way.between, &mut way.result);
+        way.result[0]
     }
 
-    /// Leaves z in the scratch; what `other` has in common with the row is taken from it.
-    fn encode(&self, row: &[f32], other: Option<&Passed>, scratch: &mut Scratch) {
-        let Scratch {
-            waves,
-            embedded,
-            wide,
-            hidden,
-            z,
-            ..
-        } = scratch;
-        wide.clear();
-        Roles::gather(&self.roles.inputs, row, wide);
-        let inputs = wide.len();
+    /// Leaves z on the way; what `other` has in common with the row is taken from it.
+    fn encode(&self, row: &[f32], other: Option<&Way>, way: &mut Way) {
+        way.wide.clear();
+        Roles::gather(&self.roles.inputs, row, &mut way.wide);
+        let inputs = way.wide.len();
         for (at, &position) in self.roles.periodic.iter().enumerate() {
-            let value = wide[position];
+            let value = way.wide[position];
             let known = inputs + at * PERIODIC..inputs + (at + 1) * PERIODIC;
             match other.filter(|other| is_same(other.wide[position], value)) {
-                Some(other) => wide.extend_from_slice(&other.wide[known]),
-                None => {
-                    self.embed(at, value, waves, embedded);
-                    wide.extend_from_slice(embedded);
-                }
+                Some(other) => way.wide.extend_from_slice(&other.wide[known]),
+                None => self.embed(at, value, &mut way.between, &mut way.wide),
             }
         }
-        let same = other.filter(|other| {
-            let mut pairs = other.wide.iter().zip(wide.iter());
-            pairs.all(|(one, other)| is_same(*one, *other))
-        });
-        if let Some(same) = same {
-            z.clone_from(&same.z);
-            return;
-        }
-        self.hidden.forward(wide, hidden);
-        relu(hidden);
-        self.out.forward(hidden, z);
-        relu(z);
+        let known = other.map(|other| (other.wide.as_slice(), other.hidden.as_slice()));
+        self.hidden.go_on(known, &way.wide, &mut way.hidden);
+        relu_of(&way.hidden, &mut way.between);
+        self.out.forward(&way.between, &mut way.z);
+        relu(&mut way.z);
     }
 
-    /// The periodic embedding of one value, of the column at this place among those that have one.
-    fn embed(&self, at: usize, value: f32, waves: &mut Vec<f32>, embedded: &mut Vec<f32>) {
+    /// Appends the periodic embedding of one value, of the column at this place among those that
+    /// have one.
+    fn embed(&self, at: usize, value: f32, waves: &mut Vec<f32>, into: &mut Vec<f32>) {
         let each = self.frequencies_each;
         waves.clear();
         waves.resize(2 * each, 0.0);
@@ -203,9 +169,10 @@ impl Kernel {
             let angle = value * self.frequencies[at * each + k];
             (waves[k], waves[each + k]) = angle.sin_cos();
         }
-        self.periodic.forward(waves, embedded);
-        relu(embedded);
-        debug_assert_eq!(embedded.len(), PERIODIC);
+        let from = into.len();
+        self.periodic.append(waves, into);
+        relu(&mut into[from..]);
+        debug_assert_eq!(into.len() - from, PERIODIC);
     }
 }
 
@@ -236,20 +203,60 @@ impl Layer {
 
     /// `output` becomes bias + input · weight.
     fn forward(&self, input: &[f32], output: &mut Vec<f32>) {
-        debug_assert_eq!(input.len(), self.inputs);
         output.clear();
+        self.append(input, output);
+    }
+
+    /// Appends bias + input · weight.
+    fn append(&self, input: &[f32], output: &mut Vec<f32>) {
+        debug_assert_eq!(input.len(), self.inputs);
+        let end = output.len() + self.outputs;
         for (stretch, bias) in self.bias.iter().enumerate() {
             let weights = &self.weight[stretch * self.inputs..(stretch + 1) * self.inputs];
-            let mut sums = *bias;
-            for (value, weights) in input.iter().zip(weights) {
-                for (sum, weight) in sums.iter_mut().zip(weights) {
-                    *sum += value * weight;
+            output.extend_from_slice(&sums(input, weights, *bias));
+        }
+        output.truncate(end);
+    }
+
+    /// The same as [`Self::forward`], from another input and what it came to: only inputs that differ
+    /// are added, unless those are many.
+    fn go_on(&self, known: Option<(&[f32], &[f32])>, input: &[f32], output: &mut Vec<f32>) {
+        let Some((other, came_to)) = known else {
+            return self.forward(input, output);
+        };
+        let pairs = || other.iter().zip(input).enumerate();
+        let moved = pairs().filter(|(_, (one, other))| !is_same(**one, **other));
+        if moved.count() > self.inputs / 2 {
+            return self.forward(input, output);
+        }
+        output.clear();
+        output.extend_from_slice(came_to);
+        for (at, (one, other)) in pairs() {
+            if is_same(*one, *other) {
+                continue;
+            }
+            let by = other - one;
+            for (stretch, outputs) in output.chunks_mut(STRETCH).enumerate() {
+                let weights = &self.weight[stretch * self.inputs + at];
+                for (output, weight) in outputs.iter_mut().zip(weights) {
+                    *output += by * weight;
                 }
             }
-            output.extend_from_slice(&sums);
         }
-        output.truncate(self.outputs);
     }
+}
+
+/// What one stretch of outputs comes to. A function of its own and never part of another: inlined,
+/// the compiler leaves the sums in memory and adds them one by one.
+#[inline(never)]
+fn sums(input: &[f32], weights: &[[f32; STRETCH]], bias: [f32; STRETCH]) -> [f32; STRETCH] {
+    let mut sums = bias;
+    for (value, weights) in input.iter().zip(weights) {
+        for (sum, weight) in sums.iter_mut().zip(weights) {
+            *sum += value * weight;
+        }
+    }
+    sums
 }
 
 /// Whether two values are the same bits, so that what is computed from them is too.
@@ -261,6 +268,11 @@ fn relu(values: &mut [f32]) {
     for value in values {
         *value = value.max(0.0);
     }
+}
+
+fn relu_of(values: &[f32], into: &mut Vec<f32>) {
+    into.clear();
+    into.extend(values.iter().map(|value| value.max(0.0)));
 }
 
 #[cfg(test)]
@@ -328,29 +340,38 @@ mod tests {
         }
     }
 
-    // A change of one column, whatever its role, and of all of them.
+    // A change of one column, whatever its role, of all of them, and a walk over many.
     #[test]
     fn a_row_beside_another_has_the_logit_that_it_has_alone() {
         let schema = synthetic::schema();
         let layout = layout(&schema, NetworkSize::default());
         let kernel = Kernel::new(&layout, Roles::new(&schema), &genesis(&layout, 3));
-        let (mut scratch, mut chance) = (kernel.scratch(), Chance::new(7, 0));
+        let (mut whole, mut way, mut chance) = (kernel.way(), kernel.way(), Chance::new(7, 0));
         let row = random_row(schema.len(), &mut chance);
-        let passed = kernel.pass(&row, &mut scratch);
-        assert_eq!(passed.logit, kernel.logit(&row, &mut scratch));
+        let logit = kernel.logit(&row, &mut whole);
         let mut others: Vec<Vec<f32>> = vec![row.clone(); schema.len()];
         for (at, other) in others.iter_mut().enumerate() {
             other[at] = 0.0;
         }
         others.push(random_row(schema.len(), &mut chance));
-        others.push(row);
         let mut moved = 0;
         for other in &others {
-            let beside = kernel.logit_beside(&passed, other, &mut scratch);
-            assert_eq!(beside, kernel.logit(other, &mut Scratch::default()));
-            moved += usize::from(beside != passed.logit);
+            let beside = kernel.logit_beside(&whole, other, &mut way);
+            let alone = kernel.logit(other, &mut Way::default());
+            assert!((beside - alone).abs() < 1e-5, "{beside} {alone}");
+            moved += usize::from(beside != logit);
         }
         assert!(moved > schema.len() / 2, "{moved} logits moved");
+        assert_eq!(kernel.logit_beside(&whole, &row, &mut way), logit);
+
+        let mut walked = row;
+        for at in 0..schema.len() {
+            walked[at] = 0.0;
+            let beside = kernel.logit_beside(&whole, &walked, &mut way);
+            let alone = kernel.logit(&walked, &mut Way::default());
+            assert!((beside - alone).abs() < 1e-5, "{beside} {alone}");
+            std::mem::swap(&mut whole, &mut way);
+        }
     }
 
     fn close(a: f32, b: f32) -> bool {
@@ -368,7 +389,7 @@ mod tests {
     fn parity(schema: &FeatureSchema) {
         let layout = layout(schema, NetworkSize::default());
         let _guard = tch::no_grad_guard();
-        let mut scratch = Scratch::default();
+        let mut way = Way::default();
         let mut chance = Chance::new(11, 0);
         for seed in 0..4 {
             let flat = genesis(&layout, seed);
@@ -378,13 +399,13 @@ mod tests {
             for _ in 0..250 {
                 let row = random_row(roles.columns(), &mut chance);
                 let (logit, energies) = by_libtorch(&network, &roles, &row);
-                let own = kernel.logit(&row, &mut scratch);
+                let own = kernel.logit(&row, &mut way);
                 assert!(close(own, logit), "logit {own} {logit}");
-                let alone = kernel.energies(&row, &mut scratch).to_vec();
+                let alone = kernel.energies(&row, &mut way).to_vec();
                 for (a, b) in alone.iter().zip(&energies) {
                     assert!(close(*a, *b), "energy {a} {b}");
                 }
-                let both = kernel.judge(&row, &mut scratch);
+                let both = kernel.judge(&row, &mut way);
                 assert_eq!(both, (own, alone.as_slice()));
             }
         }

@@ -46,7 +46,7 @@ pub use examples::Examples;
 pub use logits::{Logits, logits_on};
 pub use network::{Init, NetworkSize, Part, TensorSpec, genesis, layout};
 pub use progress::{Bar, Progress};
-pub use scorer::{Judged, Score, Scorer};
+pub use scorer::{Attribution, Judged, Score, Scorer};
 pub use surprise::{Recent, Usual};
 pub use trainer::{FinetuneReport, FinetuneTerms, Learner, PretrainReport, PretrainTerms};
 

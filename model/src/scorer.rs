@@ -6,7 +6,7 @@ use features::{FeatureSchema, FieldGroup, Role};
 use crate::calibration::Calibration;
 use crate::error::ModelError;
 use crate::examples::check_rows;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Way};
 use crate::network::{NetworkSize, layout};
 use crate::parameters;
 use crate::roles::Roles;
@@ -29,6 +29,15 @@ pub struct Judged {
     pub energies: Vec<f32>,
 }
 
+/// What a row's logit is made of: the base and the groups' shares add up to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribution {
+    /// The logit of a row whose every column is neutral.
+    pub base: f32,
+    /// Named groups of columns, and what each adds to the logit.
+    pub groups: Vec<(String, f32)>,
+}
+
 /// A model that scores.
 pub struct Scorer {
     kernel: Kernel,
@@ -44,6 +53,7 @@ struct ColumnGroup {
     derived: DerivedAfter,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum DerivedAfter {
     Follow,
     Neutral,
@@ -77,8 +87,8 @@ impl Scorer {
     /// If the values do not divide into rows, or one is not finite: by row and column name.
     pub fn score(&self, rows: &[f32]) -> Result<Vec<Score>, ModelError> {
         self.check(rows)?;
-        let mut scratch = self.kernel.scratch();
-        let score = |row| self.calibrated(self.kernel.logit(row, &mut scratch));
+        let mut way = self.kernel.way();
+        let score = |row| self.calibrated(self.kernel.logit(row, &mut way));
         Ok(rows
             .chunks_exact(self.kernel.roles.columns())
             .map(score)
@@ -91,8 +101,8 @@ impl Scorer {
     /// As [`Scorer::energies`].
     pub fn judge(&self, row: &[f32]) -> Result<Judged, ModelError> {
         self.check_one(row)?;
-        let mut scratch = self.kernel.scratch();
-        let (logit, energies) = self.kernel.judge(row, &mut scratch);
+        let mut way = self.kernel.way();
+        let (logit, energies) = self.kernel.judge(row, &mut way);
         Ok(Judged {
             score: self.calibrated(logit),
             energies: energies.to_vec(),
@@ -107,8 +117,8 @@ impl Scorer {
     /// As [`Scorer::score`], and if there is not exactly one row.
     pub fn energies(&self, row: &[f32]) -> Result<Vec<(FieldGroup, f32)>, ModelError> {
         self.check_one(row)?;
-        let mut scratch = self.kernel.scratch();
-        let energies = self.kernel.energies(row, &mut scratch);
+        let mut way = self.kernel.way();
+        let energies = self.kernel.energies(row, &mut way);
         let groups = self.kernel.roles.groups.iter().map(|group| group.of);
         Ok(groups.zip(energies.iter().copied()).collect())
     }
@@ -120,36 +130,75 @@ impl Scorer {
     /// As [`Scorer::energies`].
     pub fn embedding(&self, row: &[f32]) -> Result<Vec<f32>, ModelError> {
         self.check_one(row)?;
-        let mut scratch = self.kernel.scratch();
-        Ok(self.kernel.embedding(row, &mut scratch).to_vec())
+        let mut way = self.kernel.way();
+        Ok(self.kernel.embedding(row, &mut way).to_vec())
     }
 
-    /// What each named group of columns adds to a row's logit: the drop when the group is set to
-    /// its neutral value, 0, the centre of the schema. The field groups carry the schema's names.
-    /// With the amount neutral, the columns derived from it are neutral too; with the card's
-    /// history neutral, they are recomputed against the average card.
+    /// What each named group of columns adds to a row's logit: its Shapley value, estimated from one
+    /// order of the groups and its reverse (antithetic permutation sampling; Mitchell et al. 2022,
+    /// "Sampling Permutations for Shapley Value Estimation", JMLR 23). In either order the groups
+    /// are set to their neutral value, 0, the centre of the schema, one after the other, and a
+    /// group's drop counts; so with [`Attribution::base`] they add up to the logit, but for rounding.
+    /// The field groups carry the schema's names. With the amount neutral, the columns derived from
+    /// it are neutral too; with the card's history neutral, they are recomputed against the average
+    /// card.
     ///
     /// # Errors
     /// As [`Scorer::energies`].
-    pub fn contributions(&self, row: &[f32]) -> Result<Vec<(String, f32)>, ModelError> {
+    pub fn attribution(&self, row: &[f32]) -> Result<Attribution, ModelError> {
         self.check_one(row)?;
-        let mut scratch = self.kernel.scratch();
-        let whole = self.kernel.pass(row, &mut scratch);
-        let roles = &self.kernel.roles;
-        let drop = |group: &ColumnGroup| {
-            let mut occluded = row.to_vec();
-            group
-                .columns
-                .iter()
-                .for_each(|&column| occluded[column] = 0.0);
-            match group.derived {
-                DerivedAfter::Follow => roles.derive(&roles.derived, &mut occluded),
-                DerivedAfter::Neutral => {}
-            }
-            let logit = self.kernel.logit_beside(&whole, &occluded, &mut scratch);
-            (group.name.clone(), whole.logit - logit)
-        };
-        Ok(self.groups.iter().map(drop).collect())
+        let mut drops = vec![0.0; self.groups.len()];
+        let mut whole = self.kernel.way();
+        let logit = self.kernel.logit(row, &mut whole);
+        let (whole, order) = ((&whole, logit), 0..self.groups.len());
+        let base = self.walk(row, whole, order.clone(), &mut drops);
+        self.walk(row, whole, order.rev(), &mut drops);
+        let groups = self.groups.iter().zip(drops);
+        Ok(Attribution {
+            base,
+            groups: groups
+                .map(|(group, drops)| (group.name.clone(), drops / 2.0))
+                .collect(),
+        })
+    }
+
+    /// Sets the groups neutral in this order, adds each one's drop, and gives the logit that is left.
+    fn walk(
+        &self,
+        row: &[f32],
+        (whole, logit): (&Way, f32),
+        order: impl Iterator<Item = usize>,
+        drops: &mut [f32],
+    ) -> f32 {
+        let (mut before, mut after) = (self.kernel.way(), self.kernel.way());
+        let mut is_neutral = vec![false; self.groups.len()];
+        let (mut occluded, mut left) = (Vec::with_capacity(row.len()), logit);
+        for (step, at) in order.enumerate() {
+            is_neutral[at] = true;
+            self.occlude(row, &is_neutral, &mut occluded);
+            let from = if step == 0 { whole } else { &before };
+            let next = self.kernel.logit_beside(from, &occluded, &mut after);
+            drops[at] += left - next;
+            left = next;
+            std::mem::swap(&mut before, &mut after);
+        }
+        left
+    }
+
+    /// A row with some groups neutral: those that others follow first.
+    fn occlude(&self, row: &[f32], is_neutral: &[bool], occluded: &mut Vec<f32>) {
+        row.clone_into(occluded);
+        let neutral = self.groups.iter().zip(is_neutral);
+        let neutral = neutral.filter_map(|(group, is_neutral)| is_neutral.then_some(group));
+        let of = |derived: DerivedAfter| neutral.clone().filter(move |of| of.derived == derived);
+        for group in of(DerivedAfter::Follow) {
+            group.columns.iter().for_each(|&at| occluded[at] = 0.0);
+            let roles = &self.kernel.roles;
+            roles.derive(&roles.derived, occluded);
+        }
+        for group in of(DerivedAfter::Neutral) {
+            group.columns.iter().for_each(|&at| occluded[at] = 0.0);
+        }
     }
 
     /// A row's logit with each of these columns neutral in its turn, and the derived columns made
@@ -162,8 +211,8 @@ impl Scorer {
     /// If the schema has no such column.
     pub fn logits_without(&self, row: &[f32], columns: &[usize]) -> Result<Vec<f32>, ModelError> {
         self.check_one(row)?;
-        let mut scratch = self.kernel.scratch();
-        let whole = self.kernel.pass(row, &mut scratch);
+        let (mut whole, mut way) = (self.kernel.way(), self.kernel.way());
+        self.kernel.logit(row, &mut whole);
         let roles = &self.kernel.roles;
         let mut occluded = Vec::with_capacity(row.len());
         let mut logits = Vec::with_capacity(columns.len());
@@ -172,7 +221,7 @@ impl Scorer {
             occluded[column] = 0.0;
             roles.derive(&roles.derived, &mut occluded);
             self.check(&occluded)?;
-            logits.push(self.kernel.logit_beside(&whole, &occluded, &mut scratch));
+            logits.push(self.kernel.logit_beside(&whole, &occluded, &mut way));
         }
         Ok(logits)
     }
@@ -303,7 +352,8 @@ mod tests {
             for at in schema.indices(|role| matches!(role, Role::Derived { .. })) {
                 occluded[at] = schema.derive(at, &occluded).unwrap();
             }
-            assert_eq!(logit, scorer.score(&occluded).unwrap()[0].logit);
+            let alone = scorer.score(&occluded).unwrap()[0].logit;
+            assert!((logit - alone).abs() < 1e-5, "{column}: {logit} {alone}");
         }
         assert!(scorer.logits_without(&row, &[]).unwrap().is_empty());
         assert!(scorer.logits_without(&row[1..], &[0]).is_err());
@@ -339,10 +389,52 @@ mod tests {
             .find(|group| group.name == "windows")
             .unwrap();
         group.columns.iter().for_each(|&column| row[column] = 0.0);
-        let found = scorer.contributions(&row).unwrap();
-        let of = |name: &str| found.iter().find(|(group, _)| group == name).unwrap().1;
+        let found = scorer.attribution(&row).unwrap();
+        let of = |name: &str| {
+            let mut groups = found.groups.iter();
+            groups.find(|(group, _)| group == name).unwrap().1
+        };
         assert_eq!(of("windows"), 0.0);
         assert_ne!(of("amount"), 0.0);
         assert_ne!(of("card history"), 0.0);
+    }
+
+    #[test]
+    fn base_and_shares_add_up_to_the_logit() {
+        let scorer = scorer();
+        let rows = synthetic::population(20, 10, 3);
+        for at in 0..rows.len() {
+            let found = scorer.attribution(rows.row(at)).unwrap();
+            let sum = found.groups.iter().map(|(_, share)| share).sum::<f32>() + found.base;
+            let logit = scorer.score(rows.row(at)).unwrap()[0].logit;
+            assert!((sum - logit).abs() < 1e-4, "{sum} {logit}");
+            let neutral = vec![0.0; rows.row(at).len()];
+            let base = scorer.score(&neutral).unwrap()[0].logit;
+            assert!((found.base - base).abs() < 1e-4, "{} {base}", found.base);
+        }
+    }
+
+    // Two groups that stand in for one another share what either brings.
+    #[test]
+    fn a_share_is_the_mean_of_a_groups_drop_before_and_after_the_others() {
+        let scorer = scorer();
+        let row = synthetic::population(1, 2, 1).row(0).to_vec();
+        let groups = scorer.groups.len();
+        let logit = |is_neutral: &dyn Fn(usize) -> bool| {
+            let is_neutral: Vec<bool> = (0..groups).map(is_neutral).collect();
+            let mut occluded = Vec::new();
+            scorer.occlude(&row, &is_neutral, &mut occluded);
+            scorer.score(&occluded).unwrap()[0].logit
+        };
+        let found = scorer.attribution(&row).unwrap();
+        for (at, (name, share)) in found.groups.iter().enumerate() {
+            let first = logit(&|of| of < at) - logit(&|of| of <= at);
+            let last = logit(&|of| of > at) - logit(&|of| of >= at);
+            let expected = f32::midpoint(first, last);
+            assert!(
+                (share - expected).abs() < 1e-4,
+                "{name}: {share} {expected}"
+            );
+        }
     }
 }

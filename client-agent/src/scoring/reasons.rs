@@ -1,14 +1,14 @@
-//! Reasons for a score: the groups of facts that the model itself says raise it, by occlusion,
-//! with the figure that weighs most in each. Codes are stable; words and units are for analysts.
-//! The occlusion is `model::scorer`'s, the figures are those of `features`' explanations; reasons
+//! Reasons for a score: the groups of facts that the model itself says raise it, by what
+//! each adds to its logit, with the figure that weighs most in each. Codes are stable; words and units are for analysts.
+//! The shares are `model::scorer`'s, the figures are those of `features`' explanations; reasons
 //! that need no label are in `surprise.rs`.
 
 use features::{
     Explanation, FeatureEncoder, FeatureSchema, FeatureVector, Measure, Role, Transaction,
 };
-use model::Scorer;
+use model::{Attribution, Scorer};
 
-use super::answer::Reason;
+use super::answer::{Beside, Reason};
 
 /// The weightiest groups that raise the score, at most [`REASONS_MAX`].
 pub(super) fn explain(
@@ -16,34 +16,42 @@ pub(super) fn explain(
     encoder: &FeatureEncoder,
     transaction: &Transaction,
     vector: &FeatureVector,
+    attribution: &Attribution,
 ) -> Vec<Reason> {
-    let Ok(mut groups) = scorer.contributions(&vector.0) else {
-        // The row was scored a moment ago, so it is finite and whole.
-        return Vec::new();
-    };
-    groups.retain(|(_, weight)| *weight > 0.0);
+    let mut groups: Vec<&(String, f32)> = attribution.groups.iter().collect();
     groups.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     groups
         .into_iter()
+        .filter(|(_, weight)| *weight > 0.0)
         .take(REASONS_MAX)
         .zip(1..)
         .filter_map(|((group, weight), rank)| {
             let schema = encoder.schema();
-            let mut kind = kind(&group, schema);
+            let mut kind = kind(group, schema);
             let frauds = schema.position("own_frauds_21d");
             let has_seen = frauds.is_some_and(|at| vector.0[at] > 0.0);
             if group == SHARED_RISK && has_seen && schema.is_own_risk(&vector.0) {
                 kind = Kind {
-                    group,
+                    group: group.clone(),
                     ..self::kind(OWN_RISK, schema)
                 };
             }
             let column = weightiest(scorer, schema, &kind, vector)?;
             let explanation = encoder.explain(column, vector)?;
             let name = &schema.columns().get(column)?.name;
-            Some(told(&kind, name, explanation, transaction, rank, weight))
+            Some(told(&kind, name, explanation, transaction, rank, *weight))
         })
         .collect()
+}
+
+/// What the logit is made of beside the reasons that are told.
+pub(super) fn beside(attribution: &Attribution, told: &[Reason]) -> Beside {
+    let all: f32 = attribution.groups.iter().map(|(_, weight)| weight).sum();
+    let weights: f32 = told.iter().filter_map(|reason| reason.weight).sum();
+    Beside {
+        base: attribution.base,
+        rest: all - weights,
+    }
 }
 
 /// The code of the reason that names a group.
@@ -345,7 +353,7 @@ missing = "flag"
             let flat = genesis(&layout(&schema, size), 1);
             let scorer = Scorer::new(&schema, size, &flat, Calibration::default()).unwrap();
             let row = FeatureVector(vec![0.5; schema.len()]);
-            for (group, _) in scorer.contributions(&row.0).unwrap() {
+            for (group, _) in scorer.attribution(&row.0).unwrap().groups {
                 let kind = kind(&group, &schema);
                 assert!(kind.code.starts_with('R'), "{}", kind.code);
                 let column = weightiest(&scorer, &schema, &kind, &row).unwrap();

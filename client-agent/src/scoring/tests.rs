@@ -202,7 +202,7 @@ fn an_answer_holds_what_the_model_said_of_the_journaled_vector() {
 }
 
 #[test]
-fn reasons_are_the_models_own_contributions_the_weightiest_first() {
+fn reasons_are_the_models_own_shares_the_weightiest_first_and_add_up_to_the_logit() {
     let bank = Bank::new();
     let scoring = bank.start();
     scoring.install(bundle(Slot::Live, 1)).unwrap();
@@ -211,8 +211,9 @@ fn reasons_are_the_models_own_contributions_the_weightiest_first() {
     drop(scoring);
     let entry = open(bank.folder.path()).find("t0").unwrap().unwrap();
     let mut expected: Vec<f32> = scorer(1)
-        .contributions(&entry.vector)
+        .attribution(&entry.vector)
         .unwrap()
+        .groups
         .into_iter()
         .map(|(_, weight)| weight)
         .filter(|weight| *weight > 0.0)
@@ -223,6 +224,12 @@ fn reasons_are_the_models_own_contributions_the_weightiest_first() {
     let found: Vec<f32> = reasons.filter_map(|reason| reason.weight).collect();
     assert!(!expected.is_empty());
     assert_eq!(found, expected);
+    let beside = answer.beside_reasons.unwrap();
+    let sum = beside.base + beside.rest + found.iter().sum::<f32>();
+    assert!(
+        (sum - answer.logit.unwrap()).abs() < 1e-4,
+        "{sum} {answer:?}"
+    );
     for (reason, rank) in answer.reasons.iter().zip(1..) {
         assert_eq!(reason.rank, rank);
         assert!(reason.text.contains(&reason.observed), "{}", reason.text);
@@ -238,7 +245,8 @@ fn answers_below_the_threshold_carry_no_reasons() {
         ..settings()
     });
     scoring.install(bundle(Slot::Live, 1)).unwrap();
-    assert!(scoring.score(&stream(0)).unwrap().reasons.is_empty());
+    let answer = scoring.score(&stream(0)).unwrap();
+    assert!(answer.reasons.is_empty() && answer.beside_reasons.is_none());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use model::{Judged, Recent, Scorer, Usual};
 use tokio::sync::oneshot;
 
 use super::account::Account;
-use super::answer::{Answer, Degraded, Mode, ModelName, Reason, Shadow, Surprise};
+use super::answer::{Answer, Beside, Degraded, Mode, ModelName, Reason, Shadow, Surprise};
 use super::decision::score;
 use super::decisions::Sought;
 use super::guard::Guard;
@@ -275,6 +275,10 @@ impl Worker {
         let policy = &self.settings.policy;
         let verdict = policy.judge(request.transaction.rail, points);
         let explained = judged.filter(|_| policy.is_explained(points));
+        let (reasons, beside_reasons) = match explained {
+            Some((live, _)) => self.reasons(live, request, vector, &surprise),
+            None => (Vec::new(), None),
+        };
         Answer {
             decision_id: None,
             txn_id: request.transaction.txn_id.clone(),
@@ -287,9 +291,8 @@ impl Worker {
             band: verdict.band,
             decision_rule: verdict.rule,
             policy: policy.name().version.clone(),
-            reasons: explained.map_or_else(Vec::new, |(live, _)| {
-                self.reasons(live, request, vector, &surprise)
-            }),
+            reasons,
+            beside_reasons,
             surprise,
             risk_age_days: self.encoder.risk_age_days(request.transaction.day()),
             model: judged.map(|(live, _)| live.name.clone()),
@@ -316,13 +319,19 @@ impl Worker {
         request: &Request,
         vector: &FeatureVector,
         figures: &[Surprise],
-    ) -> Vec<Reason> {
+    ) -> (Vec<Reason>, Option<Beside>) {
         let (scorer, encoder) = (&live.scorer, &self.encoder);
-        let mut told = reasons::explain(scorer, encoder, &request.transaction, vector);
+        // The row was scored a moment ago, so it is finite and whole.
+        let Ok(attribution) = scorer.attribution(&vector.0) else {
+            return (Vec::new(), None);
+        };
+        let payment = &request.transaction;
+        let mut told = reasons::explain(scorer, encoder, payment, vector, &attribution);
         let strange = surprise::explain(encoder.schema(), figures, &told);
         told.extend(strange);
         told.truncate(self.settings.policy.reasons_max());
-        told
+        let beside = reasons::beside(&attribution, &told);
+        (told, Some(beside))
     }
 
     /// What the bank's own model says. It was trained without the federation's risk, so it is
