@@ -65,8 +65,8 @@ pub(super) struct Banks {
     /// The consortium's feature schema; the standard one without it
     #[arg(long, value_name = "FILE")]
     pub(super) schema: Option<PathBuf>,
-    /// How many banks
-    #[arg(long, value_parser = clap::value_parser!(u16).range(3..=200))]
+    /// How many banks; fewer than three only where nothing is summed: `--settings local,ratio`
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub(super) banks: u16,
     /// How customers are dealt to them
     #[arg(long, value_enum, default_value_t = Split::Iid)]
@@ -208,7 +208,16 @@ impl Args {
                 return Err(format!("found {share} as {name}, expected 0 to 1").into());
             }
         }
-        if self.newcomers() + 2 >= self.banks.banks {
+        let alone = |setting: &Setting| matches!(setting, Setting::Local | Setting::Ratio);
+        let is_alone = !self.settings.is_empty() && self.settings.iter().all(alone);
+        if self.banks.banks < 3 && !is_alone {
+            return Err(format!(
+                "found {} banks, expected three at least, or --settings local,ratio",
+                self.banks.banks
+            )
+            .into());
+        }
+        if !is_alone && self.newcomers() + 2 >= self.banks.banks {
             return Err(format!(
                 "found {} new banks of {}, expected three others at least",
                 self.newcomers(),

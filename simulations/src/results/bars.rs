@@ -78,6 +78,18 @@ pub(super) const BARS: &[Bar] = &[
         0.97,
         |of| ratio(of, "handbook-mix-10"),
     ),
+    bar(
+        "Q2",
+        "AP of one bank with every customer, Handbook's first test week",
+        0.685,
+        |of| of.mean("handbook-alone", "local", "ap"),
+    ),
+    bar("Q2", "its AUC", 0.875, |of| {
+        of.mean("handbook-alone", "local", "auc")
+    }),
+    bar("Q2", "its card precision at 100", 0.288, |of| {
+        of.mean("handbook-alone", "local", "cp100")
+    }),
     bar("Q3", "pooled AP, Handbook's first test week", 0.675, |of| {
         of.mean("handbook-iid-10", "pooled", "ap")
     }),
@@ -128,8 +140,12 @@ pub(super) const BARS: &[Bar] = &[
         -0.02,
         |of| gain(of, "handbook-iid-10", ("new_bank", "new_bank_member"), "ap"),
     ),
-    bar("Q7", "the same, unlike banks", -0.02, |of| {
+    bar("Q7", "the same, unlike banks, three draws", -0.02, |of| {
         gain(of, "handbook-mix-10", ("new_bank", "new_bank_member"), "ap")
+    }),
+    bar("Q7", "the same, ten draws", -0.02, |of| {
+        let settings = ("new_bank", "new_bank_member");
+        gain(of, "handbook-new-banks", settings, "ap")
     }),
     bar("Q8", "AP at 16 bits less AP at 20 bits", -0.005, |of| {
         brought(of, "handbook-mix-10", "handbook-20-bits")

@@ -84,6 +84,19 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         handbook!("--banks 10 --split region --regional 0.4 --rounds 40 --seeds 3"),
     ),
     experiment(
+        "handbook-new-banks",
+        "Handbook, the two smallest of ten unlike banks are new: ten draws",
+        handbook!(
+            "--banks 10 --split region --regional 0.4 --rounds 40 --seeds 10",
+            "--settings new_bank,new_bank_member"
+        ),
+    ),
+    experiment(
+        "handbook-alone",
+        "Handbook, one bank that has every customer: counts of merchants, not of buckets",
+        handbook!("--banks 1 --split iid --rounds 80 --seeds 3 --settings local"),
+    ),
+    experiment(
         "handbook-region-10",
         "Handbook, ten banks of unlike sizes, all customers by region",
         handbook!("--banks 10 --split region --rounds 40 --seeds 3"),
