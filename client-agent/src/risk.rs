@@ -129,7 +129,8 @@ impl SharedRisk {
     }
 }
 
-/// This bank's counts for a plan: one per payload word. All zero where it has nothing.
+/// This bank's counts for a plan: one per payload word, in two's complement. All zero where it has
+/// nothing.
 ///
 /// # Errors
 /// Where the plan's days are beyond any calendar, and where the history cannot be read back.
@@ -139,9 +140,7 @@ pub fn count(
     key: &BucketKey,
 ) -> Result<Vec<u32>, TrainingError> {
     let mut counts = RiskCounts::new(terms_of(terms, key)?);
-    history.replay(|payment, transaction| {
-        counts.add(transaction, payment.verdict.known_fraud());
-    })?;
+    history.replay_known(|transaction, known| counts.add(transaction, known))?;
     Ok(counts.into_words())
 }
 

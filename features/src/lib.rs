@@ -29,7 +29,7 @@ pub use map::{
 };
 pub use pan::{is_pan_like, is_pan_number, is_sensitive_name, is_time_ms, redact};
 pub use risk::{
-    KnownFraud, PRESENCE_DAYS, RiskCounts, RiskError, RiskKey, RiskSettings, RiskTable, RiskTerms,
+    KnownFraud, REACH_DAYS, RiskCounts, RiskError, RiskKey, RiskSettings, RiskTable, RiskTerms,
 };
 pub use schema::{
     Column, Difference, FeatureSchema, FieldGroup, Fit, Role, SCHEMA_BYTES_MAX, SchemaError,

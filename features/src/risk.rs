@@ -1,6 +1,7 @@
 //! Delayed-label risk of outlets: what one bank counts for a secure sum ([`RiskCounts`]), and
 //! what all banks read from the sums ([`RiskTable`], `risk/table.rs`). A day is read only when
-//! its labels have had the agreed delay to arrive, in live scoring and in a replay alike.
+//! its labels have had the agreed delay to arrive, in live scoring and in a replay alike; what is
+//! said of its payments later counts on the later day by whose delay it was known.
 
 use std::fmt;
 
@@ -101,13 +102,38 @@ impl RiskTerms {
         self.key.buckets(self.buckets, outlet)
     }
 
-    /// The day by whose start the frauds of `day` must be known to be counted. Each day has its
-    /// own, so that a range of days counts what as many ranges of one day would: a replay that
-    /// reads a past day sees nothing that was not known by then.
+    /// The day by whose start what `day` counts must be known. Each day has its own, so that a
+    /// range of days counts what as many ranges of one day would: a replay that reads a past day
+    /// sees nothing that was not known by then.
     #[must_use]
     pub fn as_of_day(&self, day: i32) -> i32 {
-        day.saturating_add(1)
-            .saturating_add(i32::from(self.label_delay_days))
+        i32::try_from(self.as_of(i64::from(day))).unwrap_or(i32::MAX)
+    }
+
+    fn as_of(&self, day: i64) -> i64 {
+        day + 1 + i64::from(self.label_delay_days)
+    }
+
+    /// What a payment adds to the frauds of the counted days, by their places in the range, where
+    /// that is not nothing: on its own day whether it was known for a fraud as of that day, and on
+    /// each later one within [`REACH_DAYS`] what has changed since the day before. So a label
+    /// counts on one day alone, and the days up to any one add up to what was known as of that.
+    /// `place` is the payment's day, from the first counted one on.
+    fn changes(&self, place: i64, known: &[KnownFraud]) -> Vec<(usize, i32)> {
+        if known.is_empty() {
+            return Vec::new();
+        }
+        let is_counted = |at: i64| {
+            let as_of = self.as_of(i64::from(self.from_day) + at) * DAY_MS;
+            at >= place && known.iter().any(|fraud| fraud.is_known_at(as_of))
+        };
+        let end = (place + REACH_DAYS).min(i64::from(self.days));
+        let changes = (place.max(0)..end).filter_map(|at| {
+            let change = i32::from(is_counted(at)) - i32::from(is_counted(at - 1));
+            let at = usize::try_from(at).ok()?;
+            (change != 0).then_some((at, change))
+        });
+        changes.collect()
     }
 }
 
@@ -142,7 +168,8 @@ impl KnownFraud {
 #[derive(Clone, Debug)]
 pub struct RiskCounts {
     terms: RiskTerms,
-    /// `[day][bucket](payments, frauds)`, then `[bucket]` whether the bank is present.
+    /// `[day][bucket](payments, frauds)`, then `[bucket]` whether the bank is present; in two's
+    /// complement, since a day may take back more frauds than it has.
     words: Vec<u32>,
 }
 
@@ -157,55 +184,66 @@ impl RiskCounts {
         }
     }
 
-    /// Counts one payment, as a fraud where it was known for one at the start of its day's
-    /// [`RiskTerms::as_of_day`] and not withdrawn by then. A bank is present in a bucket by any
-    /// payment of the [`PRESENCE_DAYS`] days up to the end of the range, so that a range of one day
-    /// is not suppressed where many banks are usual. Other days and payments without an outlet
-    /// count nowhere.
-    pub fn add(&mut self, transaction: &Transaction, fraud: Option<KnownFraud>) {
+    /// Counts one payment: on its day as a payment, and as a fraud where it was known for one at
+    /// the start of its day's [`RiskTerms::as_of_day`]; on each later day within [`REACH_DAYS`] as
+    /// one fraud more where it became known for one since the day before, one less where that was
+    /// withdrawn. `known` is all the time during which it was known for one, in any order.
+    ///
+    /// A bank is present in a bucket by any payment of the [`REACH_DAYS`] up to the end of the
+    /// range, so that a range of one day is not suppressed where many banks are usual. A label is
+    /// no presence: it opens no bucket that payments leave closed. What is further from the range
+    /// and payments without an outlet count nowhere.
+    pub fn add(&mut self, transaction: &Transaction, known: &[KnownFraud]) {
         let Some(outlet) = transaction.outlet() else {
             return;
         };
         let days = i64::from(self.terms.days);
-        let offset = i64::from(transaction.day()) - i64::from(self.terms.from_day);
-        if !((days - PRESENCE_DAYS).min(0)..days).contains(&offset) {
+        let place = i64::from(transaction.day()) - i64::from(self.terms.from_day);
+        let is_present = ((days - REACH_DAYS).min(0)..days).contains(&place);
+        let changes = self.terms.changes(place, known);
+        if !is_present && changes.is_empty() {
             return;
         }
-        let as_of = i64::from(self.terms.as_of_day(transaction.day())) * DAY_MS;
-        let is_fraud = fraud.is_some_and(|fraud| fraud.is_known_at(as_of));
         let of_outlet = self.terms.buckets_of(outlet);
         for (row, &bucket) in of_outlet.iter().enumerate() {
             // With fewer buckets than rows some are the same.
-            if !of_outlet[..row].contains(&bucket) {
-                self.add_to(bucket as usize, usize::try_from(offset).ok(), is_fraud);
+            if of_outlet[..row].contains(&bucket) {
+                continue;
+            }
+            let bucket = bucket as usize;
+            if is_present {
+                self.be_present(bucket);
+            }
+            if let Ok(day) = usize::try_from(place) {
+                self.change(self.cell(day, bucket), 1);
+            }
+            for &(day, change) in &changes {
+                self.change(self.cell(day, bucket) + 1, change);
             }
         }
     }
 
-    /// Counts a payment in a bucket, on a day of the range or as presence alone.
-    fn add_to(&mut self, bucket: usize, day: Option<usize>, is_fraud: bool) {
-        let buckets = self.terms.buckets as usize;
-        let presence = 2 * usize::from(self.terms.days) * buckets + bucket;
-        if let Some(word) = self.words.get_mut(presence) {
-            *word = 1;
-        }
-        let Some(day) = day else { return };
-        let cell = 2 * (day * buckets + bucket);
-        self.raise(cell);
-        if is_fraud {
-            self.raise(cell + 1);
-        }
-    }
-
-    /// The vector that goes into the secure sum.
+    /// The vector that goes into the secure sum; frauds in two's complement.
     #[must_use]
     pub fn into_words(self) -> Vec<u32> {
         self.words
     }
 
-    fn raise(&mut self, at: usize) {
+    /// The place of a day's payments in a bucket; the frauds follow.
+    fn cell(&self, day: usize, bucket: usize) -> usize {
+        2 * (day * self.terms.buckets as usize + bucket)
+    }
+
+    fn be_present(&mut self, bucket: usize) {
+        let presence = self.cell(usize::from(self.terms.days), 0) + bucket;
+        if let Some(word) = self.words.get_mut(presence) {
+            *word = 1;
+        }
+    }
+
+    fn change(&mut self, at: usize, change: i32) {
         if let Some(word) = self.words.get_mut(at) {
-            *word = word.saturating_add(1);
+            *word = word.cast_signed().saturating_add(change).cast_unsigned();
         }
     }
 }
@@ -246,8 +284,10 @@ impl RiskReading {
 /// the best number for ten buckets an outlet (`ln 2` times that).
 pub(crate) const ROWS: usize = 4;
 
-/// Days up to the end of a range in which a payment makes a bank present in a bucket.
-pub const PRESENCE_DAYS: i64 = 30;
+/// Days on which a payment has a part in what is counted, its own the first: it makes its bank
+/// present in a bucket, and labels of it that are late or withdrawn enter. As many as the longest
+/// window reads: further apart, no window would hold both a fraud and what takes it back.
+pub const REACH_DAYS: i64 = RISK_DAYS[3] as i64;
 
 /// Days of the windows, all ending on the newest day that may be read.
 pub(crate) const RISK_DAYS: [i32; 4] = [1, 7, 21, 30];

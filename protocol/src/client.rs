@@ -117,7 +117,7 @@ pub enum Contribution {
         /// Training examples behind it.
         examples: u64,
     },
-    /// Counts, one per payload word.
+    /// Counts, one per payload word; of risk plans in two's complement.
     Counts(Vec<u32>),
 }
 

@@ -209,7 +209,7 @@ pub struct Adaptive {
 
 /// Terms of a risk-count round. Vector: `[day][bucket](transactions, frauds)`, then per bucket
 /// 1 where the bank had any transaction in the 30 days up to the last one (or in the days, if they
-/// are more): `days * buckets * 2 + buckets` words.
+/// are more): `days * buckets * 2 + buckets` words. Frauds may be below zero.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RiskTerms {
     /// Size of the hashed table: four stretches, a merchant has a bucket in each. Eight times the
@@ -221,8 +221,9 @@ pub struct RiskTerms {
     pub from_day: u32,
     /// Days counted.
     pub days: u16,
-    /// Frauds count where they were known before their own day plus `1 + label_delay_days`: a
-    /// range of days counts what as many single days would.
+    /// A day counts its frauds that were known `1 + label_delay_days` after it, and what became
+    /// known since the day before of transactions up to 29 days older, plus or minus: a range of
+    /// days counts what as many single days would.
     pub label_delay_days: u16,
     /// Buckets with fewer such banks are dropped by every bank before use.
     pub banks_min: u16,

@@ -88,11 +88,24 @@ const CHUNK: usize = 4_096;
 /// # Errors
 /// A count that does not fit: it is refused, since a clamped count would be a wrong one.
 pub fn encode_counts(counts: &[u32], bits: u8) -> Result<Vec<u32>, VectorError> {
+    encode_sized(counts, bits, |count| count)
+}
+
+/// The same of risk counts, which are in two's complement: labels that are taken back may bring a
+/// count below zero, by as much as others above.
+///
+/// # Errors
+/// As [`encode_counts`], of either sign.
+pub fn encode_risk(counts: &[u32], bits: u8) -> Result<Vec<u32>, VectorError> {
+    encode_sized(counts, bits, |count| count.cast_signed().unsigned_abs())
+}
+
+fn encode_sized(counts: &[u32], bits: u8, size: fn(u32) -> u32) -> Result<Vec<u32>, VectorError> {
     let most = value_max(bits).unsigned_abs();
-    if let Some(index) = counts.iter().position(|&count| count > most) {
+    if let Some(index) = counts.iter().position(|&count| size(count) > most) {
         return Err(VectorError::CountTooLarge {
             index,
-            found: counts[index],
+            found: size(counts[index]),
             most,
         });
     }
@@ -147,7 +160,8 @@ pub fn check_sum(sum: &[i32], survivors: usize, bits: u8, kind: Kind) -> Result<
     let most = i64::from(value_max(bits)) * banks;
     let (weight_most, least) = match kind {
         Kind::Pretrain | Kind::Finetune => (most, -most),
-        Kind::Risk | Kind::Evaluate => (0, 0),
+        Kind::Risk => (0, -most),
+        Kind::Evaluate => (0, 0),
     };
     if !(0..=weight_most).contains(&i64::from(sum[WEIGHT])) {
         return Err(SumError::Weight {
@@ -254,11 +268,11 @@ pub enum VectorError {
         index: usize,
     },
     /// A count beyond the fixed point.
-    #[error("count {index} is {found}, expected at most {most}")]
+    #[error("count {index} is of size {found}, expected at most {most}")]
     CountTooLarge {
         /// Which count.
         index: usize,
-        /// The count.
+        /// Its size, whatever its sign.
         found: u32,
         /// The largest that fits.
         most: u32,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use features::Transaction;
+use features::{KnownFraud, Transaction};
 
 use super::memory::{Report, Verdict};
 use super::{History, HistoryError, PAYMENTS_MAX};
@@ -155,6 +155,27 @@ impl History {
         Ok(true)
     }
 
+    /// Gives every payment back as [`Self::replay`] does, with all the time during which it was
+    /// known for a fraud. Unlike the verdict this forgets no earlier stretch where a withdrawn
+    /// fraud comes back, so what it says of a moment does not change by what is known later.
+    ///
+    /// # Errors
+    /// Where the disk refuses, after the payments that could be read.
+    pub(crate) fn replay_known(
+        &self,
+        mut each: impl FnMut(&Transaction, &[KnownFraud]),
+    ) -> std::io::Result<()> {
+        let mut at = 0_usize;
+        self.replay(|payment, transaction| {
+            let reports = self.live.as_ref().and_then(|live| live.reports.get(&at));
+            match reports {
+                Some(reports) => each(transaction, &stretches(reports)),
+                None => each(transaction, payment.verdict.known_fraud().as_slice()),
+            }
+            at += 1;
+        })
+    }
+
     /// Grows whenever something of the payments before this day has changed: what was encoded of
     /// them before is stale.
     #[must_use]
@@ -171,6 +192,20 @@ impl History {
             .as_ref()
             .map_or_else(|| self.memory.len(), |live| live.from)
     }
+}
+
+/// All the time during which a payment was known for a fraud, by its reports in their order.
+fn stretches(reports: &[Report]) -> Vec<KnownFraud> {
+    let mut stretches: Vec<KnownFraud> = Vec::new();
+    for report in reports {
+        let is_open = |last: &&mut KnownFraud| last.withdrawn_at.is_none();
+        match (stretches.last_mut().filter(is_open), report.fraud) {
+            (None, true) => stretches.push(KnownFraud::since(report.known_at)),
+            (Some(last), false) => last.withdrawn_at = Some(report.known_at),
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+    stretches
 }
 
 #[cfg(test)]

@@ -224,12 +224,10 @@ fn with_table(buckets: u32, others: usize) -> FeatureEncoder {
         banks_min: 1,
     };
     let mut counts = RiskCounts::new(terms.clone());
-    counts.add(
-        &payment(0, START, 1, 1, 500),
-        Some(KnownFraud::since(START)),
-    );
+    let fraud = [KnownFraud::since(START)];
+    counts.add(&payment(0, START, 1, 1, 500), &fraud);
     for id in 1..=others {
-        counts.add(&payment(id, START, 1, 1, 500), None);
+        counts.add(&payment(id, START, 1, 1, 500), &[]);
     }
     let words: Vec<i64> = counts.into_words().into_iter().map(i64::from).collect();
     let mut table = RiskTable::new(buckets, key);

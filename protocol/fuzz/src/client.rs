@@ -96,7 +96,7 @@ fn contributed(order: &Order, script: &mut Script<'_>) -> Result<Contribution, S
     };
     match script.byte() % 8 {
         0 => Err("no data".to_owned()),
-        1 => Ok(Contribution::Counts(vec![u32::MAX; number % 32])),
+        1 => Ok(Contribution::Counts(vec![1 << 31; number % 32])),
         2 => Ok(update(f32::NAN)),
         3 => Ok(update(f32::MAX)),
         4 => Ok(update(-1.0)),

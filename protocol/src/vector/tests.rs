@@ -51,6 +51,27 @@ proptest! {
         prop_assert_eq!(banks(&decoded) as usize, counts.len());
     }
 
+    /// Frauds that are taken back: below zero and above, in either width, up to the largest there
+    /// is. A least of zero in `check_sum`, or a sum without its sign, fails here.
+    #[test]
+    fn sum_of_risk_counts_may_be_below_zero(
+        counts in prop::collection::vec(prop::collection::vec(-2_047_i32..=2_047, 20), 1..12),
+    ) {
+        for width in fixture::WIDTHS {
+            let vectors = counts.iter().map(|counts| {
+                let words = counts.iter().map(|count| count.cast_unsigned());
+                encode_risk(&words.collect::<Vec<_>>(), 12).unwrap()
+            });
+            let mut sum = vec![0_u32; 26];
+            for vector in vectors {
+                add(&mut sum, &to_bytes(&vector, width), width).unwrap();
+            }
+            let decoded = decode_sum(&sum, counts.len(), 12, Kind::Risk, width).unwrap();
+            let plain = (0..20).map(|k| counts.iter().map(|counts| counts[k]).sum::<i32>());
+            prop_assert_eq!(payload(&decoded), plain.collect::<Vec<_>>());
+        }
+    }
+
     /// The mean of the decoded sum is the weighted mean, to a step per bank.
     #[test]
     fn mean_update_is_the_weighted_mean_to_a_step(
@@ -230,6 +251,23 @@ fn count_that_does_not_fit_is_refused_not_clamped() {
     );
 }
 
+/// A risk count is bounded on both sides alike; below zero nothing else is a count.
+#[test]
+fn count_below_zero_is_bounded_as_one_above() {
+    let below = |count: i32| [count.cast_unsigned()];
+    assert!(encode_risk(&below(-127), 8).is_ok());
+    for count in [-128, 128, i32::MIN, i32::MAX] {
+        let found = count.unsigned_abs();
+        let expected = VectorError::CountTooLarge {
+            index: 0,
+            found,
+            most: 127,
+        };
+        assert_eq!(encode_risk(&below(count), 8), Err(expected));
+    }
+    assert!(encode_counts(&below(-1), 26).is_err());
+}
+
 /// Each check of a sum, and the fault that it is for.
 #[test]
 fn faults_in_a_sum_are_found_by_name() {
@@ -269,20 +307,17 @@ fn faults_in_a_sum_are_found_by_name() {
         most,
     };
     assert_eq!(fault(5, beyond.cast_unsigned(), Kind::Finetune), weight);
-    let range = SumError::Range {
+    let range = |found: i32, least: i64| SumError::Range {
         index: 1,
-        found: beyond,
-        least: 0,
+        found,
+        least,
         most,
     };
-    assert_eq!(fault(7, beyond.cast_unsigned(), Kind::Risk), range);
-    let negative = SumError::Range {
-        index: 0,
-        found: -1,
-        least: 0,
-        most,
-    };
-    assert_eq!(fault(6, u32::MAX, Kind::Risk), negative);
+    for beyond in [beyond, -beyond] {
+        let found = fault(7, beyond.cast_unsigned(), Kind::Risk);
+        assert_eq!(found, range(beyond, -most));
+    }
+    assert_eq!(fault(7, u32::MAX, Kind::Evaluate), range(-1, 0));
     assert_eq!(
         decode_sum(&[0; 5], 0, 26, Kind::Risk, Width::Full),
         Err(SumError::Short { found: 5 })

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use features::{KnownFraud, PRESENCE_DAYS, RiskCounts, RiskKey, RiskTable, RiskTerms};
+use features::{KnownFraud, REACH_DAYS, RiskCounts, RiskKey, RiskTable, RiskTerms};
 use protocol::id::Seat;
 use protocol::plan::Kind;
 use protocol::vector;
@@ -67,7 +67,7 @@ impl RiskPlan {
                 let seat = Seat(bank);
                 Ok(Vector {
                     seat,
-                    words: vector::encode_counts(&words, BITS)?,
+                    words: vector::encode_risk(&words, BITS)?,
                     arrives: true,
                 })
             });
@@ -86,19 +86,19 @@ impl RiskPlan {
 
 /// One bank's counts of a range of days.
 fn count(feed: &Feed, banks_of: &[u16], bank: u16, terms: &RiskTerms) -> Vec<u32> {
-    let presence = terms.from_day - i32::try_from(PRESENCE_DAYS).unwrap_or(0);
+    let from = terms.from_day - i32::try_from(REACH_DAYS).unwrap_or(0);
     let end = terms.from_day + i32::from(terms.days);
     let before = |day: i32| feed.payments.partition_point(|payment| payment.day() < day);
     let mut counts = RiskCounts::new(terms.clone());
     let mut replay = Replay::new(feed);
-    for at in before(presence)..before(end) {
+    for at in before(from)..before(end) {
         let payment = &feed.payments[at];
         if banks_of[payment.customer as usize] == bank {
             let fraud = match payment.verdict {
                 Verdict::Fraud { known_at } => Some(KnownFraud::since(known_at)),
                 Verdict::Genuine | Verdict::Unknown => None,
             };
-            counts.add(replay.transaction(at), fraud);
+            counts.add(replay.transaction(at), fraud.as_slice());
         }
     }
     counts.into_words()

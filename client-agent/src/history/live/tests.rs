@@ -1,6 +1,6 @@
 //! Payments after the file's and what is said of them, in whatever order it comes.
 
-use features::{FeatureSchema, RawTransaction};
+use features::{FeatureSchema, Label, RawTransaction};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -155,6 +155,58 @@ proptest! {
             }
         }
     }
+}
+
+/// Whether the payment scored live was known for a fraud, by all that a replay tells of it.
+fn is_known(history: &History, ts: i64) -> bool {
+    let (mut at, mut is_known) = (0, None);
+    let replayed = history.replay_known(|_, known| {
+        if at == 1 {
+            is_known = Some(known.iter().any(|fraud| fraud.is_known_at(ts)));
+        }
+        at += 1;
+    });
+    replayed.unwrap();
+    is_known.unwrap()
+}
+
+proptest! {
+    // What is counted as of a moment is what was said last by then: of a fraud that comes back both
+    // stretches, and nothing of what is said later, in whatever order it comes. Planted faults:
+    // reading the verdict alone, which has the last stretch, or reports in order of arrival.
+    #[test]
+    fn every_stretch_is_told_as_it_was_known(
+        (reports, arrival) in prop::collection::vec((0_i64..20, any::<bool>()), 0..8)
+            .prop_flat_map(|reports| (Just(reports.clone()), Just(reports).prop_shuffle())),
+    ) {
+        let mut history = history(Verdict::Genuine);
+        for (known_at, fraud) in arrival {
+            prop_assert!(history.label(4, report(known_at, fraud)).unwrap());
+        }
+        for ts in 0..20 {
+            prop_assert_eq!(is_known(&history, ts), said_last(&reports, ts), "at {}", ts);
+        }
+    }
+}
+
+// The file says of its payments what it says; a payment that nobody spoke of is none.
+#[test]
+fn what_the_file_tells_is_told_on() {
+    let mut history = History::new(FeatureSchema::standard(), Verdict::Genuine);
+    let (fraud, known_at) = (payment(0, START_MS), START_MS + 5);
+    let label = Label {
+        txn_id: fraud.txn_id.clone(),
+        fraud: true,
+        known_at,
+        source: None,
+    };
+    history.push(&fraud, Some(&label)).unwrap();
+    history.follow(4, &payment(1, START_MS + DAY_MS)).unwrap();
+    let mut told = Vec::new();
+    history
+        .replay_known(|_, known| told.push(known.to_vec()))
+        .unwrap();
+    assert_eq!(told, [vec![KnownFraud::since(known_at)], Vec::new()]);
 }
 
 #[test]

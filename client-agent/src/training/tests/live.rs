@@ -161,9 +161,12 @@ fn live_labels_are_counted_as_they_were_known() {
     // By day 17,037 what was reported of the first three days is withdrawn.
     assert_eq!(judged(&mut trainer, 0), (3, 21));
     assert_eq!(judged(&mut trainer, 20), (12, 12));
-    for (delay, expected) in [(7, 2), (9, 1)] {
-        assert_eq!(frauds(&mut trainer, delay), 4 * expected, "{delay}");
+    // Two days on, the first one's report is taken back from that day's two.
+    for (day, delay, expected) in [(0, 7, 2), (0, 9, 1), (1, 7, 2), (2, 7, 1), (3, 7, 1)] {
+        let found = frauds(&mut trainer, LIVE.start + day, delay);
+        assert_eq!(found, 4 * expected, "{day} {delay}");
     }
+    assert_eq!(frauds(&mut trainer, LIVE.end + 1, 7), -4);
     drop((scoring, trainer));
     let (_scoring, mut again) = start(&store, &bank.encoder);
     let mut history = sample(25, 20);
@@ -172,19 +175,28 @@ fn live_labels_are_counted_as_they_were_known() {
     assert_eq!(judged(&mut trainer, 20), (12, 12));
 }
 
-/// Frauds counted of the first live day, once for each bucket of their merchants.
-fn frauds(trainer: &mut Trainer, label_delay_days: u16) -> u32 {
-    let mut order = order(Work::Risk(RiskTerms {
+fn terms(from_day: u32, label_delay_days: u16) -> RiskTerms {
+    RiskTerms {
         buckets: 64,
         salt: Digest([5; 32]),
-        from_day: LIVE.start,
+        from_day,
         days: 1,
         label_delay_days,
         banks_min: 1,
-    }));
+    }
+}
+
+/// Frauds counted of a day, once for each bucket of their merchants.
+fn frauds(trainer: &mut Trainer, day: u32, label_delay_days: u16) -> i32 {
+    let mut order = order(Work::Risk(terms(day, label_delay_days)));
     order.bucket_key = Some(bucket_key());
     let words = counts(trainer.contribute(&order).unwrap());
-    words[..2 * 64].iter().skip(1).step_by(2).sum()
+    frauds_in(&words)
+}
+
+fn frauds_in(words: &[u32]) -> i32 {
+    let frauds = words[..2 * 64].iter().skip(1).step_by(2);
+    frauds.map(|word| word.cast_signed()).sum()
 }
 
 fn counts(contribution: Contribution) -> Vec<u32> {
@@ -243,5 +255,30 @@ proptest! {
             (bits(&examples.values), bits(&examples.label))
         };
         prop_assert!(rows(i64::MAX) == rows(cutoff_day * DAY_MS));
+    }
+
+    // What a bank counts of a day is what it would have counted then, and all days together count
+    // the verdicts in force, each in four buckets. Planted faults: a withdrawal that is skipped,
+    // or a fraud that is counted on its own day whenever it was reported.
+    #[test]
+    fn counts_of_a_day_hold_what_was_known_then_and_all_days_what_is_known_at_last(
+        stories in prop::collection::vec(
+            (prop::option::of(0_i64..20), prop::option::of(1_i64..10)), 100),
+        day in 17_000_u32..17_050,
+    ) {
+        let key = bucket_key();
+        let all = past(&stories, Verdict::Unknown, i64::MAX);
+        let counted = |history: &History, day: u32| {
+            crate::risk::count(history, &terms(day, 7), &key).unwrap()
+        };
+        let as_of_ms = i64::from(day + 8) * DAY_MS;
+        let then = past(&stories, Verdict::Unknown, as_of_ms + 1);
+        prop_assert_eq!(counted(&all, day), counted(&then, day));
+        let total: i32 = (17_000..17_060).map(|day| frauds_in(&counted(&all, day))).sum();
+        let is_in_force = |(reported, withdrawn): &&(Option<i64>, Option<i64>)| {
+            reported.is_some() && withdrawn.is_none()
+        };
+        let in_force = stories.iter().filter(is_in_force).count();
+        prop_assert_eq!(total, 4 * i32::try_from(in_force).unwrap());
     }
 }

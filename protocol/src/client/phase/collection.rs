@@ -211,9 +211,8 @@ fn encode(
             Work::Pretrain(terms) | Work::Finetune(terms),
             Contribution::Update { delta, examples },
         ) => vector::encode_update(&delta, examples, terms, bits, &bank.draw()),
-        (Work::Risk(_) | Work::Evaluate(_), Contribution::Counts(counts)) => {
-            vector::encode_counts(&counts, bits)
-        }
+        (Work::Risk(_), Contribution::Counts(counts)) => vector::encode_risk(&counts, bits),
+        (Work::Evaluate(_), Contribution::Counts(counts)) => vector::encode_counts(&counts, bits),
         (Work::Pretrain(_) | Work::Finetune(_), Contribution::Counts(_)) => {
             return Err("counts, expected an update".to_owned());
         }
