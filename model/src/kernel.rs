@@ -218,8 +218,8 @@ impl Layer {
         output.truncate(end);
     }
 
-    /// The same as [`Self::forward`], from another input and what it came to: only inputs that differ
-    /// are added, unless those are many.
+    /// The same as [`Self::forward`], from another input and what it came to: only inputs that
+    /// differ are added, unless those are many.
     fn go_on(&self, known: Option<(&[f32], &[f32])>, input: &[f32], output: &mut Vec<f32>) {
         let Some((other, came_to)) = known else {
             return self.forward(input, output);

@@ -134,12 +134,12 @@ impl Scorer {
         Ok(self.kernel.embedding(row, &mut way).to_vec())
     }
 
-    /// What each named group of columns adds to a row's logit: its Shapley value, estimated from one
-    /// order of the groups and its reverse (antithetic permutation sampling; Mitchell et al. 2022,
-    /// "Sampling Permutations for Shapley Value Estimation", JMLR 23). In either order the groups
-    /// are set to their neutral value, 0, the centre of the schema, one after the other, and a
-    /// group's drop counts; so with [`Attribution::base`] they add up to the logit, but for rounding.
-    /// The field groups carry the schema's names. With the amount neutral, the columns derived from
+    /// What each named group of columns adds to a row's logit: its Shapley value, estimated from
+    /// one order of the groups and its reverse (antithetic permutation sampling; Mitchell et al.
+    /// 2022, "Sampling Permutations for Shapley Value Estimation", JMLR 23). In either order the
+    /// groups are set to their neutral value, 0, the centre of the schema, one after the other, and
+    /// a group's drop counts; so with [`Attribution::base`] they add up to the logit, but for
+    /// rounding. The field groups carry the schema's names. With the amount neutral, the columns derived from
     /// it are neutral too; with the card's history neutral, they are recomputed against the average
     /// card.
     ///
@@ -162,7 +162,8 @@ impl Scorer {
         })
     }
 
-    /// Sets the groups neutral in this order, adds each one's drop, and gives the logit that is left.
+    /// Sets the groups neutral in this order, adds each one's drop, and gives the logit that is
+    /// left.
     fn walk(
         &self,
         row: &[f32],

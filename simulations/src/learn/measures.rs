@@ -142,8 +142,8 @@ pub(super) fn f1(scores: &[f32], frauds: &[bool], threshold: f32) -> Option<f64>
 }
 
 /// The threshold of the best F1 on a validation slice; where the slice has no fraud, even odds: a
-/// logit of 0. A slice holds a handful of frauds, and the best cut between its scores is a matter of
-/// luck: so each score counts on both sides of a threshold, by how far from it it lies.
+/// logit of 0. A slice holds a handful of frauds, and the best cut between its scores is a matter
+/// of luck: so each score counts on both sides of a threshold, by how far from it it lies.
 pub(super) fn threshold(scores: &[f32], frauds: &[bool]) -> f32 {
     let all = frauds.iter().filter(|fraud| **fraud).count() as f64;
     let smoothed = |threshold: f32| {
