@@ -5,7 +5,7 @@
 //! `routes.rs`, `door.rs` and `http.rs` for the socket's side of it; `policy.rs`, `reasons.rs`
 //! and `surprise.rs` what a score leads to, on the scale of `decision.rs`, `guard.rs` what holds
 //! declines back, `labels.rs` what payments turned out to be, `problem.rs` every refusal,
-//! `remembered.rs` what is known of the past.
+//! `remembered.rs` what is known of the past; `written.rs` how an answer is told.
 //! `batch.rs` scores many at once, `decisions.rs` and `scores.rs` read what was decided,
 //! `account.rs` says how scoring is, `openapi.rs` says all of it to machines. `alone.rs`
 //! is the worker without thread, queue and socket. `alerts.rs` is
@@ -60,6 +60,7 @@ mod surprise;
 mod times;
 mod tokens;
 mod worker;
+mod written;
 
 pub use alone::Alone;
 pub use answer::{Answer, Beside, Degraded, Head, Mode, ModelName, Reason, Shadow, Surprise};
@@ -81,6 +82,7 @@ pub(crate) use request::{BODY_BYTES_MAX, too_large};
 pub(crate) use scores::DAYS_MAX;
 pub(crate) use times::{AHEAD_MAX, DEADLINE_MS_MAX};
 pub(crate) use tokens::first as first_token;
+pub(crate) use written::Written;
 
 /// Scoring; clones share the one worker, which ends after the last of them.
 #[derive(Clone)]
@@ -258,9 +260,9 @@ impl Scoring {
     /// [`Problem`] where the request is refused.
     pub fn score(&self, body: &[u8]) -> Result<Answer, Problem> {
         let waiting = self.enqueue(body, Instant::now())?;
-        waiting
-            .blocking_recv()
-            .unwrap_or_else(|_| Err(self.stopped()))
+        let told = waiting.blocking_recv();
+        let written = told.unwrap_or_else(|_| Err(self.stopped()))?;
+        Ok(written.into_answer())
     }
 
     /// Checks a body and puts it into the queue; a full queue refuses at once.
@@ -268,7 +270,7 @@ impl Scoring {
         &self,
         body: &[u8],
         arrived: Instant,
-    ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
+    ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
         self.enqueue_asked(body, arrived, Asked::default())
     }
 
@@ -278,7 +280,7 @@ impl Scoring {
         body: &[u8],
         arrived: Instant,
         asked: Asked,
-    ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
+    ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
         let (job, waiting) = self.score_job(body, arrived, asked)?;
         self.offer(job)?;
         Ok(waiting)
@@ -290,7 +292,7 @@ impl Scoring {
         body: &[u8],
         arrived: Instant,
         asked: Asked,
-    ) -> Result<(Job, oneshot::Receiver<Result<Answer, Problem>>), Problem> {
+    ) -> Result<(Job, oneshot::Receiver<Result<Written, Problem>>), Problem> {
         let request = Request::parse(body, self.0.clock.now().0, asked).and_then(|request| {
             self.0.schema.check(&request.transaction)?;
             Ok(request)

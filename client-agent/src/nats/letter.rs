@@ -5,10 +5,9 @@
 use async_nats::jetstream::Message;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::{HeaderMap, HeaderValue};
-use serde::Serialize;
 
 use crate::config::nats::NatsConfig;
-use crate::scoring::{Answer, LabelAnswer, Problem};
+use crate::scoring::{LabelAnswer, Problem, Written};
 
 /// Something to publish.
 pub(super) struct Letter {
@@ -47,7 +46,7 @@ impl Letter {
     pub(super) fn decision(
         config: &NatsConfig,
         (message, place): (&Message, Place),
-        answer: &Answer,
+        written: Written,
     ) -> Self {
         let mut headers = HeaderMap::new();
         let trace = message.headers.as_ref();
@@ -55,11 +54,11 @@ impl Letter {
             headers.insert(TRACE, trace.clone());
         }
         // A question decides nothing and has no id: it is asked again under the same number.
-        let id = answer.decision_id.clone();
+        let id = written.answer().decision_id.clone();
         let id = id.unwrap_or_else(|| id_of(config, place, 0));
         Self {
             subject: subject_of(config, message.subject.as_str()),
-            message: written(headers, &id, answer),
+            message: published(headers, &id, written.into_json()),
         }
     }
 
@@ -83,13 +82,11 @@ impl Letter {
                 headers.insert(name, value);
             }
         }
+        let text = serde_json::to_vec(&without_values(problem));
+        let text = text.expect("problems have text keys and plain values");
         Self {
             subject: config.dlq.clone(),
-            message: written(
-                headers,
-                &id_of(config, place, item),
-                &without_values(problem),
-            ),
+            message: published(headers, &id_of(config, place, item), text),
         }
     }
 }
@@ -129,9 +126,7 @@ fn id_of(config: &NatsConfig, place: Place, item: usize) -> String {
     format!("{}-{}-{item}", config.stream, place.sequence)
 }
 
-fn written(headers: HeaderMap, id: &str, body: &impl Serialize) -> PublishMessage {
-    let text = serde_json::to_vec(body);
-    let text = text.expect("answers and problems have text keys and plain values");
+fn published(headers: HeaderMap, id: &str, text: Vec<u8>) -> PublishMessage {
     let message = PublishMessage::build().headers(headers);
     message.message_id(id).payload(text.into())
 }

@@ -25,7 +25,7 @@ use super::order::Order;
 use super::verdict::{BUSY, Verdict};
 use super::{Link, REQUEST_MAX};
 use crate::config::nats::NatsConfig;
-use crate::scoring::{Answer, Problem, Scoring};
+use crate::scoring::{Answer, Problem, Scoring, Written};
 
 /// What comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) struct Pump {
 /// A payment on its way.
 enum Going {
     /// In the queue.
-    Queued(oneshot::Receiver<Result<Answer, Problem>>),
+    Queued(oneshot::Receiver<Result<Written, Problem>>),
     /// Refused before it.
     Stopped(Problem),
     /// Somebody before it is still to come.
@@ -225,17 +225,17 @@ impl Pump {
                 }
             };
             let from = (&message, place);
-            let (letter, ended) = match (Verdict::of_payment(&outcome), &outcome) {
+            let (letter, ended) = match (Verdict::of_payment(&outcome), outcome) {
                 (Verdict::GivenBack(span), _) => {
                     self.give_back(&message, place, span).await?;
                     continue;
                 }
-                (_, Ok(answer)) => {
-                    let letter = Letter::decision(&self.config, from, answer);
-                    (letter, ended(answer))
+                (_, Ok(written)) => {
+                    let ended = ended(written.answer());
+                    (Letter::decision(&self.config, from, written), ended)
                 }
                 (_, Err(problem)) => {
-                    let letter = Letter::refusal(&self.config, from, (0, problem));
+                    let letter = Letter::refusal(&self.config, from, (0, &problem));
                     (letter, Ended::Refused)
                 }
             };

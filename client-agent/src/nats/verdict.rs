@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::scoring::{Answer, LabelAnswer, Problem, ProblemType};
+use crate::scoring::{LabelAnswer, Problem, ProblemType, Written};
 
 /// What is done with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// Of a payment.
-    pub(super) fn of_payment(outcome: &Result<Answer, Problem>) -> Self {
+    pub(super) fn of_payment(outcome: &Result<Written, Problem>) -> Self {
         match outcome {
             Ok(_) => Self::Decided,
             Err(problem) => Self::of_problem(problem),

@@ -56,8 +56,8 @@ impl Alone {
     pub fn score(&mut self, body: &[u8]) -> Result<Vec<u8>, Problem> {
         let request = Request::parse(body, self.worker.clock.now().0, Asked::default())?;
         self.worker.encoder.schema().check(&request.transaction)?;
-        let (answer, _) = self.worker.handle_request(&request)?;
-        Ok(serde_json::to_vec(&answer).expect("an answer has text keys and plain values"))
+        let (written, _) = self.worker.handle_request(request)?;
+        Ok(written.into_json())
     }
 
     /// Makes everything scored so far durable.

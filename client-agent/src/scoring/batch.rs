@@ -18,10 +18,10 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::Scoring;
-use super::answer::Answer;
 use super::http::{BODY_MAX, read_within};
 use super::problem::{Problem, ProblemType};
 use super::times::{Asked, Times};
+use super::written::Written;
 
 /// What batches may take of the agent.
 pub(super) struct Batches {
@@ -138,7 +138,7 @@ pub(super) fn score_lines(
 struct Line {
     /// Its place in the body, from 1.
     number: u32,
-    waiting: Result<oneshot::Receiver<Result<Answer, Problem>>, Problem>,
+    waiting: Result<oneshot::Receiver<Result<Written, Problem>>, Problem>,
 }
 
 /// Waits for the oldest line's answer and tells it. `false` where nobody reads any more.
@@ -154,7 +154,7 @@ fn tell_oldest(
         let answered = waiting.blocking_recv();
         answered.unwrap_or_else(|_| Err(scoring.stopped()))
     });
-    tell.blocking_send(text_of(number, &outcome)).is_ok()
+    tell.blocking_send(text_of(number, outcome)).is_ok()
 }
 
 impl Scoring {
@@ -164,7 +164,7 @@ impl Scoring {
         &self,
         body: &[u8],
         asked: Asked,
-    ) -> Result<oneshot::Receiver<Result<Answer, Problem>>, Problem> {
+    ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
         let (job, waiting) = self.score_job(body, Instant::now(), asked)?;
         // Counted before the worker can count it out.
         self.0.meters.queued();
@@ -206,15 +206,15 @@ fn too_large() -> Problem {
 }
 
 /// A line of the answer.
-fn text_of(number: u32, outcome: &Result<Answer, Problem>) -> Vec<u8> {
-    let text = match outcome {
-        Ok(answer) => serde_json::to_vec(answer),
+fn text_of(number: u32, outcome: Result<Written, Problem>) -> Vec<u8> {
+    let mut text = match outcome {
+        Ok(written) => written.into_json(),
         Err(problem) => serde_json::to_vec(&LineProblem {
             line: number,
-            problem,
-        }),
+            problem: &problem,
+        })
+        .expect("problems have text keys and plain values"),
     };
-    let mut text = text.expect("answers and problems have text keys and plain values");
     text.push(b'\n');
     text
 }

@@ -10,11 +10,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Scoring;
-use super::answer::Answer;
 use super::labels::{self, Form, LABELS_BYTES_MAX, LabelAnswer};
 use super::problem::{Problem, ProblemType};
 use super::request::{BODY_BYTES_MAX, too_large};
 use super::times::{Times, missed};
+use super::written::Written;
 
 pub(super) async fn handle_score(
     scoring: &Scoring,
@@ -23,7 +23,10 @@ pub(super) async fn handle_score(
     body: Body,
 ) -> Response {
     match score(scoring, times, headers, body).await {
-        Ok(answer) => Json(answer).into_response(),
+        Ok(written) => {
+            let kind = [(header::CONTENT_TYPE, "application/json")];
+            (kind, Body::from(written.into_json())).into_response()
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -35,7 +38,7 @@ async fn score(
     times: Times,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Answer, Problem> {
+) -> Result<Written, Problem> {
     let arrived = Instant::now();
     let refuse = |problem| scoring.refuse(problem);
     let asked = times.asked(arrived, headers).map_err(refuse)?;

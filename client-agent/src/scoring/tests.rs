@@ -16,6 +16,7 @@ use crate::journal::Follower;
 mod account;
 mod alerts;
 mod alone;
+pub(crate) mod answers;
 mod batch;
 mod decisions;
 mod faults;

@@ -22,6 +22,7 @@ use super::meters::{Meters, Outcome};
 use super::problem::{Problem, ProblemType};
 use super::reasons;
 use super::request::{Purpose, Request};
+use super::written::Written;
 use super::{Settings, Slot, surprise};
 use crate::journal::{Entry, Follower, Journal, JournalError};
 
@@ -58,7 +59,7 @@ pub(super) enum Job {
     Score {
         request: Box<Request>,
         arrived: Instant,
-        reply: oneshot::Sender<Result<Answer, Problem>>,
+        reply: oneshot::Sender<Result<Written, Problem>>,
     },
     /// Labels, and who waits for their answers.
     Label {
@@ -81,10 +82,10 @@ pub(super) enum Job {
 
 /// An answer that waits for the journal.
 struct Ready {
-    outcome: Result<(Answer, Outcome), Problem>,
+    outcome: Result<(Written, Outcome), Problem>,
     arrived: Instant,
     deadline: Option<Instant>,
-    reply: oneshot::Sender<Result<Answer, Problem>>,
+    reply: oneshot::Sender<Result<Written, Problem>>,
 }
 
 /// Answers to labels that wait for the journal.
@@ -113,11 +114,12 @@ impl Worker {
                 reply,
             } => {
                 self.meters.taken();
-                let outcome = self.handle_request(&request);
+                let deadline = request.asked.deadline;
+                let outcome = self.handle_request(*request);
                 Some(Ready {
                     outcome,
                     arrived,
-                    deadline: request.asked.deadline,
+                    deadline,
                     reply,
                 })
             }
@@ -162,40 +164,39 @@ impl Worker {
     /// against what came before it, judged, journaled and then remembered.
     pub(super) fn handle_request(
         &mut self,
-        request: &Request,
-    ) -> Result<(Answer, Outcome), Problem> {
-        let degraded = self.degraded(request);
+        request: Request,
+    ) -> Result<(Written, Outcome), Problem> {
+        let degraded = self.degraded(&request);
         match request.purpose {
             Purpose::Whatif => {
                 let vector = self.encoder.preview(&request.transaction);
                 let said = self.ask_live(&vector, &degraded);
-                let mut answer = self.judge(request, &vector, said.as_ref(), degraded);
+                let mut answer = self.judge(&request, &vector, said.as_ref(), degraded);
                 self.guard.look(&mut answer);
-                return Ok((answer, Outcome::Whatif));
+                return Ok((Written::of(answer), Outcome::Whatif));
             }
             Purpose::Authorise | Purpose::Advice => {}
         }
         let found = self.journal.find(&request.transaction.txn_id);
         if let Some(entry) = found.map_err(|error| undurable(&error))? {
-            return replay(&entry, request);
+            return replay(&entry, &request);
         }
         let (now_ms, ts) = (self.clock.now().0, request.transaction.ts);
         request.asked.refuse_stale(now_ms, ts, &self.encoder)?;
         let read = self.encoder.read_first(&request.transaction);
         let said = self.ask_live(&read.vector, &degraded);
         self.prepare(request.transaction.day());
-        let mut answer = self.judge(request, &read.vector, said.as_ref(), degraded);
-        let decided = answer.decision;
+        let mut answer = self.judge(&request, &read.vector, said.as_ref(), degraded);
+        let (decided, sequence) = (answer.decision, self.journal.len());
         self.guard.weigh(&mut answer);
         // In order of time; unique even if a journal is lost and its numbers begin again.
-        let id = format!("{:012x}-{:x}", answer.scored_at, self.journal.len());
-        answer.decision_id = Some(id);
+        answer.decision_id = Some(format!("{:012x}-{sequence:x}", answer.scored_at));
+        let payment = request.transaction;
         let entry = Entry {
-            txn_id: request.transaction.txn_id.clone(),
+            txn_id: payment.txn_id.clone(),
             digest: request.digest.0,
-            transaction: request.canonical.clone(),
-            answer: serde_json::to_string(&answer)
-                .expect("an answer has text keys and plain values"),
+            transaction: request.canonical,
+            answer: Written::text_of(&answer),
             vector: read.vector.0.clone(),
         };
         self.journal
@@ -204,9 +205,9 @@ impl Worker {
         // Only what is journaled counts and is remembered: a refused payment leaves no trace, and
         // a restart finds the windows as they were.
         self.guard.count(answer.scored_at, decided);
-        self.encoder.remember(&request.transaction, &read);
-        self.remember(request.transaction.day(), &read.vector, said.as_ref());
-        Ok((answer, Outcome::Scored))
+        self.encoder.remember(&payment, &read);
+        self.remember(payment.day(), &read.vector, said.as_ref());
+        Ok((Written::new(Arc::new(answer), entry.answer), Outcome::Scored))
     }
 
     fn label(&mut self, item: &Result<Item, Problem>) -> LabelAnswer {
@@ -388,11 +389,10 @@ impl Worker {
                 (Err(error), Ok(_)) => Err(undurable(error)),
                 (Ok(()) | Err(_), outcome) => outcome,
             };
-            let answered = outcome.map(|(mut answer, outcome)| {
+            let answered = outcome.map(|(written, outcome)| {
                 let latency = arrived.elapsed();
-                answer.latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-                self.meters.answered(&answer, outcome, latency);
-                answer
+                self.meters.answered(written.answer(), outcome, latency);
+                written.after(latency)
             });
             if let Err(problem) = &answered {
                 self.meters.refused(problem.kind);
@@ -415,7 +415,7 @@ impl Worker {
 }
 
 /// The stored answer to the same payment; another payment under the same id is refused.
-fn replay(entry: &Entry, request: &Request) -> Result<(Answer, Outcome), Problem> {
+fn replay(entry: &Entry, request: &Request) -> Result<(Written, Outcome), Problem> {
     if entry.digest != request.digest.0 {
         return Err(Problem::of_field(
             ProblemType::TxnIdConflict,
@@ -432,7 +432,7 @@ fn replay(entry: &Entry, request: &Request) -> Result<(Answer, Outcome), Problem
         )
     })?;
     answer.replayed = true;
-    Ok((answer, Outcome::Replayed))
+    Ok((Written::of(answer), Outcome::Replayed))
 }
 
 pub(super) fn undurable(error: &JournalError) -> Problem {

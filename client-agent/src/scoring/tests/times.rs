@@ -234,7 +234,7 @@ fn a_body_that_trickles_is_not_waited_for() {
 /// Scores a body under the terms of whoever asks.
 fn score(scoring: &Scoring, body: &[u8], asked: Asked) -> Result<Answer, Problem> {
     let waiting = scoring.enqueue_asked(body, Instant::now(), asked)?;
-    waiting.blocking_recv().unwrap()
+    waiting.blocking_recv().unwrap().map(Written::into_answer)
 }
 
 fn head_of(body: &[u8], beside: &str) -> Vec<u8> {
