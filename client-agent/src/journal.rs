@@ -1,8 +1,9 @@
 //! Every decision that was answered: the payment, its vector and the answer, in order of arrival.
 //! It makes retries idempotent and rebuilds the windows after a restart. Beside it the labels of
 //! these payments (`journal/labels.rs`), what analysts did about alerts (`journal/actions.rs`), who
-//! reads along (`journal/follower.rs`) and who counts (`journal/tally.rs`). When an entry must be
-//! durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
+//! reads along (`journal/follower.rs`, `reading.rs`), what they are told (`told.rs`, `lately.rs`),
+//! who counts (`journal/tally.rs`). When an entry must be durable, `scoring/worker.rs` says; how
+//! bytes reach the disk, `host::disk`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,15 +17,20 @@ mod actions;
 pub(crate) mod faults;
 mod follower;
 mod labels;
+mod lately;
+pub(crate) mod reading;
 mod tally;
+mod told;
 
 pub(crate) use actions::{Action, Actions, Deed};
 pub use follower::Follower;
 pub(crate) use follower::Reach;
 pub(crate) use labels::LabelEntry;
 pub(crate) use tally::{Cell, OLDER_MAX, Tally};
+pub(crate) use told::Told;
 
 use labels::Labels;
+use lately::Lately;
 
 /// An append-only journal in one store. One writer at a time.
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub struct Journal {
     unsettled: Unsettled,
     /// How much is durable.
     settled: Arc<Mutex<Reach>>,
+    /// The last decisions, for who reads along.
+    lately: Lately,
     /// What a full disk would refuse, where a test says so.
     #[cfg(test)]
     faults: faults::Faults,
@@ -81,6 +89,7 @@ impl Journal {
             next,
             unsettled: Unsettled::Nothing,
             settled: Arc::default(),
+            lately: Lately::default(),
             #[cfg(test)]
             faults: faults::Faults::default(),
         };
@@ -97,6 +106,7 @@ impl Journal {
             settled: Arc::clone(&self.settled),
             next_entry: 0,
             next_label: 0,
+            heard: self.lately.heard(),
             #[cfg(test)]
             faults: self.faults.clone(),
         }
@@ -194,6 +204,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Hands the decision that was appended last to who reads along, once it is durable: nobody has
+    /// to decode it. Whoever writes without telling is read from disk.
+    pub(crate) fn tell(&mut self, told: Told) {
+        self.lately.hold(told);
+    }
+
     /// Makes every appended entry and label durable.
     pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
         if self.unsettled == Unsettled::Entries {
@@ -201,6 +217,8 @@ impl Journal {
             self.faults.settle()?;
             self.store.flush()?;
             self.unsettled = Unsettled::Nothing;
+            // Before anybody may read so far: who looks finds it told.
+            self.lately.publish();
             self.tell_settled();
         }
         Ok(())

@@ -54,10 +54,10 @@ struct Watch {
 }
 
 /// One payment as it was journaled.
-struct Seen {
+struct Seen<'a> {
     /// Days since 1970-01-01 UTC.
     day: i32,
-    vector: Vec<f32>,
+    vector: &'a [f32],
     /// Digest of the parameters that scored it.
     model: Option<String>,
     filled: Filled,
@@ -86,7 +86,7 @@ impl Watch {
 
     /// Takes in a payment. The first of a later day ends the days before: their figures. Vectors of
     /// another schema are left out.
-    fn see(&mut self, seen: Seen) -> Option<Vec<Figure>> {
+    fn see(&mut self, seen: Seen<'_>) -> Option<Vec<Figure>> {
         if seen.vector.len() != self.schema.len() {
             return None;
         }
@@ -96,7 +96,7 @@ impl Watch {
             Some(_) | None => None,
         };
         self.newest = self.newest.max(Some(seen.day));
-        self.recent.push(seen.day, &seen.vector);
+        self.recent.push(seen.day, seen.vector);
         self.fields.entry(seen.day).or_default().add(&seen.filled);
         while self.fields.len() > DAYS_KEPT {
             self.fields.pop_first();

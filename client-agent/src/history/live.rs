@@ -8,7 +8,8 @@ use features::{KnownFraud, Transaction};
 
 use super::memory::{Report, Verdict};
 use super::{History, HistoryError, PAYMENTS_MAX};
-use crate::journal::Follower;
+use crate::journal::reading::{self, Progress, Reads};
+use crate::journal::{Follower, Reach};
 
 /// The payments after the file's.
 #[derive(Debug)]
@@ -72,31 +73,21 @@ impl History {
     ///
     /// # Errors
     /// [`HistoryError::Journal`] where the journal cannot be read on, [`HistoryError::Kept`] where
-    /// the disk refuses; what was read stays.
+    /// the disk refuses; what was read stays, and what was refused is read again the next time.
     pub fn catch_up(&mut self, journal: &mut Follower) -> Result<(), HistoryError> {
         let reach = journal.reach();
-        let (mut left_out, mut full) = (0_u64, None);
-        while let Some((sequence, payment)) = journal.next_payment(reach)? {
-            match self.follow(sequence, &payment) {
-                Ok(()) => {}
-                Err(error @ HistoryError::TooLong) => {
-                    left_out += 1;
-                    full = Some(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if let Some(error) = full {
+        let mut following = Following {
+            history: self,
+            journal,
+            left_out: 0,
+        };
+        let read = reading::read(&mut following, reach, usize::MAX);
+        let left_out = following.left_out;
+        if left_out > 0 {
+            let error = HistoryError::TooLong;
             tracing::warn!(%error, left_out, "live payments are not learnt from");
         }
-        while let Some(label) = journal.next_label(reach)? {
-            let report = Report {
-                known_at: label.known_at,
-                fraud: label.fraud,
-            };
-            // One of a payment that the file covers has no effect: there the file tells.
-            self.label(label.payment, report)?;
-        }
+        read?;
         Ok(())
     }
 
@@ -206,6 +197,41 @@ fn stretches(reports: &[Report]) -> Vec<KnownFraud> {
         }
     }
     stretches
+}
+
+/// A history that follows a journal.
+struct Following<'a> {
+    history: &'a mut History,
+    journal: &'a mut Follower,
+    /// Payments for which there was no room.
+    left_out: u64,
+}
+
+impl Reads for Following<'_> {
+    type Error = HistoryError;
+
+    fn journal(&mut self) -> &mut Follower {
+        self.journal
+    }
+
+    fn read_one(&mut self, reach: Reach) -> Result<Progress, HistoryError> {
+        if let Some(told) = self.journal.next_told(reach)? {
+            match self.history.follow(told.sequence, &told.payment) {
+                Err(HistoryError::TooLong) => self.left_out += 1,
+                followed => followed?,
+            }
+        } else if let Some(label) = self.journal.next_label(reach)? {
+            let report = Report {
+                known_at: label.known_at,
+                fraud: label.fraud,
+            };
+            // One of a payment that the file covers has no effect: there the file tells.
+            self.history.label(label.payment, report)?;
+        } else {
+            return Ok(Progress::All);
+        }
+        Ok(Progress::More)
+    }
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use host::disk::DiskError;
 
 use super::{Journal, JournalError};
 
-/// How many appends, flushes and followers' readings of a payment's labels are refused from now on,
-/// as by a disk that is full or fails; clones share it.
+/// How many appends, flushes and followers' readings (of a decision from disk, of a payment's
+/// labels) are refused from now on, as by a disk that is full or fails; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) appends: Arc<AtomicU32>,
     pub(crate) flushes: Arc<AtomicU32>,
+    pub(crate) entry_reads: Arc<AtomicU32>,
     pub(crate) label_reads: Arc<AtomicU32>,
 }
 
@@ -23,6 +24,10 @@ impl Faults {
 
     pub(super) fn settle(&self) -> Result<(), JournalError> {
         refuse(&self.flushes)
+    }
+
+    pub(super) fn read_entry(&self) -> Result<(), JournalError> {
+        refuse(&self.entry_reads)
     }
 
     pub(super) fn read_labels(&self) -> Result<(), JournalError> {

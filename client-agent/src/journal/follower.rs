@@ -1,6 +1,7 @@
 //! The journal read by somebody who does not write it: payments and labels that are durable, in
 //! order of arrival, each once. Nothing is queued between writer and reader: the disk is the
-//! queue, and two numbers say how far it may be read.
+//! queue, and two numbers say how far it may be read. The last decisions need not be read from it:
+//! `told.rs` says how a decision is told, `reading.rs` how somebody reads along.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,6 +12,7 @@ use host::disk::Table;
 #[cfg(test)]
 use super::faults::Faults;
 use super::labels::{LabelEntry, Labels};
+use super::lately::Heard;
 use super::{Entry, JournalError, decode, payment_of};
 
 /// Reads along behind a journal's writer.
@@ -21,6 +23,8 @@ pub struct Follower {
     pub(super) settled: Arc<Mutex<Reach>>,
     pub(super) next_entry: u64,
     pub(super) next_label: u64,
+    /// The last decisions, as the writer told them.
+    pub(super) heard: Heard,
     #[cfg(test)]
     pub(super) faults: Faults,
 }
@@ -72,24 +76,10 @@ impl Follower {
         }
     }
 
-    /// The next payment within reach, and its number.
-    ///
-    /// # Errors
-    /// [`JournalError`] where the store cannot be read or the entry is damaged.
-    pub(crate) fn next_payment(
-        &mut self,
-        reach: Reach,
-    ) -> Result<Option<(u64, Transaction)>, JournalError> {
-        let Some((sequence, entry)) = self.next_decision(reach)? else {
-            return Ok(None);
-        };
-        Ok(Some((sequence, payment_of(sequence, &entry)?)))
-    }
-
     /// The next decision within reach, and its number.
     ///
     /// # Errors
-    /// As [`Self::next_payment`].
+    /// [`JournalError`] where the store cannot be read or the entry is damaged.
     pub(crate) fn next_decision(
         &mut self,
         reach: Reach,
@@ -128,7 +118,7 @@ impl Follower {
     /// The decision with a number; nothing where there is none.
     ///
     /// # Errors
-    /// As [`Self::next_payment`].
+    /// As [`Self::next_decision`].
     pub(crate) fn at(&self, sequence: u64) -> Result<Option<Entry>, JournalError> {
         let value = self.entries.get(&sequence.to_be_bytes())?;
         value.map(|value| decode(sequence, &value)).transpose()

@@ -73,9 +73,9 @@ impl Remembered {
     }
 
     fn pass(&mut self, journal: &mut Follower, reach: Reach) -> Result<(), JournalError> {
-        while let Some((_, transaction)) = journal.next_payment(reach)? {
-            let vector = self.encoder.encode(&transaction);
-            self.recent.push(transaction.day(), &vector.0);
+        while let Some(told) = journal.next_told(reach)? {
+            let vector = self.encoder.encode(&told.payment);
+            self.recent.push(told.payment.day(), &vector.0);
         }
         Ok(())
     }

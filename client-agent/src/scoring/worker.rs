@@ -24,7 +24,7 @@ use super::reasons;
 use super::request::{Purpose, Request};
 use super::written::Written;
 use super::{Settings, Slot, surprise};
-use crate::journal::{Entry, Follower, Journal, JournalError};
+use crate::journal::{Entry, Follower, Journal, JournalError, Told};
 
 /// All that scoring remembers.
 pub(super) struct Worker {
@@ -161,7 +161,8 @@ impl Worker {
     }
 
     /// A retry is answered from the journal; a question leaves no trace; everything else is read
-    /// against what came before it, judged, journaled and then remembered.
+    /// against what came before it, judged, journaled and then remembered, and told to who reads
+    /// the journal along.
     pub(super) fn handle_request(
         &mut self,
         request: Request,
@@ -207,7 +208,10 @@ impl Worker {
         self.guard.count(answer.scored_at, decided);
         self.encoder.remember(&payment, &read);
         self.remember(payment.day(), &read.vector, said.as_ref());
-        Ok((Written::new(Arc::new(answer), entry.answer), Outcome::Scored))
+        let answer = Arc::new(answer);
+        let told = Told::new(sequence, payment, Arc::clone(&answer), entry.vector);
+        self.journal.tell(told);
+        Ok((Written::new(answer, entry.answer), Outcome::Scored))
     }
 
     fn label(&mut self, item: &Result<Item, Problem>) -> LabelAnswer {

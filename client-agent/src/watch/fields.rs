@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use features::{RawTransaction, Transaction};
+use features::Transaction;
 
 use super::alarm::{Figure, Rule};
 use super::sketch::{Mix, WEEK, index};
@@ -12,7 +12,7 @@ use super::sketch::{Mix, WEEK, index};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Filled {
     /// Canonical fields that hold a value.
-    pub(super) present: Vec<String>,
+    pub(super) present: Vec<&'static str>,
     /// Fields of a closed vocabulary, and their words.
     pub(super) words: Vec<(&'static str, &'static str)>,
 }
@@ -21,14 +21,19 @@ pub(super) struct Filled {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
     payments: f64,
-    present: BTreeMap<String, f64>,
+    present: BTreeMap<&'static str, f64>,
     words: BTreeMap<&'static str, BTreeMap<&'static str, f64>>,
 }
 
 impl Filled {
-    /// The names of the fields that a payment fills.
-    pub(super) fn present(raw: &RawTransaction) -> Vec<String> {
-        raw.present_fields().map(str::to_owned).collect()
+    /// What a payment fills.
+    pub(super) fn of(payment: &Transaction) -> Self {
+        let given = optional(payment).into_iter();
+        let given = given.filter_map(|(field, is_given)| is_given.then_some(field));
+        Self {
+            present: ALWAYS.into_iter().chain(given).collect(),
+            words: Self::words(payment),
+        }
     }
 
     /// Its words.
@@ -56,13 +61,8 @@ impl Filled {
 impl Fields {
     pub(super) fn add(&mut self, filled: &Filled) {
         self.payments += 1.0;
-        for name in &filled.present {
-            match self.present.get_mut(name) {
-                Some(count) => *count += 1.0,
-                None => {
-                    self.present.insert(name.clone(), 1.0);
-                }
-            }
+        for &name in &filled.present {
+            *self.present.entry(name).or_default() += 1.0;
         }
         for &(field, word) in &filled.words {
             *self
@@ -76,8 +76,8 @@ impl Fields {
 
     pub(super) fn merge(&mut self, other: &Self) {
         self.payments += other.payments;
-        for (name, count) in &other.present {
-            *self.present.entry(name.clone()).or_default() += count;
+        for (&name, count) in &other.present {
+            *self.present.entry(name).or_default() += count;
         }
         for (&field, words) in &other.words {
             let here = self.words.entry(field).or_default();
@@ -116,7 +116,7 @@ pub(super) fn figures(reference: &[Fields; WEEK], found: &[Fields; WEEK]) -> Vec
     let names: BTreeSet<&str> = reference
         .iter()
         .chain(found)
-        .flat_map(|day| day.present.keys().map(String::as_str))
+        .flat_map(|day| day.present.keys().copied())
         .collect();
     let missing = names.into_iter().map(|name| {
         let expected = mix.of(|day| reference[day].missing(name));
@@ -146,16 +146,91 @@ pub(super) fn figures(reference: &[Fields; WEEK], found: &[Fields; WEEK]) -> Vec
     missing.chain(words).collect()
 }
 
+/// Fields that every payment fills: what the door asks for, and what it fills in.
+const ALWAYS: [&str; 8] = [
+    "txn_id",
+    "ts",
+    "rail",
+    "direction",
+    "amount_minor",
+    "currency",
+    "account_tok",
+    "ext",
+];
+
+/// The others, and whether a payment fills them.
+fn optional(of: &Transaction) -> [(&'static str, bool); 48] {
+    [
+        ("amount_ref_minor", of.amount_ref_minor.is_some()),
+        ("card_tok", of.card_tok.is_some()),
+        ("merchant_tok", of.merchant_tok.is_some()),
+        ("terminal_tok", of.terminal_tok.is_some()),
+        ("counterparty_tok", of.counterparty_tok.is_some()),
+        ("mcc", of.mcc.is_some()),
+        ("txn_type", of.txn_type.is_some()),
+        ("channel", of.channel.is_some()),
+        ("local_hour", of.local_hour.is_some()),
+        ("is_holiday", of.is_holiday.is_some()),
+        ("account_opened", of.account_opened.is_some()),
+        ("customer_tok", of.customer_tok.is_some()),
+        ("customer_segment", of.customer_segment.is_some()),
+        ("card_product", of.card_product.is_some()),
+        ("card_brand", of.card_brand.is_some()),
+        ("issuer_country", of.issuer_country.is_some()),
+        ("bin8", of.bin8.is_some()),
+        ("card_present", of.card_present.is_some()),
+        ("entry_mode", of.entry_mode.is_some()),
+        ("auth_method", of.auth_method.is_some()),
+        ("auth_result", of.auth_result.is_some()),
+        ("counterparty_kind", of.counterparty_kind.is_some()),
+        ("counterparty_bank", of.counterparty_bank.is_some()),
+        ("counterparty_country", of.counterparty_country.is_some()),
+        (
+            "counterparty_first_seen",
+            of.counterparty_first_seen.is_some(),
+        ),
+        ("vop_result", of.vop_result.is_some()),
+        ("merchant_name_hash", of.merchant_name_hash.is_some()),
+        ("merchant_country", of.merchant_country.is_some()),
+        ("remittance_hash", of.remittance_hash.is_some()),
+        ("device_tok", of.device_tok.is_some()),
+        ("device_age_days", of.device_age_days.is_some()),
+        ("os_family", of.os_family.is_some()),
+        ("app_version", of.app_version.is_some()),
+        ("rooted", of.rooted.is_some()),
+        ("emulator", of.emulator.is_some()),
+        ("vpn", of.vpn.is_some()),
+        ("ip_prefix_tok", of.ip_prefix_tok.is_some()),
+        ("ip_country", of.ip_country.is_some()),
+        ("asn", of.asn.is_some()),
+        ("geo_lat", of.geo_lat.is_some()),
+        ("geo_lon", of.geo_lon.is_some()),
+        ("session_tok", of.session_tok.is_some()),
+        ("session_age_s", of.session_age_s.is_some()),
+        ("login_failures_1h", of.login_failures_1h.is_some()),
+        (
+            "beneficiary_added_age_s",
+            of.beneficiary_added_age_s.is_some(),
+        ),
+        ("balance_before_minor", of.balance_before_minor.is_some()),
+        ("available_limit_minor", of.available_limit_minor.is_some()),
+        ("prior_decision", of.prior_decision.is_some()),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
+    use features::{CANONICAL, RawTransaction};
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn week(channel: impl Fn(u32) -> Option<&'static str>, payments: u32) -> [Fields; WEEK] {
         let mut days: [Fields; WEEK] = Default::default();
         for at in 0..payments {
-            let (mut present, mut words) = (vec!["ts".to_owned()], vec![("rail", "card")]);
+            let (mut present, mut words) = (vec!["ts"], vec![("rail", "card")]);
             if let Some(word) = channel(at) {
-                present.push("channel".to_owned());
+                present.push("channel");
                 words.push(("channel", word));
             }
             days[3].add(&Filled { present, words });
@@ -191,10 +266,60 @@ mod tests {
         let raw = br#"{"txn_id": "1", "ts": 0, "rail": "card", "amount_minor": 1,
             "currency": "EUR", "account_tok": "a", "channel": "pos", "mcc": null}"#;
         let raw = RawTransaction::from_json(raw).unwrap();
-        let present = Filled::present(&raw);
-        assert!(present.contains(&"channel".to_owned()) && !present.contains(&"mcc".to_owned()));
-        let words = Filled::words(&Transaction::try_from(raw).unwrap());
+        let filled = Filled::of(&Transaction::try_from(raw).unwrap());
+        assert!(filled.present.contains(&"channel") && !filled.present.contains(&"mcc"));
         let expected = [("rail", "card"), ("direction", "debit"), ("channel", "pos")];
-        assert_eq!(words, expected);
+        assert_eq!(filled.words, expected);
+    }
+
+    /// What a payment's canonical form fills, by its text.
+    fn filled_in_text(payment: &Transaction) -> BTreeSet<String> {
+        let text = serde_json::to_vec(payment).unwrap();
+        let raw = RawTransaction::from_json(&text).unwrap();
+        raw.present_fields().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_payment_fills_what_its_canonical_form_fills_whichever_fields_it_lacks() {
+        let full = r#"{
+            "txn_id": "1", "ts": 1, "rail": "card", "direction": "credit", "amount_minor": 1,
+            "currency": "EUR", "amount_ref_minor": 1, "account_tok": "a", "mcc": 5411,
+            "txn_type": "purchase", "channel": "pos", "local_hour": 1, "is_holiday": true,
+            "account_opened": 1, "issuer_country": "DE", "card_present": true,
+            "entry_mode": "chip", "auth_method": "pin", "auth_result": "passed",
+            "counterparty_kind": "person", "counterparty_country": "DE",
+            "counterparty_first_seen": true, "vop_result": "match", "merchant_country": "DE",
+            "device_age_days": 1, "rooted": true, "emulator": true, "vpn": true,
+            "ip_country": "DE", "asn": 1, "geo_lat": 1.0, "geo_lon": 1.0, "session_age_s": 1,
+            "login_failures_1h": 1, "beneficiary_added_age_s": 1, "balance_before_minor": 1,
+            "available_limit_minor": 1, "prior_decision": "approve", "ext": {"one": 1}
+        }"#;
+        let mut full: Value = serde_json::from_str(full).unwrap();
+        // The others are texts.
+        for name in CANONICAL {
+            let fields = full.as_object_mut().unwrap();
+            fields.entry(*name).or_insert_with(|| json!("t"));
+        }
+        let read = |value: &Value| {
+            let raw = RawTransaction::from_json(value.to_string().as_bytes());
+            raw.and_then(Transaction::try_from)
+        };
+        for lacking in std::iter::once("").chain(CANONICAL.iter().copied()) {
+            let mut value = full.clone();
+            value.as_object_mut().unwrap().remove(lacking);
+            let Ok(payment) = read(&value) else {
+                assert!(ALWAYS.contains(&lacking), "{lacking}");
+                continue;
+            };
+            let present = Filled::of(&payment).present.into_iter();
+            let found: BTreeSet<String> = present.map(str::to_owned).collect();
+            assert_eq!(found, filled_in_text(&payment), "{lacking}");
+            let is_whole = lacking.is_empty() || ALWAYS.contains(&lacking);
+            assert_eq!(
+                found.len(),
+                CANONICAL.len() - usize::from(!is_whole),
+                "{lacking}"
+            );
+        }
     }
 }

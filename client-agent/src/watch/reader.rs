@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use features::{FeatureSchema, RawTransaction, Transaction};
+use features::{FeatureSchema, Transaction};
 use host::clock::Clock;
 use host::telemetry::Telemetry;
 use model::{Calibration, ModelError, NetworkSize, Scorer};
@@ -19,8 +19,9 @@ use super::meters::{self, Meters};
 use super::quality::{Quality, Scored, Settings};
 use super::{Seen, Watch};
 use crate::history::Report;
-use crate::journal::{Entry, Follower, JournalError, LabelEntry};
-use crate::scoring::{Bundle, Decision, Slot};
+use crate::journal::reading::{self, Pace, Progress, Reads};
+use crate::journal::{Follower, JournalError, LabelEntry, Reach, Told};
+use crate::scoring::{Answer, Bundle, Decision, ModelName, Slot};
 use crate::status::{AlarmStatus, Board};
 
 /// The watching thread; it ends with this handle.
@@ -130,13 +131,6 @@ struct Reader {
     newest: i32,
 }
 
-/// Whether the journal holds more than was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    More,
-    All,
-}
-
 impl Reader {
     fn new(
         settings: Settings,
@@ -162,6 +156,7 @@ impl Reader {
     }
 
     fn run(mut self, words: &Receiver<Word>) {
+        let mut pace = Pace::new("watching", PAUSE);
         let mut pause = Duration::ZERO;
         loop {
             match words.recv_timeout(pause) {
@@ -169,14 +164,10 @@ impl Reader {
                 Ok(Word::Leave) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            pause = match self.read() {
-                Ok(Progress::More) => Duration::ZERO,
-                Ok(Progress::All) => PAUSE,
-                Err(error) => {
-                    tracing::error!(%error, "payments are no longer watched");
-                    return;
-                }
-            };
+            pause = pace.after(&self.read());
+            if pace.is_stopped() {
+                return;
+            }
         }
     }
 
@@ -196,35 +187,21 @@ impl Reader {
         )
     }
 
-    /// Reads on, for a fraction of a second at most; labels once all payments before them are read.
+    /// Reads on, for a fraction of a second at most.
     fn read(&mut self) -> Result<Progress, JournalError> {
         let reach = self.journal.reach();
-        for _ in 0..DECISIONS_AT_ONCE {
-            match self.journal.next_decision(reach)? {
-                Some((sequence, entry)) => self.decision(sequence, entry)?,
-                None => break,
-            }
+        let read = reading::read(self, reach, DECISIONS_AT_ONCE);
+        self.meters.behind(self.journal.behind(reach));
+        let read = read?;
+        if read == Progress::All {
+            self.measure_if_due();
         }
-        let behind = self.journal.behind(reach);
-        self.meters.behind(behind);
-        if behind > 0 {
-            return Ok(Progress::More);
-        }
-        for _ in 0..DECISIONS_AT_ONCE {
-            match self.journal.next_label(reach)? {
-                Some(label) => self.label(&label)?,
-                None => {
-                    self.measure_if_due();
-                    return Ok(Progress::All);
-                }
-            }
-        }
-        Ok(Progress::More)
+        Ok(read)
     }
 
-    fn decision(&mut self, sequence: u64, entry: Entry) -> Result<(), JournalError> {
-        let Some(read) = Read::of(sequence, &entry)? else {
-            return Ok(());
+    fn decision(&mut self, told: &Told) {
+        let Some(read) = Read::of(told) else {
+            return;
         };
         self.newest = self.newest.max(read.day);
         if let Some(scored) = read.scored {
@@ -232,7 +209,7 @@ impl Reader {
         }
         let seen = Seen {
             day: read.day,
-            vector: entry.vector,
+            vector: &told.vector,
             model: read.model,
             filled: read.filled,
         };
@@ -240,14 +217,11 @@ impl Reader {
             self.meters.tell(&figures);
             self.weigh(&figures);
         }
-        Ok(())
     }
 
     fn label(&mut self, label: &LabelEntry) -> Result<(), JournalError> {
-        let Some(entry) = self.journal.at(label.payment)? else {
-            return Ok(());
-        };
-        let Some(read) = Read::of(label.payment, &entry)? else {
+        let told = self.journal.told(label.payment)?;
+        let Some(read) = told.as_ref().and_then(Read::of) else {
             return Ok(());
         };
         // What was told before the start was counted then.
@@ -295,6 +269,26 @@ impl Reader {
     }
 }
 
+impl Reads for Reader {
+    type Error = JournalError;
+
+    fn journal(&mut self) -> &mut Follower {
+        &mut self.journal
+    }
+
+    /// Labels once all payments before them are read.
+    fn read_one(&mut self, reach: Reach) -> Result<Progress, JournalError> {
+        if let Some(told) = self.journal.next_told(reach)? {
+            self.decision(&told);
+        } else if let Some(label) = self.journal.next_label(reach)? {
+            self.label(&label)?;
+        } else {
+            return Ok(Progress::All);
+        }
+        Ok(Progress::More)
+    }
+}
+
 fn told(alarm: &Alarm) -> AlarmStatus {
     AlarmStatus {
         rule: alarm.rule.word(),
@@ -305,7 +299,7 @@ fn told(alarm: &Alarm) -> AlarmStatus {
     }
 }
 
-/// What is read of a journal's entry. No `Debug`: a payment is never logged.
+/// What is read of a decision. No `Debug`: a payment is never logged.
 struct Read {
     day: i32,
     /// Event time, milliseconds since 1970-01-01 UTC.
@@ -317,46 +311,50 @@ struct Read {
 }
 
 /// What is read of an answer.
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 struct Answered {
     probability: Option<f32>,
     decision: Decision,
     model: Option<Named>,
 }
 
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 struct Named {
     parameters: String,
 }
 
+impl From<&Answer> for Answered {
+    fn from(answer: &Answer) -> Self {
+        let named = |model: &ModelName| Named {
+            parameters: model.parameters.clone(),
+        };
+        Self {
+            probability: answer.probability,
+            decision: answer.decision,
+            model: answer.model.as_ref().map(named),
+        }
+    }
+}
+
 impl Read {
     /// Nothing where the answer is of a form that this build does not know.
-    fn of(sequence: u64, entry: &Entry) -> Result<Option<Self>, JournalError> {
-        let Ok(answered) = serde_json::from_str::<Answered>(&entry.answer) else {
-            return Ok(None);
-        };
-        let refused = |error| JournalError::Payment { sequence, error };
-        let raw = RawTransaction::from_json(entry.transaction.as_bytes()).map_err(refused)?;
-        let present = Filled::present(&raw);
-        let transaction = Transaction::try_from(raw).map_err(refused)?;
-        let day = transaction.day();
+    fn of(told: &Told) -> Option<Self> {
+        let (answered, payment) = (told.answer::<Answered>()?, &told.payment);
+        let day = payment.day();
         let scored = answered.probability.map(|probability| Scored {
-            sequence,
+            sequence: told.sequence,
             day,
-            card: card(&transaction),
+            card: card(payment),
             probability,
             was_declined: answered.decision == Decision::Decline,
         });
-        Ok(Some(Self {
+        Some(Self {
             day,
-            ts: transaction.ts,
+            ts: payment.ts,
             model: answered.model.map(|model| model.parameters),
-            filled: Filled {
-                present,
-                words: Filled::words(&transaction),
-            },
+            filled: Filled::of(payment),
             scored,
-        }))
+        })
     }
 }
 
@@ -372,7 +370,7 @@ fn card(transaction: &Transaction) -> u64 {
 const DECISIONS_READ_MAX: u64 = 2_000_000;
 
 /// Decisions or labels between two looks at what else there is to do.
-const DECISIONS_AT_ONCE: u32 = 2_048;
+const DECISIONS_AT_ONCE: usize = 2_048;
 
 /// Between two looks at the journal: nothing here is as old as a second.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -385,16 +383,21 @@ const LABELS_MEASURED: u32 = 1_000;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
+
+    use host::disk::Store;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::scoring::tests::{Bank, bundle, stream};
+    use crate::journal::{Entry, Journal};
+    use crate::scoring::tests::{Bank, answers, bundle, stream};
 
     fn read_all(reader: &mut Reader) {
         while reader.read().unwrap() == Progress::More {}
     }
 
-    // The worker tells nobody of anything: what it journaled, and labels of it, are told all the
+    // The worker knows nobody who watches: what it journaled, and labels of it, are read all the
     // same, and once. Who starts later reads the same and counts no label a second time.
     #[test]
     fn what_is_scored_and_labelled_is_read_behind_the_worker() {
@@ -459,15 +462,96 @@ mod tests {
             answer: answer.to_string(),
             vector: Vec::new(),
         };
+        let read = |answer: Value| Read::of(&Told::of_entry(7, entry(answer)).unwrap());
         let full = json!({ "probability": 0.5, "decision": "decline", "more": 1,
             "model": { "version": 1, "parameters": "ab" } });
-        let read = Read::of(7, &entry(full)).unwrap().unwrap();
-        let scored = read.scored.unwrap();
-        assert_eq!((read.day, scored.day, scored.sequence), (3, 3, 7));
-        assert!(scored.was_declined && read.model.as_deref() == Some("ab"));
+        let full = read(full).unwrap();
+        let scored = full.scored.unwrap();
+        assert_eq!((full.day, scored.day, scored.sequence), (3, 3, 7));
+        assert!(scored.was_declined && full.model.as_deref() == Some("ab"));
         let bare = json!({ "probability": null, "decision": "review", "model": null });
-        let read = Read::of(7, &entry(bare)).unwrap().unwrap();
-        assert!(read.scored.is_none() && read.model.is_none());
-        assert!(Read::of(7, &entry(json!(1))).unwrap().is_none());
+        let bare = read(bare).unwrap();
+        assert!(bare.scored.is_none() && bare.model.is_none());
+        assert!(read(json!(1)).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_says_the_same_as_its_text(answer in answers::answer()) {
+            let text = serde_json::to_string(&answer).unwrap();
+            let read: Answered = serde_json::from_str(&text).unwrap();
+            prop_assert!(read == Answered::from(&answer));
+        }
+    }
+
+    fn entry(number: u64) -> Entry {
+        let payment = json!({
+            "txn_id": format!("t{number}"), "ts": 86_400_000_i64 * 3, "rail": "card",
+            "amount_minor": 1, "currency": "EUR", "account_tok": "a",
+        });
+        Entry {
+            txn_id: format!("t{number}"),
+            digest: [0; 32],
+            transaction: payment.to_string(),
+            answer: json!({ "decision": "review" }).to_string(),
+            vector: vec![0.0; FeatureSchema::standard().len()],
+        }
+    }
+
+    // Planted fault: where a refusal passes by what was to be read, a payment and a label are
+    // missing.
+    #[test]
+    fn what_the_disk_refused_is_watched_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&Store::open(folder.path()).unwrap()).unwrap();
+        (0..3).for_each(|number| journal.append(&entry(number)).unwrap());
+        journal.settle().unwrap();
+        let (telemetry, schema) = (Telemetry::default(), FeatureSchema::standard());
+        let (columns, told) = (schema.len(), (&telemetry, Board::default()));
+        let mut reader = Reader::new(Settings::default(), schema, journal.follow(), told);
+        let faults = journal.faults();
+        faults.entry_reads.store(1, Ordering::SeqCst);
+        assert!(reader.read().is_err_and(|error| error.is_passing()));
+        read_all(&mut reader);
+        let values: usize = reader.watch.recent.days().map(|(_, rows)| rows.len()).sum();
+        assert_eq!(values, 3 * columns);
+
+        let label = LabelEntry {
+            label_id: [1; 32],
+            txn_id: "t1".to_owned(),
+            payment: 1,
+            fraud: true,
+            known_at: 86_400_000 * 4,
+            told_at: reader.started_ms,
+            source: "analyst".to_owned(),
+            supersedes: None,
+            after: 3,
+        };
+        journal.append_label(&label).unwrap();
+        journal.settle().unwrap();
+        faults.entry_reads.store(1, Ordering::SeqCst);
+        assert!(reader.read().is_err_and(|error| error.is_passing()));
+        read_all(&mut reader);
+        let counted = "phalanx_labels_total{source=\"analyst\",verdict=\"fraud\"} 1";
+        assert!(telemetry.render().contains(counted));
+    }
+
+    // Its thread ends, and whoever tells it of models afterwards is not kept.
+    #[test]
+    fn a_payment_that_is_damaged_ends_the_watch() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&Store::open(folder.path()).unwrap()).unwrap();
+        let damaged = Entry {
+            transaction: "{}".to_owned(),
+            ..entry(0)
+        };
+        journal.append(&damaged).unwrap();
+        journal.settle().unwrap();
+        let (telemetry, schema) = (Telemetry::default(), FeatureSchema::standard());
+        let told = (&telemetry, Board::default());
+        let mut watcher =
+            Watcher::start(Settings::default(), schema, journal.follow(), told).unwrap();
+        watcher.thread.take().unwrap().join().unwrap();
+        (0..9).for_each(|_| watcher.installs().tell(Watched::of(&bundle(Slot::Live, 1))));
     }
 }

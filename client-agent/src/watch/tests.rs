@@ -103,12 +103,13 @@ impl Bank {
     }
 
     fn pay(&mut self, payment: &Transaction) -> Vec<Event> {
-        let mut present = vec!["ts".to_owned()];
-        present.extend(payment.channel.map(|_| "channel".to_owned()));
-        present.extend(payment.mcc.map(|_| "mcc".to_owned()));
+        let mut present = vec!["ts"];
+        present.extend(payment.channel.map(|_| "channel"));
+        present.extend(payment.mcc.map(|_| "mcc"));
+        let vector = self.encoder.encode(payment).0;
         let seen = Seen {
             day: payment.day(),
-            vector: self.encoder.encode(payment).0,
+            vector: &vector,
             model: None,
             filled: Filled {
                 present,
@@ -220,9 +221,10 @@ fn rows(watch: &mut Watch, chance: &mut Chance, days: Range<i32>, (model, level)
     for day in days {
         for _ in 0..600 {
             let vector = (0..columns).map(|_| (level + chance.normal()) as f32);
+            let vector: Vec<f32> = vector.collect();
             let seen = Seen {
                 day,
-                vector: vector.collect(),
+                vector: &vector,
                 model: Some(model.to_owned()),
                 filled: Filled::default(),
             };
@@ -287,9 +289,10 @@ fn few_payments_are_gathered_over_days_and_vectors_of_another_schema_left_out() 
     for day in 0..30 {
         for _ in 0..100 {
             let vector = (0..watch.schema.len()).map(|_| chance.normal() as f32);
+            let vector: Vec<f32> = vector.collect();
             let told = watch.see(Seen {
                 day,
-                vector: vector.collect(),
+                vector: &vector,
                 model: None,
                 filled: Filled::default(),
             });
@@ -298,7 +301,7 @@ fn few_payments_are_gathered_over_days_and_vectors_of_another_schema_left_out() 
         }
         let short = Seen {
             day: day + 1,
-            vector: vec![0.0; 3],
+            vector: &[0.0; 3],
             model: None,
             filled: Filled::default(),
         };

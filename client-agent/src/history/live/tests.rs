@@ -1,11 +1,15 @@
 //! Payments after the file's and what is said of them, in whatever order it comes.
 
+use std::sync::atomic::Ordering;
+
 use features::{FeatureSchema, Label, RawTransaction};
+use host::disk::Store;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::history::Payment;
+use crate::journal::{Entry, Journal};
 
 const START_MS: i64 = 1_470_000_000_000;
 
@@ -207,6 +211,41 @@ fn what_the_file_tells_is_told_on() {
         .replay_known(|_, known| told.push(known.to_vec()))
         .unwrap();
     assert_eq!(told, [vec![KnownFraud::since(known_at)], Vec::new()]);
+}
+
+// Planted fault: a reader that passes by what was refused misses a payment, and its label.
+#[test]
+fn what_the_disk_refused_is_followed_the_next_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(&Store::open(folder.path()).unwrap()).unwrap();
+    for id in 1..4 {
+        let payment = payment(id, START_MS + DAY_MS);
+        let entry = Entry {
+            txn_id: payment.txn_id.clone(),
+            digest: [0; 32],
+            transaction: serde_json::to_string(&payment).unwrap(),
+            answer: String::new(),
+            vector: Vec::new(),
+        };
+        journal.append(&entry).unwrap();
+    }
+    journal.settle().unwrap();
+    let (mut follower, faults) = (journal.follow(), journal.faults());
+    let mut history = History::new(FeatureSchema::standard(), Verdict::Genuine);
+    history.push(&payment(0, START_MS), None).unwrap();
+    for _ in 0..2 {
+        faults.entry_reads.store(1, Ordering::SeqCst);
+        let refused = history.catch_up(&mut follower);
+        assert!(matches!(refused, Err(HistoryError::Journal(error)) if error.is_passing()));
+    }
+    history.catch_up(&mut follower).unwrap();
+    let found = payments(&history).len();
+    assert_eq!((found, history.file_len()), (4, 1));
+    assert!(
+        history
+            .label(2, report(START_MS + 2 * DAY_MS, true))
+            .unwrap()
+    );
 }
 
 #[test]

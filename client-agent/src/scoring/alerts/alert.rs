@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::journal::{Action, Deed, Entry, JournalError, LabelEntry};
+use crate::scoring::answer::{Answer, Reason};
 use crate::scoring::decision::Decision;
 use crate::scoring::labels::in_force;
 
@@ -60,9 +61,9 @@ pub(super) enum State {
     Closed,
 }
 
-/// What the queue reads of a stored answer; fields of other builds are left alone.
-#[derive(Deserialize)]
-pub(super) struct Told {
+/// What the queue reads of an answer; of a stored one fields of other builds are left alone.
+#[derive(PartialEq, Deserialize)]
+pub(super) struct Said {
     pub(super) decision_id: Option<String>,
     pub(super) scored_at: u64,
     pub(super) score: Option<u16>,
@@ -73,7 +74,7 @@ pub(super) struct Told {
     reasons: Vec<Why>,
 }
 
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 struct Why {
     code: String,
     text: String,
@@ -141,7 +142,7 @@ impl State {
     }
 }
 
-impl Told {
+impl Said {
     pub(super) fn read(sequence: u64, entry: &Entry) -> Result<Self, JournalError> {
         serde_json::from_str(&entry.answer).map_err(|_| JournalError::Damaged { sequence })
     }
@@ -155,19 +156,37 @@ impl Told {
     }
 }
 
+impl From<&Answer> for Said {
+    fn from(answer: &Answer) -> Self {
+        let why = |reason: &Reason| Why {
+            code: reason.code.clone(),
+            text: reason.text.clone(),
+        };
+        Self {
+            decision_id: answer.decision_id.clone(),
+            scored_at: answer.scored_at,
+            score: answer.score,
+            decision: answer.decision,
+            // A word, or nothing: it has no other form.
+            band: serde_json::to_value(answer.band).unwrap_or_default(),
+            reasons: answer.reasons.iter().map(why).collect(),
+        }
+    }
+}
+
 impl Alert {
     /// Nothing where the decision has no id, which every journaled one has.
-    pub(super) fn new(told: Told, payment: &Transaction) -> Option<Self> {
-        let mut reasons = told.reasons.into_iter();
+    pub(super) fn new(said: Said, payment: &Transaction) -> Option<Self> {
+        let mut reasons = said.reasons.into_iter();
         Some(Self {
-            decision_id: told.decision_id?,
+            decision_id: said.decision_id?,
             txn_id: payment.txn_id.clone(),
             account: payment.card().to_owned(),
             ts: payment.ts,
-            scored_at: told.scored_at,
-            score: told.score,
-            band: told.band.as_str().map(str::to_owned),
-            decision: told.decision,
+            scored_at: said.scored_at,
+            score: said.score,
+            band: said.band.as_str().map(str::to_owned),
+            decision: said.decision,
             reason: reasons.next().map(|why| (why.code, why.text)),
             amount_minor: payment.amount_minor,
             currency: payment.currency.clone(),
@@ -212,3 +231,20 @@ fn analysts(labels: &[LabelEntry]) -> Option<&LabelEntry> {
 
 /// The source of labels that close alerts.
 pub(super) const ANALYST: &str = "analyst";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::scoring::tests::answers;
+
+    proptest! {
+        #[test]
+        fn an_answer_says_the_same_as_its_text(answer in answers::answer()) {
+            let text = serde_json::to_string(&answer).unwrap();
+            let read: Said = serde_json::from_str(&text).unwrap();
+            prop_assert!(read == Said::from(&answer));
+        }
+    }
+}

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::alert::{Told, Verdict};
+use super::alert::{Said, Verdict};
 use super::cases::Near;
 use super::index::Row;
 use super::keeper::Keeper;
@@ -201,18 +201,18 @@ impl Event {
 
 impl Brief {
     fn read(journal: &Follower, sequence: u64, entry: &Entry) -> Result<Self, JournalError> {
-        let (told, payment) = (Told::read(sequence, entry)?, payment_of(sequence, entry)?);
+        let (said, payment) = (Said::read(sequence, entry)?, payment_of(sequence, entry)?);
         let labels = journal.labels_of(&entry.txn_id)?;
         let verdict = in_force(&labels).map(|label| Verdict::of_label(label.fraud));
         Ok(Self {
-            decision_id: told.decision_id,
+            decision_id: said.decision_id,
             outlet: payment.outlet().map(str::to_owned),
             txn_id: payment.txn_id,
             ts: payment.ts,
             amount_minor: payment.amount_minor,
             currency: payment.currency,
-            score: told.score,
-            decision: told.decision,
+            score: said.score,
+            decision: said.decision,
             verdict,
         })
     }

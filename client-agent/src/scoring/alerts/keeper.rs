@@ -6,20 +6,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use features::Transaction;
 use host::clock::Clock;
 use host::telemetry::Telemetry;
 use model::Scorer;
 
-use super::alert::{Alert, State, Told};
+use super::alert::{Alert, Said, State};
 use super::cases::Cases;
 use super::index::{Index, Row, Wanted};
 use super::meters::Meters;
 use super::trail::Trail;
 use super::{Question, Queue};
-use crate::journal::{
-    Action, Actions, Deed, Entry, Follower, JournalError, LabelEntry, Reach, payment_of,
-};
+use crate::journal::reading::{self, Pace, Progress, Reads};
+use crate::journal::{Action, Actions, Deed, Follower, JournalError, LabelEntry, Reach, Told};
 use crate::scoring::decisions::{place_of, unreadable};
 use crate::scoring::labels::in_force;
 use crate::scoring::problem::{Problem, ProblemType};
@@ -34,17 +32,9 @@ pub(super) struct Keeper {
     pub(super) live: Option<Arc<Scorer>>,
     pub(super) clock: Clock,
     meters: Meters,
+    pace: Pace,
     /// Whether the journal was read to its end once.
     is_whole: bool,
-}
-
-/// How far one stretch of reading came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// To the end.
-    Whole,
-    /// There is more.
-    Part,
 }
 
 impl Keeper {
@@ -65,26 +55,33 @@ impl Keeper {
             live: None,
             clock,
             meters: Meters::new(telemetry),
+            pace: Pace::new("the alert queue", FOLLOW_EVERY),
             is_whole: false,
         }
     }
 
     /// Works until the handle is dropped.
     pub(super) fn run(mut self, questions: &Receiver<Question>) {
+        let mut wait = Duration::ZERO;
         loop {
-            let wait = match self.follow() {
-                Ok(Progress::Part) => Duration::ZERO,
-                Ok(Progress::Whole) => FOLLOW_EVERY,
-                Err(error) => {
-                    tracing::error!(%error, "the alert queue cannot read the journal");
-                    FOLLOW_EVERY
-                }
-            };
             match questions.recv_timeout(wait) {
-                Ok(question) => self.answer(question),
+                Ok(question) => {
+                    self.answer(question);
+                    // It has tried itself, and the disk is not asked again before its time.
+                    if self.pace.is_refused() {
+                        continue;
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            wait = match self.pace.is_stopped() {
+                true => FOLLOW_EVERY,
+                false => {
+                    let read = self.follow();
+                    self.pace.after(&read)
+                }
+            };
         }
     }
 
@@ -113,50 +110,34 @@ impl Keeper {
     }
 
     /// Reads what has come since the last stretch. The first reading is long, and is not waited
-    /// for.
+    /// for; behind what is damaged a queue would look whole and lack alerts.
     fn catch_up(&mut self) -> Result<(), Problem> {
-        if !self.is_whole {
-            let reading = "found the journal still being read, expected a question a little later";
-            return Err(Problem::new(ProblemType::Unavailable, reading));
-        }
-        while self.follow().map_err(|error| unreadable(&error))? == Progress::Part {}
-        Ok(())
-    }
-
-    /// Reads one stretch of the journal: decisions, then the labels of what is known by then. What
-    /// the disk refused is read again in the next stretch: no alert is lost by it. What is damaged
-    /// is passed by, since it would be damaged again.
-    fn follow(&mut self) -> Result<Progress, JournalError> {
-        let reach = self.journal.reach();
-        for _ in 0..STRETCH {
-            let place = self.journal.place();
-            match self.follow_one(reach) {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.show_counts();
-                    return Ok(Progress::Whole);
-                }
-                Err(error) => {
-                    if matches!(error, JournalError::Disk(_)) {
-                        self.journal.go_back(place);
-                    }
-                    return Err(error);
-                }
+        let unavailable = |detail: &str| Err(Problem::new(ProblemType::Unavailable, detail));
+        while !self.pace.is_stopped() {
+            if !self.is_whole {
+                return unavailable(
+                    "found the journal still being read, expected a question a little later",
+                );
+            }
+            let read = self.follow();
+            self.pace.after(&read);
+            match read {
+                Ok(Progress::More) => {}
+                Ok(Progress::All) => return Ok(()),
+                Err(_) => break,
             }
         }
-        Ok(Progress::Part)
+        unavailable("the journal cannot be read")
     }
 
-    /// Reads one decision, or one label where there is none. `false` at the end.
-    fn follow_one(&mut self, reach: Reach) -> Result<bool, JournalError> {
-        if let Some((sequence, entry)) = self.journal.next_decision(reach)? {
-            self.take(sequence, &entry)?;
-        } else if let Some(label) = self.journal.next_label(reach)? {
-            self.take_label(&label)?;
-        } else {
-            return Ok(false);
+    /// Reads one stretch of the journal: decisions, then the labels of what is known by then.
+    fn follow(&mut self) -> Result<Progress, JournalError> {
+        let reach = self.journal.reach();
+        let read = reading::read(self, reach, STRETCH)?;
+        if read == Progress::All {
+            self.show_counts();
         }
-        Ok(true)
+        Ok(read)
     }
 
     fn show_counts(&mut self) {
@@ -167,14 +148,10 @@ impl Keeper {
             .counted(counts, self.index.oldest_open_s(now_ms));
     }
 
-    fn take(&mut self, sequence: u64, entry: &Entry) -> Result<(), JournalError> {
-        let payment = payment_of(sequence, entry)?;
-        let alert = self.alert_of(sequence, entry, &payment);
-        // What the disk refused comes again.
-        if !matches!(alert, Err(JournalError::Disk(_))) {
-            self.trail.push(sequence, payment.card());
-        }
-        let gone = alert?.and_then(|alert| self.index.open(sequence, alert));
+    fn take(&mut self, told: &Told) -> Result<(), JournalError> {
+        let alert = self.alert_of(told)?;
+        self.trail.push(told.sequence, told.payment.card());
+        let gone = alert.and_then(|alert| self.index.open(told.sequence, alert));
         if gone.is_some() {
             self.meters.evicted();
         }
@@ -182,21 +159,23 @@ impl Keeper {
     }
 
     /// The alert that a decision opens, as labels and actions have settled it; nothing where it
-    /// opens none.
-    fn alert_of(
-        &self,
-        sequence: u64,
-        entry: &Entry,
-        payment: &Transaction,
-    ) -> Result<Option<Alert>, JournalError> {
-        let told = Told::read(sequence, entry)?;
-        if !told.is_alert() {
+    /// opens none. An answer of a form that this build does not know is no damage: it is said, and
+    /// passed by.
+    fn alert_of(&self, told: &Told) -> Result<Option<Alert>, JournalError> {
+        let said = told.answer::<Said>();
+        if said.as_ref().is_some_and(|said| !said.is_alert()) {
             return Ok(None);
         }
-        let alert = Alert::new(told, payment);
-        let mut alert = alert.ok_or(JournalError::Damaged { sequence })?;
-        let labels = self.journal.labels_of(&entry.txn_id)?;
-        alert.settle(&labels, &self.actions_of(sequence)?);
+        let Some(mut alert) = said.and_then(|said| Alert::new(said, &told.payment)) else {
+            let sequence = told.sequence;
+            tracing::error!(
+                sequence,
+                "a decision that cannot be read is not in the alert queue"
+            );
+            return Ok(None);
+        };
+        let labels = self.journal.labels_of(&told.payment.txn_id)?;
+        alert.settle(&labels, &self.actions_of(told.sequence)?);
         Ok(Some(alert))
     }
 
@@ -285,6 +264,25 @@ impl Keeper {
     }
 }
 
+impl Reads for Keeper {
+    type Error = JournalError;
+
+    fn journal(&mut self) -> &mut Follower {
+        &mut self.journal
+    }
+
+    fn read_one(&mut self, reach: Reach) -> Result<Progress, JournalError> {
+        if let Some(told) = self.journal.next_told(reach)? {
+            self.take(&told)?;
+        } else if let Some(label) = self.journal.next_label(reach)? {
+            self.take_label(&label)?;
+        } else {
+            return Ok(Progress::All);
+        }
+        Ok(Progress::More)
+    }
+}
+
 fn room_for_action(actions: &[Action]) -> Result<(), Problem> {
     if actions.len() < ACTIONS_MAX {
         return Ok(());
@@ -322,12 +320,12 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 mod tests {
     use std::sync::atomic::Ordering;
 
-    use features::RawTransaction;
+    use features::{RawTransaction, Transaction};
     use host::disk::Store;
     use serde_json::json;
 
     use super::*;
-    use crate::journal::Journal;
+    use crate::journal::{Entry, Journal};
     use crate::scoring::alerts::index::Grouping;
 
     const START_MS: i64 = 1_772_352_000_000;
@@ -412,10 +410,10 @@ mod tests {
             };
             journal.append(&entry(sequence, 800, decision)).unwrap();
         }
-        assert_eq!(live.follow().unwrap(), Progress::Whole);
+        assert_eq!(live.follow().unwrap(), Progress::All);
         assert!(open(&mut live).is_empty());
         journal.settle().unwrap();
-        assert_eq!(live.follow().unwrap(), Progress::Part);
+        assert_eq!(live.follow().unwrap(), Progress::More);
         assert_eq!(open(&mut live), ["t7", "t2400"]);
 
         let mut told = |label: &LabelEntry| {
@@ -431,7 +429,7 @@ mod tests {
 
         let mut again = keeper(&journal, 10, &telemetry);
         assert_eq!(again.catch_up().unwrap_err().kind, ProblemType::Unavailable);
-        while again.follow().unwrap() == Progress::Part {}
+        while again.follow().unwrap() == Progress::More {}
         let counts = |keeper: &Keeper| keeper.index.counts(keeper.now_ms());
         assert_eq!((counts(&again), counts(&live)), ([0, 1, 1], [0, 1, 1]));
     }
@@ -444,7 +442,7 @@ mod tests {
         let mut keeper = keeper(&journal, 10, &Telemetry::default());
         journal.append(&entry(0, 800, "review")).unwrap();
         journal.settle().unwrap();
-        while keeper.follow().unwrap() == Progress::Part {}
+        while keeper.follow().unwrap() == Progress::More {}
         let verdict = |row: Row| row.verdict.map(|verdict| verdict.word());
         let row = act(&mut keeper, 0, START_MS + 10, Deed::Suspected).unwrap();
         assert_eq!(verdict(row), Some("suspected"));
@@ -478,7 +476,7 @@ mod tests {
         for (sequence, score) in [(0, 700), (1, 600), (2, 650)] {
             append(sequence, score);
         }
-        while keeper.follow().unwrap() == Progress::Part {}
+        while keeper.follow().unwrap() == Progress::More {}
         act(&mut keeper, 1, START_MS, Deed::Suspected).unwrap();
         append(3, 900);
         append(4, 100);
@@ -496,7 +494,7 @@ mod tests {
         }
         // Where a restart has room for it again, it is as closed as it was.
         let mut roomy = self::keeper(&journal, 9, &Telemetry::default());
-        while roomy.follow().unwrap() == Progress::Part {}
+        while roomy.follow().unwrap() == Progress::More {}
         assert_eq!(roomy.index.counts(roomy.now_ms()), [4, 0, 1]);
     }
 
@@ -515,7 +513,7 @@ mod tests {
         actions.put(&1_u64.to_be_bytes(), &[9]).unwrap();
         faults.label_reads.store(1, Ordering::SeqCst);
         assert!(matches!(keeper.follow(), Err(JournalError::Disk(_))));
-        while keeper.follow().unwrap() == Progress::Part {}
+        while keeper.follow().unwrap() == Progress::More {}
         assert_eq!(open(&mut keeper), ["t0", "t1"]);
 
         let told = label(0, "analyst", START_MS + 1, true);
@@ -526,6 +524,40 @@ mod tests {
         assert_eq!(open(&mut keeper), ["t1"]);
     }
 
+    // An answer of another build is passed by; a payment that the door refuses was never journaled
+    // so, and what comes after it is not told as if it were all.
+    #[test]
+    fn what_is_damaged_ends_the_queue_and_an_answer_of_another_build_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&store).unwrap();
+        let mut keeper = keeper(&journal, 10, &Telemetry::default());
+        let foreign = Entry {
+            answer: json!({"decision": "perhaps"}).to_string(),
+            ..entry(0, 800, "review")
+        };
+        for entry in [foreign, entry(1, 800, "review")] {
+            journal.append(&entry).unwrap();
+        }
+        journal.settle().unwrap();
+        assert_eq!(keeper.follow().unwrap(), Progress::All);
+        assert_eq!(open(&mut keeper), ["t1"]);
+
+        let damaged = Entry {
+            transaction: "{}".to_owned(),
+            ..entry(2, 800, "review")
+        };
+        for entry in [damaged, entry(3, 800, "review")] {
+            journal.append(&entry).unwrap();
+        }
+        journal.settle().unwrap();
+        for _ in 0..2 {
+            let problem = keeper.catch_up().unwrap_err();
+            assert_eq!(problem.kind, ProblemType::Unavailable);
+            assert!(keeper.pace.is_stopped() && keeper.index.at(3).is_none());
+        }
+    }
+
     #[test]
     fn actions_are_kept_once_and_have_a_bound() {
         let folder = tempfile::tempdir().unwrap();
@@ -534,7 +566,7 @@ mod tests {
         let mut keeper = keeper(&journal, 3, &Telemetry::default());
         journal.append(&entry(0, 700, "review")).unwrap();
         journal.settle().unwrap();
-        while keeper.follow().unwrap() == Progress::Part {}
+        while keeper.follow().unwrap() == Progress::More {}
         for at in 0..2 {
             act(&mut keeper, 0, at, Deed::Unknown).unwrap();
         }

@@ -3,8 +3,19 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use serde::Deserialize;
 
 use super::*;
+
+/// A whole answer, for a reader of the journal that wants all of it.
+#[derive(Deserialize)]
+pub(crate) struct Whole(pub(crate) Answer);
+
+impl From<&Answer> for Whole {
+    fn from(answer: &Answer) -> Self {
+        Self(answer.clone())
+    }
+}
 
 pub(crate) fn answer() -> impl Strategy<Value = Answer> {
     let numbers = (

@@ -3,6 +3,7 @@
 //! `history/live.rs`; what may be read is `journal/follower.rs`.
 
 use super::Trainer;
+use crate::history::HistoryError;
 use crate::journal::Follower;
 
 impl Trainer {
@@ -15,14 +16,19 @@ impl Trainer {
         }
     }
 
-    /// Takes in what has become durable since the last time. A journal that cannot be read on is
-    /// reported and left: what was read of it stays.
+    /// Takes in what has become durable since the last time. Where the disk refuses, the same is
+    /// tried again the next time; a journal that cannot be read on is reported and left: what was
+    /// read of it stays.
     pub fn catch_up(&mut self) {
         let Some(mut journal) = self.journal.take() else {
             return;
         };
         match self.history.catch_up(&mut journal) {
             Ok(()) => self.journal = Some(journal),
+            Err(HistoryError::Journal(error)) if error.is_passing() => {
+                tracing::warn!(%error, "live payments are learnt from later");
+                self.journal = Some(journal);
+            }
             Err(error) => tracing::warn!(%error, "nothing more is learnt from live payments"),
         }
         self.held_out.extend(self.history.cards());
