@@ -51,6 +51,7 @@ pub fn log(format: LogFormat) {
 pub struct Telemetry {
     registry: Arc<Mutex<Registry>>,
     ready: Arc<AtomicBool>,
+    hindered: Arc<AtomicBool>,
 }
 
 impl Telemetry {
@@ -64,10 +65,16 @@ impl Telemetry {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
+    /// Says whether something keeps a process that is ready from its work, as a disk that refuses
+    /// does. Who starts and ends the process says the other, and neither undoes the other's word.
+    pub fn set_hindered(&self, hindered: bool) {
+        self.hindered.store(hindered, Ordering::Relaxed);
+    }
+
     /// Whether the process can do its work.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Relaxed)
+        self.ready.load(Ordering::Relaxed) && !self.hindered.load(Ordering::Relaxed)
     }
 
     /// The metrics in OpenMetrics text.
