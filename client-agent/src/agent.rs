@@ -89,6 +89,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     let trainer = Trainer::new(history, config.own, board)
         .on(config.device)
         .following(journal)
+        .telling(scoring.beside())
         .releasing(releases(config));
     let (who, parts) = ((&identity, &store), (trainer, &scoring, watcher.installs()));
     let ended = take_part(config, who, parts, (uplink, meters), shutdown).await;

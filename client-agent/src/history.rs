@@ -480,5 +480,16 @@ pub enum HistoryError {
     Leaving,
 }
 
+impl HistoryError {
+    /// Whether the same may go well later: the disk refused.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Kept(_) => true,
+            Self::Journal(error) => error.is_passing(),
+            _ => false,
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

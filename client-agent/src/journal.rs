@@ -114,7 +114,10 @@ impl Journal {
 
     /// What analysts did about alerts, in the same store.
     pub(crate) fn actions(&self) -> Result<Actions, JournalError> {
-        Actions::open(&self.store)
+        let actions = Actions::open(&self.store)?;
+        #[cfg(test)]
+        let actions = actions.failing_by(&self.faults);
+        Ok(actions)
     }
 
     /// Every journaled payment in order of arrival.
@@ -208,6 +211,11 @@ impl Journal {
     /// to decode it. Whoever writes without telling is read from disk.
     pub(crate) fn tell(&mut self, told: Told) {
         self.lately.hold(told);
+    }
+
+    /// Whether nothing waits to be made durable.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.unsettled == Unsettled::Nothing
     }
 
     /// Makes every appended entry and label durable.

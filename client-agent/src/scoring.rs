@@ -7,7 +7,8 @@
 //! declines back, `labels.rs` what payments turned out to be, `problem.rs` every refusal,
 //! `remembered.rs` what is known of the past; `written.rs` how an answer is told.
 //! `batch.rs` scores many at once, `decisions.rs` and `scores.rs` read what was decided,
-//! `account.rs` says how scoring is, `openapi.rs` says all of it to machines. `alone.rs`
+//! `account.rs` says how scoring is, with `settle.rs` for its disk and `beside.rs` for what it does
+//! without; `openapi.rs` says all of it to machines. `alone.rs`
 //! is the worker without thread, queue and socket. `alerts.rs` is
 //! what people do about decisions; `origin.rs` keeps pages of other sites out. `tokens.rs`
 //! says who may ask, `times.rs` by when and about when.
@@ -31,6 +32,7 @@ use batch::Batches;
 use guard::Guard;
 use meters::Meters;
 use request::Request;
+use settle::Flushes;
 use times::Asked;
 use worker::{Installed, Job, Worker};
 
@@ -39,6 +41,7 @@ mod alerts;
 mod alone;
 mod answer;
 mod batch;
+mod beside;
 mod decision;
 mod decisions;
 mod door;
@@ -55,6 +58,7 @@ mod remembered;
 mod request;
 mod routes;
 mod scores;
+mod settle;
 mod status;
 mod surprise;
 mod times;
@@ -75,6 +79,7 @@ pub use status::status_router;
 pub use times::{Behind, Times};
 pub use tokens::Tokens;
 
+pub(crate) use beside::{Beside, Part};
 pub(crate) use decision::probability_at;
 pub(crate) use origin::answer_locally;
 pub(crate) use remembered::Remembered;
@@ -98,6 +103,7 @@ struct Inner {
     clock: Clock,
     batches: Batches,
     alerts: Alerts,
+    beside: Beside,
 }
 
 /// What the bank decides about deciding.
@@ -143,6 +149,7 @@ pub struct Bundle {
 impl Scoring {
     /// A worker with what is remembered of the whole journal.
     fn worker(
+        clock: Clock,
         settings: Settings,
         remembered: Remembered,
         journal: Journal,
@@ -152,7 +159,6 @@ impl Scoring {
         let Remembered {
             encoder, recent, ..
         } = remembered;
-        let clock = Clock::start();
         let guard = Guard::start(clock.now().0, &settings.policy, &journal, telemetry)?;
         Ok(Worker {
             scored: Arc::new(AtomicU64::new(journal.len())),
@@ -165,6 +171,7 @@ impl Scoring {
             live: None,
             local: None,
             meters: Meters::new(telemetry),
+            flushes: Flushes::new(telemetry),
             clock,
         })
     }
@@ -184,7 +191,7 @@ impl Scoring {
     ) -> Result<Self, ScoringError> {
         let mut remembered = Remembered::new(encoder);
         remembered.catch_up(journal.follow())?;
-        Self::resume(settings, remembered, journal, telemetry)
+        Self::resume(Clock::start(), settings, remembered, journal, telemetry)
     }
 
     /// Starts the worker with what is remembered of the history and the whole journal.
@@ -192,16 +199,17 @@ impl Scoring {
     /// # Errors
     /// [`ScoringError`] on settings that contradict themselves, or a thread that cannot be started.
     pub(crate) fn resume(
+        clock: Clock,
         settings: Settings,
         remembered: Remembered,
         journal: Journal,
         telemetry: &Telemetry,
     ) -> Result<Self, ScoringError> {
         let queue_max = settings.queue_max;
-        let worker = Self::worker(settings, remembered, journal, telemetry)?;
+        let worker = Self::worker(clock, settings, remembered, journal, telemetry)?;
         let (jobs, queue) = sync_channel(queue_max as usize);
         let batches = Batches::new(queue_max);
-        let (scored, meters, clock) = (worker.scored.clone(), worker.meters.clone(), worker.clock);
+        let (scored, meters) = (worker.scored.clone(), worker.meters.clone());
         let schema = worker.encoder.schema().clone();
         let journal = &worker.journal;
         let alerts = Alerts::start(journal.follow(), journal.actions()?, clock, telemetry);
@@ -219,7 +227,13 @@ impl Scoring {
             clock,
             batches,
             alerts,
+            beside: Beside::new(clock, telemetry),
         })))
+    }
+
+    /// Where parts that scoring does without tell how they are.
+    pub(crate) fn beside(&self) -> Beside {
+        self.0.beside.clone()
     }
 
     /// Puts a model in place between two requests: each sees exactly one version.

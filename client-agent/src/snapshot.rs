@@ -162,10 +162,11 @@ impl Snapshots {
         Ok(Some(Remembered::at(place, encoder, recent)))
     }
 
-    /// How long ago the snapshot became durable; nothing where there is none.
+    /// How long ago the snapshot became durable, by the machine's clock; zero where that was set
+    /// back since, and nothing where there is none.
     pub(crate) fn age(&self) -> Option<Duration> {
         let made = std::fs::metadata(self.path()).and_then(|of| of.modified());
-        made.ok().and_then(|made| made.elapsed().ok())
+        made.ok().map(|made| made.elapsed().unwrap_or_default())
     }
 
     fn check(&self, header: &Header, journal: &Follower) -> Result<(), SnapshotError> {

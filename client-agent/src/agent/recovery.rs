@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use host::clock::Clock;
 use host::disk::{Left, Store};
 use host::shutdown::Shutdown;
 use host::telemetry::Telemetry;
@@ -58,7 +59,8 @@ pub(super) fn recover(
     let left = store.enter()?;
     let last_decision = last_decision(&journal);
     let follower = journal.follow();
-    let scoring = Scoring::resume(config.scoring.clone(), remembered, journal, telemetry)?;
+    let (clock, settings) = (Clock::start(), config.scoring.clone());
+    let scoring = Scoring::resume(clock, settings, remembered, journal, telemetry)?;
     let took = began.elapsed();
     meters.recovered(took);
     let status = RecoveryStatus {
@@ -72,6 +74,7 @@ pub(super) fn recover(
     tell(&status, scoring.scored(), took);
     board.update(|of| of.recovery = status);
     let kept = (snapshots, unsaved);
+    let meters = meters.telling(scoring.beside());
     let keeper = Keeper::start(config.snapshot_every, kept, follower.clone(), meters);
     Ok(Recovered {
         history,

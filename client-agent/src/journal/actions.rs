@@ -8,6 +8,8 @@ use protocol::wire;
 use serde::{Deserialize, Serialize};
 
 use super::JournalError;
+#[cfg(test)]
+use super::faults::Faults;
 
 /// One action on one alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,8 @@ pub(crate) enum Deed {
 pub(crate) struct Actions {
     store: Store,
     table: Table,
+    #[cfg(test)]
+    faults: Faults,
 }
 
 impl Actions {
@@ -47,7 +51,17 @@ impl Actions {
         Ok(Self {
             store: store.clone(),
             table: store.table("alerts/actions")?,
+            #[cfg(test)]
+            faults: Faults::default(),
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn failing_by(self, faults: &Faults) -> Self {
+        Self {
+            faults: faults.clone(),
+            ..self
+        }
     }
 
     /// The actions on an alert, in order.
@@ -68,11 +82,14 @@ impl Actions {
     /// Puts all actions on an alert in the place of those before, durably.
     ///
     /// # Errors
-    /// [`JournalError`] where the store cannot be written.
+    /// [`JournalError`] where the store cannot be written. They may be found all the same until
+    /// the process ends: only what was kept without an error is durable.
     pub(crate) fn keep(&self, sequence: u64, actions: &[Action]) -> Result<(), JournalError> {
         let mut value = vec![VERSION];
         value.extend(wire::encode(&actions));
         self.table.put(&sequence.to_be_bytes(), &value)?;
+        #[cfg(test)]
+        self.faults.keep_actions()?;
         Ok(self.store.flush()?)
     }
 }

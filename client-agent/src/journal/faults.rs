@@ -1,21 +1,36 @@
-//! A disk that refuses when a test says so. What must hold then is tested in `scoring/tests`.
+//! A disk that refuses, or takes its time, when a test says so. What must hold then is tested in
+//! `scoring/tests`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 
 use host::disk::DiskError;
 
 use super::{Journal, JournalError};
 
-/// How many appends, flushes and followers' readings (of a decision from disk, of a payment's
-/// labels) are refused from now on, as by a disk that is full or fails; clones share it.
+/// How many appends, flushes, followers' readings (of a decision from disk, of a payment's labels)
+/// and flushes of an alert's actions are refused from now on, as by a disk that is full or fails;
+/// clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) appends: Arc<AtomicU32>,
     pub(crate) flushes: Arc<AtomicU32>,
     pub(crate) entry_reads: Arc<AtomicU32>,
     pub(crate) label_reads: Arc<AtomicU32>,
+    pub(crate) actions: Arc<AtomicU32>,
+    slow: Arc<(Mutex<Slow>, Condvar)>,
 }
+
+/// A disk that takes its time: no clock is asked, so that a test knows where everything stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slow {
+    is_held: bool,
+    /// Whether a flush waits.
+    is_flushing: bool,
+}
+
+/// Flushes of a journal wait as long as this lives.
+pub(crate) struct Held(Faults);
 
 impl Faults {
     pub(super) fn append(&self) -> Result<(), JournalError> {
@@ -23,6 +38,12 @@ impl Faults {
     }
 
     pub(super) fn settle(&self) -> Result<(), JournalError> {
+        let (slow, turn) = &*self.slow;
+        let mut slow = slow.lock().unwrap();
+        slow.is_flushing = true;
+        turn.notify_all();
+        let mut slow = turn.wait_while(slow, |slow| slow.is_held).unwrap();
+        slow.is_flushing = false;
         refuse(&self.flushes)
     }
 
@@ -32,6 +53,33 @@ impl Faults {
 
     pub(super) fn read_labels(&self) -> Result<(), JournalError> {
         refuse(&self.label_reads)
+    }
+
+    pub(super) fn keep_actions(&self) -> Result<(), JournalError> {
+        refuse(&self.actions)
+    }
+
+    /// Has flushes of the journal wait.
+    pub(crate) fn hold(&self) -> Held {
+        self.slow.0.lock().unwrap().is_held = true;
+        Held(self.clone())
+    }
+}
+
+impl Held {
+    /// Returns once a flush waits.
+    pub(crate) fn wait_for_a_flush(&self) {
+        let (slow, turn) = &*self.0.slow;
+        let waiting = turn.wait_while(slow.lock().unwrap(), |slow| !slow.is_flushing);
+        drop(waiting.unwrap());
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (slow, turn) = &*self.0.slow;
+        slow.lock().unwrap().is_held = false;
+        turn.notify_all();
     }
 }
 

@@ -13,6 +13,7 @@ use crypto::Digest;
 use serde::Serialize;
 
 use super::answer::ModelName;
+use super::beside::{self, Part};
 use super::policy::PolicyName;
 use super::problem::{Problem, ProblemType};
 use super::worker::{Job, Worker};
@@ -26,6 +27,8 @@ pub(super) struct Account {
     policy: PolicyName,
     /// Decisions in the journal, all of them durable.
     journal: Result<u64, JournalError>,
+    /// How long the disk took for the last of them since the start.
+    flushed_in: Option<Duration>,
     /// Days from the federation's newest risk counts to today.
     risk_age_days: Option<i32>,
     /// Whether declines are declines, and why or why not.
@@ -40,7 +43,8 @@ impl Worker {
         Account {
             live: self.live.as_ref().map(|live| live.name.clone()),
             policy: self.settings.policy.name().clone(),
-            journal: self.journal.settle().map(|()| self.journal.len()),
+            journal: self.settle().map(|()| self.journal.len()),
+            flushed_in: self.flushes.last(),
             risk_age_days: self.encoder.risk_age_days(today),
             breaker: self.guard.account(now_ms),
         }
@@ -155,6 +159,7 @@ impl Health {
         };
         let mut checks = vec![Check::new("history", history).needed()];
         checks.extend(of_worker(account));
+        checks.extend(of_others(scoring));
         checks.push(link);
         let ok = checks.iter().all(|check| check.ok || !check.needed);
         Self { ok, checks }
@@ -189,7 +194,13 @@ fn of_worker(account: Result<Account, String>) -> Vec<Check> {
         }
     };
     let journal = match account.journal {
-        Ok(decisions) => Ok(format!("{decisions} decisions, all of them durable")),
+        Ok(decisions) => {
+            let took = account.flushed_in.map(|took| took.as_secs_f64() * 1e3);
+            let took = took.map_or_else(String::new, |ms| {
+                format!("; the last flush took {ms:.1} ms")
+            });
+            Ok(format!("{decisions} decisions, all of them durable{took}"))
+        }
         Err(error) => Err(error.to_string()),
     };
     let model = match account.live {
@@ -207,6 +218,18 @@ fn of_worker(account: Result<Account, String>) -> Vec<Check> {
         Check::new("risk", risk),
         Check::new("breaker", account.breaker),
     ]
+}
+
+/// What scoring does without, and tells nobody by its answers.
+fn of_others(scoring: Option<&Scoring>) -> Vec<Check> {
+    let closed = || Err("there is none before the history is read".to_owned());
+    let told = |part| scoring.map_or_else(closed, |scoring| scoring.0.beside.of(part));
+    let clock = scoring.map_or_else(closed, |scoring| beside::clock(&scoring.0.clock));
+    let parts = Part::ALL.map(|part| Check::new(part.word(), told(part)));
+    parts
+        .into_iter()
+        .chain([Check::new("clock", clock)])
+        .collect()
 }
 
 impl Check {

@@ -3,6 +3,7 @@
 //! `worker.rs`; an agent that serves is [`Scoring`](super::Scoring).
 
 use features::FeatureEncoder;
+use host::clock::Clock;
 use host::telemetry::Telemetry;
 
 use super::problem::Problem;
@@ -30,7 +31,7 @@ impl Alone {
     ) -> Result<Self, ScoringError> {
         let mut remembered = Remembered::new(encoder);
         remembered.catch_up(journal.follow())?;
-        let worker = Scoring::worker(settings, remembered, journal, telemetry)?;
+        let worker = Scoring::worker(Clock::start(), settings, remembered, journal, telemetry)?;
         Ok(Self { worker })
     }
 
@@ -65,7 +66,7 @@ impl Alone {
     /// # Errors
     /// [`Problem`] where the journal cannot be written.
     pub fn settle(&mut self) -> Result<(), Problem> {
-        let settled = self.worker.journal.settle();
+        let settled = self.worker.settle();
         settled.map_err(|error| undurable(&error))
     }
 }

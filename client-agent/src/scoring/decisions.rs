@@ -27,7 +27,7 @@ pub(super) enum Sought {
 impl Worker {
     /// The journal's entry, which is made durable before it is told, as an answer is.
     pub(super) fn find(&mut self, sought: &Sought) -> Result<Option<Entry>, Problem> {
-        self.journal.settle().map_err(|error| undurable(&error))?;
+        self.settle().map_err(|error| undurable(&error))?;
         let found = match sought {
             Sought::Place(place) => self.journal.at(*place),
             Sought::Payment(txn_id) => self.journal.find(txn_id),

@@ -129,7 +129,8 @@ fn hold_back(answer: &mut Answer, reading: Reading, then: Decision) {
 }
 
 /// The breaker as an earlier run left it. Two windows say what it did: the older one, whether it
-/// stayed open.
+/// stayed open. What was decided at a time that is yet to come, by a clock that was set back since,
+/// is of neither: it would hold declines back with nothing in the window.
 fn recall(
     now_ms: u64,
     policy: &Policy,
@@ -138,12 +139,16 @@ fn recall(
     let Some(terms) = policy.breaker() else {
         return Ok(None);
     };
-    let from_ms = now_ms.saturating_sub(2 * terms.window_ms());
+    let both_ms = 2 * terms.window_ms();
+    let windows = now_ms.saturating_sub(both_ms)..=now_ms;
+    let soon = now_ms..=now_ms.saturating_add(both_ms);
     let (mut first, mut older) = (journal.len(), 0);
     for sequence in (0..journal.len()).rev() {
         match stored(journal, sequence)? {
-            Some(stored) if stored.scored_at < from_ms => older += 1,
-            Some(_) => (first, older) = (sequence, 0),
+            Some(stored) if windows.contains(&stored.scored_at) => (first, older) = (sequence, 0),
+            // By a clock that was a little fast: what lies before it may be of the window.
+            Some(stored) if soon.contains(&stored.scored_at) => {}
+            Some(_) => older += 1,
             None => {}
         }
         if older >= OLDER_MAX {
@@ -154,7 +159,7 @@ fn recall(
     // Read a second time, since a window of a large bank is long.
     for sequence in first..journal.len() {
         let stored = stored(journal, sequence)?;
-        if let Some(stored) = stored.filter(|stored| stored.scored_at >= from_ms) {
+        if let Some(stored) = stored.filter(|stored| windows.contains(&stored.scored_at)) {
             breaker.recall(stored.scored_at, stored.past());
         }
     }

@@ -18,6 +18,7 @@ mod alerts;
 mod alone;
 pub(crate) mod answers;
 mod batch;
+mod clock;
 mod decisions;
 mod faults;
 mod guard;
@@ -28,6 +29,7 @@ mod openapi;
 mod parsers;
 mod refusals;
 mod scores;
+mod slow;
 pub(crate) mod socket;
 mod times;
 mod tokens;
@@ -63,8 +65,15 @@ impl Bank {
     }
 
     fn start_with(&self, settings: Settings) -> Scoring {
+        self.start_at(Clock::start(), settings)
+    }
+
+    /// On a machine whose wall clock says something else.
+    fn start_at(&self, clock: Clock, settings: Settings) -> Scoring {
         let journal = open(self.folder.path());
-        Scoring::start(settings, history(), journal, &self.telemetry).unwrap()
+        let mut remembered = Remembered::new(history());
+        remembered.catch_up(journal.follow()).unwrap();
+        Scoring::resume(clock, settings, remembered, journal, &self.telemetry).unwrap()
     }
 
     pub(crate) fn path(&self) -> &Path {

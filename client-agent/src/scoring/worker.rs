@@ -22,6 +22,7 @@ use super::meters::{Meters, Outcome};
 use super::problem::{Problem, ProblemType};
 use super::reasons;
 use super::request::{Purpose, Request};
+use super::settle::Flushes;
 use super::written::Written;
 use super::{Settings, Slot, surprise};
 use crate::journal::{Entry, Follower, Journal, JournalError, Told};
@@ -41,6 +42,7 @@ pub(super) struct Worker {
     pub(super) local: Option<Box<Installed>>,
     pub(super) scored: Arc<AtomicU64>,
     pub(super) meters: Meters,
+    pub(super) flushes: Flushes,
     pub(super) clock: Clock,
 }
 
@@ -376,7 +378,7 @@ impl Worker {
 
     /// Makes the batch durable, then answers: a decision that was told survives a crash.
     fn answer(&mut self, ready: Vec<Ready>) {
-        let settled = self.journal.settle();
+        let settled = self.settle();
         self.meters.remembered(&self.encoder);
         self.scored.store(self.journal.len(), Ordering::Relaxed);
         for Ready {

@@ -12,7 +12,7 @@ use host::telemetry::prometheus_client::metrics::gauge::Gauge;
 
 use super::{SnapshotError, Snapshots};
 use crate::journal::{Follower, Reach};
-use crate::scoring::Remembered;
+use crate::scoring::{Beside, Part, Remembered};
 
 /// A running keeper. Dropping it leaves the last snapshot as it is.
 pub(crate) struct Keeper {
@@ -27,6 +27,7 @@ pub(crate) struct Meters {
     age: Gauge<f64, AtomicU64>,
     recovery: Gauge<f64, AtomicU64>,
     bytes: Gauge<u64, AtomicU64>,
+    beside: Beside,
 }
 
 /// What the thread has.
@@ -37,6 +38,10 @@ struct Work {
     unsaved: Option<Box<Remembered>>,
     /// Where the last snapshot stands.
     place: Option<Reach>,
+    /// How old the last one was at a moment: the machine's clock is asked once, as it may be set.
+    age: Option<(Duration, Instant)>,
+    /// Why the last try made none.
+    refused: Option<String>,
     meters: Meters,
 }
 
@@ -53,11 +58,14 @@ impl Keeper {
         meters: Meters,
     ) -> std::io::Result<Self> {
         let (leave, left) = sync_channel(1);
+        let of_start = |_| "the start could not write it".to_owned();
         let mut work = Work {
             snapshots,
             journal,
+            refused: unsaved.as_ref().map(of_start),
             unsaved,
             place: None,
+            age: None,
             meters,
         };
         let thread = std::thread::Builder::new()
@@ -91,10 +99,9 @@ impl Drop for Keeper {
 impl Work {
     fn run(&mut self, every: Duration, left: &Receiver<()>) {
         let mut made = Instant::now();
+        self.age = self.snapshots.age().map(|age| (age, made));
         loop {
-            if let Some(age) = self.snapshots.age() {
-                self.meters.age.set(age.as_secs_f64());
-            }
+            self.tell();
             match left.recv_timeout(LOOK) {
                 Err(RecvTimeoutError::Timeout) => {
                     if made.elapsed() >= every {
@@ -115,10 +122,31 @@ impl Work {
                 let seconds = began.elapsed().as_secs_f64();
                 let (payments, labels) = (place.entries, place.labels);
                 tracing::info!(payments, labels, seconds, "snapshot made");
+                (self.age, self.refused) = (Some((Duration::ZERO, Instant::now())), None);
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "no snapshot was made; the last one stays"),
+            Ok(None) => self.refused = None,
+            Err(error) => {
+                tracing::warn!(%error, "no snapshot was made; the last one stays");
+                self.refused = Some(error.to_string());
+            }
         }
+    }
+
+    /// Says how old the last snapshot is, and whether the next one can be made.
+    fn tell(&self) {
+        let age = self.age.map(|(age, since)| age + since.elapsed());
+        let last = match age {
+            Some(age) => format!("the last one is {} s old", age.as_secs()),
+            None => "there is none".to_owned(),
+        };
+        if let Some(age) = age {
+            self.meters.age.set(age.as_secs_f64());
+        }
+        let found = match &self.refused {
+            Some(why) => Err(format!("{last}, and the next was not made: {why}")),
+            None => Ok(last),
+        };
+        self.meters.beside.tell(Part::Snapshot, found);
     }
 
     /// Makes the next snapshot, and says where it stands; nothing where it would be the last one.
@@ -170,6 +198,11 @@ impl Meters {
         meters
     }
 
+    /// The same, which also say in `GET /healthz` whether snapshots are made.
+    pub(crate) fn telling(self, beside: Beside) -> Self {
+        Self { beside, ..self }
+    }
+
     pub(crate) fn recovered(&self, took: Duration) {
         self.recovery.set(took.as_secs_f64());
     }
@@ -181,3 +214,57 @@ impl Meters {
 
 /// How often the thread looks whether it is time.
 const LOOK: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::snapshot::DRAFT;
+    use crate::snapshot::tests::{sample, whole};
+
+    // A draft that is a folder is what a full disk is: no file can be written. The last snapshot
+    // stays, and is told with its age, which a clock set back does not hide.
+    #[test]
+    fn a_keeper_that_can_make_no_snapshot_says_so_and_how_old_the_last_one_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (snapshots, journal) = sample(folder.path(), 100);
+        let (telemetry, beside) = (Telemetry::default(), Beside::default());
+        let ahead = SystemTime::now() + Duration::from_secs(7_200);
+        let file = File::options().append(true).open(snapshots.path()).unwrap();
+        file.set_modified(ahead).unwrap();
+        assert_eq!(snapshots.age(), Some(Duration::ZERO));
+        let mut work = Work {
+            unsaved: Some(Box::new(whole(&journal.follow()))),
+            journal: journal.follow(),
+            place: None,
+            age: snapshots.age().map(|age| (age, Instant::now())),
+            refused: None,
+            meters: Meters::new(&telemetry).telling(beside.clone()),
+            snapshots,
+        };
+        let tell = |work: &mut Work| {
+            work.renew();
+            work.tell();
+            beside.of(Part::Snapshot)
+        };
+        let draft = folder.path().join(DRAFT);
+        std::fs::create_dir(&draft).unwrap();
+        let why = tell(&mut work).unwrap_err();
+        assert!(
+            why.starts_with("the last one is 0 s old, and the next"),
+            "{why}"
+        );
+        work.age = Some((Duration::from_secs(7_000), Instant::now()));
+        let why = tell(&mut work).unwrap_err();
+        assert!(why.starts_with("the last one is 70"), "{why}");
+        let shown = telemetry.render();
+        assert!(
+            shown.contains("phalanx_state_snapshot_age_seconds 70"),
+            "{shown}"
+        );
+        std::fs::remove_dir(&draft).unwrap();
+        assert_eq!(tell(&mut work), Ok("the last one is 0 s old".to_owned()));
+    }
+}

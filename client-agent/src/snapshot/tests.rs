@@ -2,6 +2,7 @@
 //! live has the same; and what is no snapshot of this journal is refused by what is wrong with it.
 
 use features::{Limits, RawTransaction, RiskSettings, Transaction};
+use host::clock::Clock;
 use host::telemetry::Telemetry;
 use proptest::prelude::*;
 use serde_json::json;
@@ -110,7 +111,7 @@ impl Play {
 }
 
 /// What is remembered of a whole journal.
-fn whole(journal: &Follower) -> Remembered {
+pub(super) fn whole(journal: &Follower) -> Remembered {
     let mut whole = Remembered::new(encoder());
     whole.catch_up(journal.clone()).unwrap();
     whole
@@ -130,7 +131,8 @@ fn play(folder: &Path, play: &mut Play, events: &[Event]) {
     let mut remembered = found.unwrap().unwrap_or_else(|| Remembered::new(encoder()));
     remembered.catch_up(journal.follow()).unwrap();
     let telemetry = Telemetry::default();
-    let scoring = Scoring::resume(settings(), remembered, journal, &telemetry).unwrap();
+    let clock = Clock::start();
+    let scoring = Scoring::resume(clock, settings(), remembered, journal, &telemetry).unwrap();
     play.go(&scoring, events);
 }
 
@@ -163,7 +165,8 @@ proptest! {
         prop_assert!(bytes(&resumed, &follower) == bytes(&whole(&follower), &follower));
 
         // And once more with the journal still growing, beside a worker that scores.
-        let scoring = Scoring::resume(settings(), resumed, journal, &Telemetry::default()).unwrap();
+        let (clock, telemetry) = (Clock::start(), Telemetry::default());
+        let scoring = Scoring::resume(clock, settings(), resumed, journal, &telemetry).unwrap();
         played.go(&scoring, &events[cuts[1]..]);
         let mut later = snapshots.load(&follower).unwrap().unwrap();
         later.catch_up(follower.clone()).unwrap();
@@ -181,7 +184,7 @@ proptest! {
 }
 
 /// A store with a snapshot of its journal, and the journal.
-fn sample(folder: &Path, cents: u32) -> (Snapshots, Journal) {
+pub(super) fn sample(folder: &Path, cents: u32) -> (Snapshots, Journal) {
     let event = |card| Event::Payment {
         card,
         outlet: 1,

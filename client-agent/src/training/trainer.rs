@@ -32,7 +32,7 @@ use crate::journal::Follower;
 use crate::network::{self, NetworkError};
 use crate::releases::Releases;
 use crate::risk::{self, SharedRisk};
-use crate::scoring::{Bundle, Head, Slot};
+use crate::scoring::{Beside, Bundle, Head, Slot};
 use crate::status::{Board, EvaluationStatus, ModelStatus, TrainingStatus};
 
 /// A bank's learning: its past, its moments, and what the federation has given it.
@@ -42,6 +42,7 @@ pub struct Trainer {
     releases: Option<Releases>,
     schema: FeatureSchema,
     board: Board,
+    beside: Beside,
     wanted: config::Own,
     device: Device,
     held_out: HeldOut,
@@ -75,6 +76,7 @@ impl Trainer {
             journal: None,
             releases: None,
             board,
+            beside: Beside::default(),
             wanted,
             device: Device::Cpu,
             windows: Windows::default(),

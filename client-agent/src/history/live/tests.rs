@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::*;
 use crate::history::Payment;
-use crate::journal::{Entry, Journal};
+use crate::history::memory::Memory;
+use crate::journal::{Entry, Journal, LabelEntry};
 
 const START_MS: i64 = 1_470_000_000_000;
 
@@ -45,6 +46,62 @@ fn verdict(history: &History) -> Verdict {
 
 fn report(known_at: i64, fraud: bool) -> Report {
     Report { known_at, fraud }
+}
+
+/// A journal of two hundred payments, with a fraud among them.
+fn journal(folder: &std::path::Path) -> Journal {
+    let mut journal = Journal::open(&Store::open(folder).unwrap()).unwrap();
+    for id in 0..200 {
+        let ts = START_MS + i64::try_from(id).unwrap();
+        let entry = Entry {
+            txn_id: format!("t{id}"),
+            digest: [0; 32],
+            transaction: serde_json::to_string(&payment(id, ts)).unwrap(),
+            answer: "{}".to_owned(),
+            vector: Vec::new(),
+        };
+        journal.append(&entry).unwrap();
+    }
+    let label = LabelEntry {
+        label_id: [0; 32],
+        txn_id: "t150".to_owned(),
+        payment: 150,
+        fraud: true,
+        known_at: START_MS + DAY_MS,
+        told_at: 0,
+        source: "analyst".to_owned(),
+        supersedes: None,
+        after: 200,
+    };
+    journal.append_label(&label).unwrap();
+    journal.settle().unwrap();
+    journal
+}
+
+// Its folder is missing, as a full disk has no room: what waits in memory is all that it takes.
+#[test]
+fn what_finds_no_room_is_learnt_once_there_is_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(&folder.path().join("store"));
+    let (schema, room) = (FeatureSchema::standard(), folder.path().join("room"));
+    let mut history = History {
+        memory: Memory::new(schema.clone(), room.clone()),
+        ..History::new(schema, Verdict::Genuine)
+    };
+    let mut follower = journal.follow();
+    for _ in 0..2 {
+        let refused = history.catch_up(&mut follower);
+        assert!(matches!(refused, Err(HistoryError::Kept(_))));
+    }
+    assert!((1..200).contains(&payments(&history).len()));
+    std::fs::create_dir(&room).unwrap();
+    history.catch_up(&mut follower).unwrap();
+    let found = payments(&history);
+    let times = found.iter().map(|(payment, _)| payment.ts - START_MS);
+    assert!(times.eq(0..200));
+    assert!(found[150].0.verdict.known_fraud().is_some());
+    history.catch_up(&mut follower).unwrap();
+    assert_eq!(payments(&history).len(), 200);
 }
 
 #[test]

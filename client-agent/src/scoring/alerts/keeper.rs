@@ -237,12 +237,13 @@ impl Keeper {
         if actions.last().map(words) != Some(words(&action)) {
             room_for_action(&actions)?;
             actions.push(action);
-            let kept = self.actions.keep(sequence, &actions);
-            kept.map_err(|error| {
-                tracing::error!(%error, "an action on an alert cannot be kept");
-                Problem::new(ProblemType::Unavailable, "the action cannot be kept")
-            })?;
         }
+        // Also what is there already: the disk may have refused to make it durable.
+        let kept = self.actions.keep(sequence, &actions);
+        kept.map_err(|error| {
+            tracing::error!(%error, "an action on an alert cannot be kept");
+            Problem::new(ProblemType::Unavailable, "the action cannot be kept")
+        })?;
         let labels = self.journal.labels_of(&txn_id);
         let labels = labels.map_err(|error| unreadable(&error))?;
         let settle = |alert: &mut Alert| alert.settle(&labels, &actions);
@@ -556,6 +557,28 @@ mod tests {
             assert_eq!(problem.kind, ProblemType::Unavailable);
             assert!(keeper.pace.is_stopped() && keeper.index.at(3).is_none());
         }
+    }
+
+    // After a refused flush the action is there, and yet not durable.
+    #[test]
+    fn an_action_that_is_not_durable_is_not_confirmed_however_often_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&store).unwrap();
+        let faults = journal.faults();
+        let mut keeper = keeper(&journal, 3, &Telemetry::default());
+        journal.append(&entry(0, 700, "review")).unwrap();
+        journal.settle().unwrap();
+        while keeper.follow().unwrap() == Progress::Part {}
+        faults.actions.store(2, Ordering::SeqCst);
+        for at in 0..2 {
+            let refused = act(&mut keeper, 0, at, Deed::Suspected).err().unwrap();
+            assert_eq!(refused.kind, ProblemType::Unavailable, "{at}");
+            assert_eq!(keeper.index.counts(keeper.now_ms()), [1, 0, 0]);
+        }
+        let row = act(&mut keeper, 0, 2, Deed::Suspected).unwrap();
+        assert_eq!(row.verdict.map(|verdict| verdict.word()), Some("suspected"));
+        assert_eq!(keeper.actions.of(0).unwrap().len(), 1);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
+use protocol::time::Time;
+
 use super::socket::{door, fetch, with_server};
 use super::*;
 use crate::journal::Entry;
@@ -29,7 +31,11 @@ fn ask(scoring: &Scoring, number: u32) -> Answer {
 
 /// Four payments without a model, then five declines: the fifth is one too many.
 fn flooded(bank: &Bank) -> Scoring {
-    let scoring = bank.start_with(strict());
+    flooded_at(bank, Clock::start())
+}
+
+fn flooded_at(bank: &Bank, clock: Clock) -> Scoring {
+    let scoring = bank.start_at(clock, strict());
     (0..4).for_each(|number| drop(ask(&scoring, number)));
     scoring.install(bundle(Slot::Live, 1)).unwrap();
     for number in 4..8 {
@@ -137,6 +143,28 @@ fn a_clock_that_was_set_back_hides_no_decision() {
     let guard = Guard::start(NOW_MS, &strict().policy, &journal, &bank.telemetry).unwrap();
     let said = guard.account(NOW_MS).unwrap();
     assert!(said.starts_with("2 of 2 decisions"), "{said}");
+}
+
+// Whether the clock was ahead before, by less or more than is looked back, or is now: nothing of
+// the other time is in the window, nothing is held back for it, and the next flood is.
+#[test]
+fn a_clock_that_was_stepped_begins_the_window_anew() {
+    const HOUR_MS: u64 = 3_600_000;
+    let now = Clock::start().now().0;
+    let later = |hours: u64| now + hours * HOUR_MS;
+    for (before, after) in [(later(1), now), (later(5), now), (now, later(5))] {
+        let bank = Bank::new();
+        drop(flooded_at(&bank, Clock::starting_at(Time(before))));
+        let scoring = bank.start_at(Clock::starting_at(Time(after)), strict());
+        scoring.install(bundle(Slot::Live, 1)).unwrap();
+        for number in 10..14 {
+            let answer = ask(&scoring, number);
+            assert_eq!(answer.decision, Decision::Decline, "{number}");
+        }
+        is_held_back(&ask(&scoring, 14));
+        let (is_well, why) = health(&bank, scoring);
+        assert!(!is_well && why.starts_with("5 of 5 decisions"), "{why}");
+    }
 }
 
 #[test]

@@ -181,6 +181,7 @@ pub(super) fn unserved(telemetry: &Telemetry) -> (Scoring, std::sync::mpsc::Rece
         clock: Clock::start(),
         batches: Batches::new(1),
         alerts: Alerts::gone(),
+        beside: Beside::default(),
     }));
     (scoring, queue)
 }
