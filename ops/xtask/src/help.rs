@@ -50,7 +50,7 @@ The project's own commands.
   cargo xtask bench [NAME]    measure
   cargo xtask worlds          play a hundred thousand simulated federations
   cargo xtask fuzz [TARGET]   let libFuzzer at the protocol, and at the door of payments
-  cargo xtask soak NAME       kill an agent, or swap its model, many times; measure recovery
+  cargo xtask soak NAME       kill an agent, fill its disk or swap its model, many times; recovery
   cargo xtask fresh           demo and test on a clean clone in an empty home
   cargo xtask help COMMAND    more about one command
 
@@ -130,12 +130,19 @@ Example: cargo xtask fuzz --executions 1000000 plan to_client
 
 const SOAK: &str = "\
 Usage: cargo xtask soak kill [--times N]
+       cargo xtask soak disk [--times N]
        cargo xtask soak swap [--times N]
        cargo xtask soak recover [--payments N] [--json]
 
 kill: an agent process judges the payments of four callers and is ended by kill -9 at N moments
 (100 where nothing else is said; the tests do 3), sometimes while it recovers, once in order. Then
 every decision that was answered must be found unchanged, and every payment counted once.
+
+disk: the disk of an agent under load is filled N times (20 where nothing else is said; the tests do
+it once). Each payment must be answered or refused as unavailable, /readyz and /healthz must say so,
+and no agent may start on it; once there is room every answer must be found, and every payment that
+was refused be scored once. The disk is a tmpfs of 48 MB: it says that it is skipped where this user
+may not mount one.
 
 swap: N models of rising version (1,000 where nothing else is said; the tests do 30) are put in
 place while four connections have payments judged. None may fail; each answer must name the model
@@ -146,6 +153,7 @@ system's temporary folder, freed at the end), and prints seconds and memory of t
 whole journal, and from the snapshot that the first one made.
 
 Example: cargo xtask soak swap --times 1000
+Example: cargo xtask soak disk --times 5
 ";
 
 const FRESH: &str = "\
