@@ -163,6 +163,10 @@ fn is_told(agent: &Agent) {
         (&journal["needed"], &journal["ok"]),
         (&json!(true), &json!(false))
     );
+    wait("the queue cannot be read", || {
+        asked("/v1/alerts").contains("200 OK")
+    });
+    is_refusal(&asked("/v1/decisions?txn_id=d0-0"));
     let metrics = asked("/metrics");
     let counted = metrics
         .lines()

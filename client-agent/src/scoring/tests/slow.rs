@@ -122,6 +122,40 @@ fn how_long_the_disk_takes_is_told() {
     flushes(1);
 }
 
+// The worker does not say how it is within a second, and that is what health says.
+#[test]
+fn a_flush_that_does_not_end_is_told_by_health() {
+    let bank = Bank::new();
+    let (scoring, faults) = start(&bank, 64);
+    bank.telemetry.set_ready(true);
+    let held = faults.hold();
+    let waiting = ask(&scoring, 0, Asked::default());
+    held.wait_for_a_flush();
+    let router = agent_router(
+        &bank.telemetry,
+        &door(scoring.clone()),
+        || json!({}),
+        || true,
+    );
+    with_server(router, |address| {
+        let (head, health) = fetch(address, "/healthz?verbose");
+        assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+        let worker = &health["checks"][1];
+        assert_eq!(
+            (&worker["name"], &worker["ok"]),
+            (&json!("worker"), &json!(false))
+        );
+        assert!(
+            worker["why"].as_str().unwrap().contains("within a second"),
+            "{worker}"
+        );
+        // Nothing was refused so far.
+        assert!(fetch(address, "/readyz").0.starts_with("HTTP/1.1 200"));
+    });
+    drop(held);
+    assert_eq!(told(waiting).mode, Mode::Full);
+}
+
 // Whoever sends payments asks `/readyz`: an agent that can give no decision is none to send to.
 #[test]
 fn an_agent_whose_disk_refuses_is_not_ready_until_it_does_not() {
