@@ -67,7 +67,7 @@ mod worker;
 mod written;
 
 pub use alone::Alone;
-pub use answer::{Answer, Beside, Degraded, Head, Mode, ModelName, Reason, Shadow, Surprise};
+pub use answer::{Answer, Degraded, Head, Mode, ModelName, Reason, Remainder, Shadow, Surprise};
 pub use axum::Router;
 pub use decision::{Band, Decision};
 pub use door::Door;

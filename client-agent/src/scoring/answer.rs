@@ -43,7 +43,7 @@ pub struct Answer {
     pub reasons: Vec<Reason>,
     /// What the logit is made of beside the reasons; nothing where reasons were not asked for.
     #[serde(default)]
-    pub beside_reasons: Option<Beside>,
+    pub remainder: Option<Remainder>,
     /// How surprising each field group is, in the schema's order. Empty without a model, with one
     /// that was never pretrained, and where too few payments of the seven days before the payment's
     /// are known to say what is usual.
@@ -164,7 +164,7 @@ pub struct Surprise {
 /// What the logit of an explained answer is made of beside its reasons: base, rest and the reasons'
 /// weights add up to it, to 1e-4.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Beside {
+pub struct Remainder {
     /// The logit of a payment of which every fact lies at the centre of the schema.
     pub base: f32,
     /// What the facts that are no reasons add to it, below zero where they lower the score.

@@ -8,7 +8,7 @@ use features::{
 };
 use model::{Attribution, Scorer};
 
-use super::answer::{Beside, Reason};
+use super::answer::{Reason, Remainder};
 
 /// The weightiest groups that raise the score, at most [`REASONS_MAX`].
 pub(super) fn explain(
@@ -45,10 +45,10 @@ pub(super) fn explain(
 }
 
 /// What the logit is made of beside the reasons that are told.
-pub(super) fn beside(attribution: &Attribution, told: &[Reason]) -> Beside {
+pub(super) fn remainder(attribution: &Attribution, told: &[Reason]) -> Remainder {
     let all: f32 = attribution.groups.iter().map(|(_, weight)| weight).sum();
     let weights: f32 = told.iter().filter_map(|reason| reason.weight).sum();
-    Beside {
+    Remainder {
         base: attribution.base,
         rest: all - weights,
     }

@@ -234,7 +234,7 @@ fn reasons_are_the_models_own_shares_the_weightiest_first_and_add_up_to_the_logi
     let found: Vec<f32> = reasons.filter_map(|reason| reason.weight).collect();
     assert!(!expected.is_empty());
     assert_eq!(found, expected);
-    let beside = answer.beside_reasons.unwrap();
+    let beside = answer.remainder.unwrap();
     let sum = beside.base + beside.rest + found.iter().sum::<f32>();
     assert!(
         (sum - answer.logit.unwrap()).abs() < 1e-4,
@@ -256,7 +256,7 @@ fn answers_below_the_threshold_carry_no_reasons() {
     });
     scoring.install(bundle(Slot::Live, 1)).unwrap();
     let answer = scoring.score(&stream(0)).unwrap();
-    assert!(answer.reasons.is_empty() && answer.beside_reasons.is_none());
+    assert!(answer.reasons.is_empty() && answer.remainder.is_none());
 }
 
 #[test]

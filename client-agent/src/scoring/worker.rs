@@ -13,7 +13,7 @@ use model::{Judged, Recent, Scorer, Usual};
 use tokio::sync::oneshot;
 
 use super::account::Account;
-use super::answer::{Answer, Beside, Degraded, Mode, ModelName, Reason, Shadow, Surprise};
+use super::answer::{Answer, Degraded, Mode, ModelName, Reason, Remainder, Shadow, Surprise};
 use super::decision::score;
 use super::decisions::Sought;
 use super::guard::Guard;
@@ -282,7 +282,7 @@ impl Worker {
         let policy = &self.settings.policy;
         let verdict = policy.judge(request.transaction.rail, points);
         let explained = judged.filter(|_| policy.is_explained(points));
-        let (reasons, beside_reasons) = match explained {
+        let (reasons, remainder) = match explained {
             Some((live, _)) => self.reasons(live, request, vector, &surprise),
             None => (Vec::new(), None),
         };
@@ -299,7 +299,7 @@ impl Worker {
             decision_rule: verdict.rule,
             policy: policy.name().version.clone(),
             reasons,
-            beside_reasons,
+            remainder,
             surprise,
             risk_age_days: self.encoder.risk_age_days(request.transaction.day()),
             model: judged.map(|(live, _)| live.name.clone()),
@@ -326,7 +326,7 @@ impl Worker {
         request: &Request,
         vector: &FeatureVector,
         figures: &[Surprise],
-    ) -> (Vec<Reason>, Option<Beside>) {
+    ) -> (Vec<Reason>, Option<Remainder>) {
         let (scorer, encoder) = (&live.scorer, &self.encoder);
         // The row was scored a moment ago, so it is finite and whole.
         let Ok(attribution) = scorer.attribution(&vector.0) else {
@@ -337,8 +337,8 @@ impl Worker {
         let strange = surprise::explain(encoder.schema(), figures, &told);
         told.extend(strange);
         told.truncate(self.settings.policy.reasons_max());
-        let beside = reasons::beside(&attribution, &told);
-        (told, Some(beside))
+        let remainder = reasons::remainder(&attribution, &told);
+        (told, Some(remainder))
     }
 
     /// What the bank's own model says. It was trained without the federation's risk, so it is

@@ -569,7 +569,7 @@ mod tests {
         let mut keeper = keeper(&journal, 3, &Telemetry::default());
         journal.append(&entry(0, 700, "review")).unwrap();
         journal.settle().unwrap();
-        while keeper.follow().unwrap() == Progress::Part {}
+        while keeper.follow().unwrap() == Progress::More {}
         faults.actions.store(2, Ordering::SeqCst);
         for at in 0..2 {
             let refused = act(&mut keeper, 0, at, Deed::Suspected).err().unwrap();

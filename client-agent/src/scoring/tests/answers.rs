@@ -48,12 +48,13 @@ pub(crate) fn answer() -> impl Strategy<Value = Answer> {
         prop::collection::vec(surprise(), 0..4),
         prop::option::of(model_name()),
         prop::option::of(shadow()),
+        prop::option::of(remainder()),
     );
     (numbers, words, choices, lists).prop_map(|(numbers, words, choices, lists)| {
         let (score, [probability, logit, label_free], risk_age_days, scored_at, unknown) = numbers;
         let (decision_id, txn_id, decision_rule, policy) = words;
         let (decision, band, mode, replayed) = choices;
-        let (degraded, reasons, surprise, model, shadow) = lists;
+        let (degraded, reasons, surprise, model, shadow, remainder) = lists;
         Answer {
             decision_id,
             txn_id,
@@ -68,6 +69,7 @@ pub(crate) fn answer() -> impl Strategy<Value = Answer> {
             policy,
             degraded,
             reasons,
+            remainder,
             surprise,
             risk_age_days,
             model,
@@ -92,6 +94,10 @@ fn reason() -> impl Strategy<Value = Reason> {
             text,
         },
     )
+}
+
+fn remainder() -> impl Strategy<Value = Remainder> {
+    (real(), real()).prop_map(|(base, rest)| Remainder { base, rest })
 }
 
 fn surprise() -> impl Strategy<Value = Surprise> {

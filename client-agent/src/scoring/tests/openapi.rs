@@ -68,7 +68,7 @@ fn every_field_of_an_answer_is_described_as_it_is_written() {
     check("Answer", &full, &bare);
     check("ModelName", &full.model, &full.model);
     check("Shadow", &full.shadow, &full.shadow);
-    check("Beside", &full.beside_reasons, &full.beside_reasons);
+    check("Remainder", &full.remainder, &full.remainder);
     check("Surprise", &full.surprise[0], &full.surprise[0]);
     let plain = Reason {
         weight: None,
@@ -256,7 +256,7 @@ fn full_answer() -> Answer {
             usual: Some("12:00".to_owned()),
             text: "The time stands out.".to_owned(),
         }],
-        beside_reasons: Some(Beside {
+        remainder: Some(Remainder {
             base: -4.5,
             rest: 2.0,
         }),
@@ -296,7 +296,7 @@ fn bare_answer() -> Answer {
         policy: "test.1".to_owned(),
         degraded: Vec::new(),
         reasons: Vec::new(),
-        beside_reasons: None,
+        remainder: None,
         surprise: Vec::new(),
         risk_age_days: None,
         model: None,

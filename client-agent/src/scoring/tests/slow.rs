@@ -10,6 +10,7 @@ use super::socket::{door, exchange, fetch, with_server};
 use super::*;
 use crate::journal::faults::Faults;
 use crate::scoring::times::Asked;
+use crate::scoring::written::Written;
 
 fn start(bank: &Bank, queue_max: u32) -> (Scoring, Faults) {
     let journal = open(bank.folder.path());
@@ -23,13 +24,13 @@ fn start(bank: &Bank, queue_max: u32) -> (Scoring, Faults) {
     (scoring, faults)
 }
 
-fn ask(scoring: &Scoring, number: u32, asked: Asked) -> Receiver<Result<Answer, Problem>> {
+fn ask(scoring: &Scoring, number: u32, asked: Asked) -> Receiver<Result<Written, Problem>> {
     let asked = scoring.enqueue_asked(&stream(number), Instant::now(), asked);
     asked.unwrap()
 }
 
-fn told(waiting: Receiver<Result<Answer, Problem>>) -> Answer {
-    waiting.blocking_recv().unwrap().unwrap()
+fn told(waiting: Receiver<Result<Written, Problem>>) -> Answer {
+    waiting.blocking_recv().unwrap().unwrap().into_answer()
 }
 
 // The first is being flushed; two wait in the queue of two, one of which is wanted at once; the
