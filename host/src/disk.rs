@@ -1,16 +1,19 @@
-//! What is remembered: append-only logs of records (`disk/log.rs`) and small tables, in one sled
-//! store. Only this file and the log name sled. What a record means, and how long it must live,
-//! its crate says.
+//! What is remembered: append-only logs of a party's records (`disk/log.rs`) and small tables, in
+//! one sled store, and logs of numbered records in files of their own (`disk/segments.rs`). Only
+//! this file and `disk/log.rs` name sled. What a record means, and how long it must live, its crate
+//! says.
 
 use std::path::{Path, PathBuf};
 
 mod bulk;
 mod log;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod visit;
 
 pub use log::{RecordLog, Remembered, Replay};
+pub use segments::{SegmentReader, Segments, Torn};
 pub use visit::Left;
 
 /// A folder on disk with logs and tables in it. One process at a time.
@@ -151,7 +154,7 @@ pub enum DiskError {
     /// A record is not what was written.
     #[error("{} is damaged: {found}: restore a backup", path.display())]
     Damaged {
-        /// The store, or the file of a large record.
+        /// The store, or the file of a large record or of a log.
         path: PathBuf,
         /// What is there.
         found: String,

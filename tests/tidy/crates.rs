@@ -41,6 +41,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
         ],
     ),
     ("bincode", &["protocol/src/wire"]),
+    ("crc32fast", &["host/src/disk"]),
     ("curve25519-dalek", &["crypto"]),
     ("hyper", &["host/src/http"]),
     ("hyper-util", &["host/src/http"]),

@@ -1,0 +1,212 @@
+//! What is held against what when a log is opened. Each group was durable before the next one was
+//! written, and the last segment's index before the next segment was begun. So a crash can tear the
+//! last group of the last segment and no other, and can leave only that segment's index wrong.
+//!
+//! Therefore the last segment is walked, group by group with their sums, and its index made anew.
+//! Of the others the index is trusted where it has an entry for each record up to the next segment
+//! and leads to the last of these, whose sum is right and which ends where the file does: a segment
+//! that was cut, exchanged or prolonged, and one after which another is missing, fail this. What
+//! fails is walked too. What rots where all this holds, a record's own sum says when it is read.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::Torn;
+use super::files::Files;
+use super::group::{HEAD_BYTES, Header, MAGIC};
+use crate::disk::DiskError;
+use crate::disk::visit::sync_folder;
+
+/// A log as it was found, sound to its end.
+pub(super) struct Opened {
+    /// The number of each segment's first record.
+    pub(super) firsts: Vec<u64>,
+    /// The last segment.
+    pub(super) last: Files,
+    /// Its length.
+    pub(super) bytes: u64,
+    /// Records in all segments.
+    pub(super) records: u64,
+    pub(super) torn: Option<Torn>,
+}
+
+/// Opens or creates the log in `folder`.
+pub(super) fn open(folder: &Path) -> Result<Opened, DiskError> {
+    make(folder).map_err(|error| DiskError::new("create", folder, error))?;
+    let mut firsts = firsts_in(folder)?;
+    if firsts.is_empty() {
+        Files::create(folder, 0)?;
+        firsts.push(0);
+    }
+    if let Some(first) = firsts.first().filter(|first| **first != 0) {
+        let found = format!("its first segment begins at record {first}, expected 0");
+        return Err(DiskError::damaged(folder, found));
+    }
+    for pair in firsts.windows(2) {
+        check_sealed(folder, pair[0], pair[1])?;
+    }
+    let first = firsts.last().copied().unwrap_or(0);
+    let last = Files::open(folder, first)?;
+    let walk = walk(&last)?;
+    let torn = cut(&last, &walk)?;
+    last.rewrite_index(&walk.offsets)?;
+    if walk.end > 0 {
+        // The last group of a process that was killed may be in the system's memory only.
+        let synced = last.log.sync_data();
+        synced.map_err(|error| DiskError::new("flush", &last.path, error))?;
+    }
+    Ok(Opened {
+        records: walk.next(first),
+        bytes: walk.end,
+        firsts,
+        last,
+        torn,
+    })
+}
+
+/// Creates the folder where it is missing, durably.
+fn make(folder: &Path) -> io::Result<()> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    fs::create_dir_all(folder)?;
+    missing.into_iter().try_for_each(sync_folder)
+}
+
+/// The numbers that segments are named by, ascending.
+fn firsts_in(folder: &Path) -> Result<Vec<u64>, DiskError> {
+    let failed = |error| DiskError::new("read", folder, error);
+    let mut firsts = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_none_or(|extension| extension != "log") {
+            continue;
+        }
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let digits = stem.filter(|stem| stem.len() == 20 && !stem.starts_with('+'));
+        let Some(first) = digits.and_then(|digits| digits.parse::<u64>().ok()) else {
+            let found = "it has a foreign name, expected a number of 20 digits";
+            return Err(DiskError::damaged(&path, found));
+        };
+        firsts.push(first);
+    }
+    firsts.sort_unstable();
+    Ok(firsts)
+}
+
+/// Holds a segment that another one follows, from record `next` on, against its index.
+fn check_sealed(folder: &Path, first: u64, next: u64) -> Result<(), DiskError> {
+    let files = Files::open(folder, first)?;
+    if files.is_indexed(next)? {
+        return Ok(());
+    }
+    let walk = walk(&files)?;
+    let found = walk.next(first);
+    if walk.end < walk.length {
+        return Err(damaged_at(&files, &walk));
+    }
+    if found != next {
+        let found = format!("the record after it is {found}, expected {next}, the next segment's");
+        return Err(DiskError::damaged(&files.path, found));
+    }
+    files.rewrite_index(&walk.offsets)?;
+    files.sync_index()
+}
+
+/// How far a segment is sound.
+struct Walk {
+    /// Where the head of each record begins.
+    offsets: Vec<u32>,
+    /// The place after the last sound group.
+    end: u64,
+    /// Bytes of the segment.
+    length: u64,
+}
+
+impl Walk {
+    /// The number after the last sound record of a segment that begins at `first`.
+    fn next(&self, first: u64) -> u64 {
+        first + self.offsets.len() as u64
+    }
+}
+
+fn walk(files: &Files) -> Result<Walk, DiskError> {
+    let mut walk = Walk {
+        offsets: Vec::new(),
+        end: 0,
+        length: files.length()?,
+    };
+    let mut payload = Vec::new();
+    let mut walked = || -> io::Result<()> {
+        while let Some(header) = Header::read(&files.log, walk.length, walk.end)? {
+            if header.first != walk.next(files.first) {
+                break;
+            }
+            let Some(offsets) = header.offsets(&files.log, walk.end, &mut payload)? else {
+                break;
+            };
+            walk.offsets.extend(offsets);
+            walk.end = header.end(walk.end);
+        }
+        Ok(())
+    };
+    walked().map_err(|error| DiskError::new("read", &files.path, error))?;
+    Ok(walk)
+}
+
+/// Cuts off what follows the last sound group, which is torn where no sound group is in it.
+fn cut(files: &Files, walk: &Walk) -> Result<Option<Torn>, DiskError> {
+    if walk.end == walk.length {
+        return Ok(None);
+    }
+    let found = find_later(&files.log, walk, walk.next(files.first));
+    if found.map_err(|error| DiskError::new("read", &files.path, error))? {
+        return Err(damaged_at(files, walk));
+    }
+    let cut = files.log.set_len(walk.end);
+    cut.and_then(|()| files.log.sync_all())
+        .map_err(|error| DiskError::new("cut", &files.path, error))?;
+    Ok(Some(Torn {
+        bytes: walk.length - walk.end,
+    }))
+}
+
+fn damaged_at(files: &Files, walk: &Walk) -> DiskError {
+    let (next, end) = (walk.next(files.first), walk.end);
+    let found = format!("the group at byte {end}, of record {next} on, is not what was written");
+    DiskError::damaged(&files.path, found)
+}
+
+/// Whether a sound group begins anywhere after the place where that of record `next` should. Its
+/// number must leave room for the records between, so that little but a group looks like one.
+fn find_later(log: &File, walk: &Walk, next: u64) -> io::Result<bool> {
+    let mut bytes = vec![0; SEARCH_BYTES];
+    let mut payload = Vec::new();
+    let mut from = walk.end;
+    while from + (MAGIC.len() as u64) <= walk.length {
+        let left = usize::try_from(walk.length - from).unwrap_or(SEARCH_BYTES);
+        let part = &mut bytes[..left.min(SEARCH_BYTES)];
+        log.read_exact_at(part, from)?;
+        for (place, found) in part.windows(MAGIC.len()).enumerate() {
+            if *found != MAGIC {
+                continue;
+            }
+            let at = from + place as u64;
+            let Some(header) = Header::read(log, walk.length, at)? else {
+                continue;
+            };
+            let records_max = (at - walk.end) / HEAD_BYTES as u64;
+            let passed = header.first.checked_sub(next);
+            let is_later = passed.is_some_and(|passed| (1..=records_max).contains(&passed));
+            if is_later && header.offsets(log, at, &mut payload)?.is_some() {
+                return Ok(true);
+            }
+        }
+        // The magic may lie across two parts.
+        from += (part.len() - (MAGIC.len() - 1)) as u64;
+    }
+    Ok(false)
+}
+
+const SEARCH_BYTES: usize = 1 << 20;

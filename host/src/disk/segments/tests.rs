@@ -1,0 +1,589 @@
+//! Logs after restarts, crashes and refusals, held against what was appended.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::thread;
+
+use proptest::prelude::*;
+
+use super::faults::Step;
+use super::*;
+
+/// So short that a log of some records has several segments.
+const BYTES_MAX: u64 = 200;
+
+fn record(number: u64) -> Vec<u8> {
+    vec![number as u8; number as usize % 41]
+}
+
+fn opened(folder: &Path) -> (Segments, Option<Torn>) {
+    Segments::open_bounded(folder, BYTES_MAX).unwrap()
+}
+
+/// The log of a folder at whose end nothing was torn.
+fn sound(folder: &Path) -> Segments {
+    let (log, torn) = opened(folder);
+    assert_eq!(torn, None);
+    log
+}
+
+/// Why a log is not opened. The logs in its folder are left as they are.
+fn damage(folder: &Path) -> String {
+    let before = files(folder, "log");
+    let error = Segments::open_bounded(folder, BYTES_MAX).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains(" is damaged: "), "{error}");
+    assert_eq!(files(folder, "log"), before);
+    error
+}
+
+fn append(log: &mut Segments, numbers: Range<u64>) {
+    for number in numbers {
+        assert_eq!(log.append(&record(number)).unwrap(), number);
+    }
+}
+
+/// Appends records as one group.
+fn written(log: &mut Segments, numbers: Range<u64>) {
+    append(log, numbers);
+    log.flush().unwrap();
+}
+
+/// Appends records, three a group.
+fn written_by_three(log: &mut Segments, numbers: Range<u64>) {
+    let end = numbers.end;
+    for first in numbers.step_by(3) {
+        written(log, first..end.min(first + 3));
+    }
+}
+
+/// Holds a log, all of it durable, against the first records.
+fn holds(log: &Segments, records: u64) {
+    assert_eq!(log.len(), records);
+    assert_eq!(log.reader().len(), records);
+    for number in 0..records {
+        let found = log.get(number).unwrap();
+        assert_eq!(found, Some(record(number)), "{number}");
+    }
+    assert_eq!(log.get(records).unwrap(), None);
+    let expected: Vec<_> = (0..records).map(record).collect();
+    for bytes_max in [0, 100, 1 << 20] {
+        assert_eq!(read(&log.reader(), bytes_max), expected, "{bytes_max}");
+    }
+}
+
+/// All durable records, stretch by stretch.
+fn read(reader: &SegmentReader, bytes_max: usize) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    loop {
+        let next = records.len() as u64;
+        let found = reader.stretch(next, u64::MAX, bytes_max).unwrap();
+        if found.is_empty() {
+            return records;
+        }
+        for (number, record) in found {
+            assert_eq!(number, records.len() as u64);
+            records.push(record);
+        }
+    }
+}
+
+fn path(folder: &Path, first: u64) -> PathBuf {
+    folder.join(format!("{first:020}.log"))
+}
+
+/// The files of one kind with their bytes.
+fn files(folder: &Path, extension: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    let paths = fs::read_dir(folder).unwrap();
+    let paths = paths.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+fn firsts(folder: &Path) -> Vec<u64> {
+    let files = files(folder, "log");
+    let names = files.keys().map(|path| path.file_stem().unwrap());
+    names
+        .map(|name| name.to_str().unwrap().parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn records_come_back_in_order_before_a_flush_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("a").join("b");
+    {
+        let mut log = sound(&deep);
+        let reader = log.reader();
+        assert!(log.is_empty() && reader.is_empty());
+        written(&mut log, 0..5);
+        append(&mut log, 5..60);
+        for number in 0..60 {
+            assert_eq!(log.get(number).unwrap(), Some(record(number)), "{number}");
+        }
+        assert_eq!(log.get(60).unwrap(), None);
+        assert_eq!((log.len(), reader.len()), (60, 5));
+        assert_eq!(reader.get(5).unwrap(), None);
+        assert_eq!(read(&reader, 1 << 20).len(), 5);
+        log.flush().unwrap();
+        log.flush().unwrap();
+        holds(&log, 60);
+        append(&mut log, 60..61);
+    }
+    let mut log = sound(&deep);
+    holds(&log, 60);
+    written(&mut log, 60..70);
+    holds(&log, 70);
+    assert!(firsts(&deep).len() > 5, "{:?}", firsts(&deep));
+    let lengths = files(&deep, "log").into_values().map(|bytes| bytes.len());
+    assert!(lengths.max().unwrap() as u64 <= BYTES_MAX);
+}
+
+// A crash may also have left more of the index than of the log: the index is of the whole group.
+#[test]
+fn a_cut_anywhere_in_the_last_group_leaves_the_records_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = path(folder.path(), 0);
+    let mut log = sound(folder.path());
+    written(&mut log, 0..3);
+    let end = fs::read(&file).unwrap().len();
+    written(&mut log, 3..6);
+    drop(log);
+    let whole = fs::read(&file).unwrap();
+    for cut in end..whole.len() {
+        fs::write(&file, &whole[..cut]).unwrap();
+        let (mut log, torn) = opened(folder.path());
+        let bytes = (cut - end) as u64;
+        assert_eq!(torn, (bytes > 0).then_some(Torn { bytes }), "{cut}");
+        assert_eq!(fs::read(&file).unwrap(), whole[..end]);
+        holds(&log, 3);
+        written(&mut log, 3..6);
+        holds(&log, 6);
+        assert_eq!(fs::read(&file).unwrap(), whole);
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_damage_where_a_group_follows_and_torn_where_none_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = path(folder.path(), 0);
+    let mut log = sound(folder.path());
+    written(&mut log, 0..2);
+    written(&mut log, 2..4);
+    let last = fs::read(&file).unwrap().len();
+    written(&mut log, 4..6);
+    drop(log);
+    let whole = fs::read(&file).unwrap();
+    for place in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 1 << (place % 8);
+        fs::write(&file, &bytes).unwrap();
+        if place < last {
+            let error = damage(folder.path());
+            assert!(error.contains("00000.log"), "{error}");
+            continue;
+        }
+        let (log, torn) = opened(folder.path());
+        let bytes = (whole.len() - last) as u64;
+        assert_eq!(torn, Some(Torn { bytes }), "{place}");
+        holds(&log, 4);
+    }
+}
+
+/// A file system may have made the file longer and not written it.
+#[test]
+fn zeros_at_the_end_are_torn() {
+    let folder = tempfile::tempdir().unwrap();
+    written(&mut sound(folder.path()), 0..4);
+    let file = path(folder.path(), 0);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.extend([0; 3000]);
+    fs::write(&file, bytes).unwrap();
+    let (log, torn) = opened(folder.path());
+    assert_eq!(torn, Some(Torn { bytes: 3000 }));
+    holds(&log, 4);
+}
+
+/// The search goes on across the parts in which it reads the file.
+#[test]
+fn a_sound_group_far_behind_a_bad_one_makes_it_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = Segments::open(folder.path()).unwrap();
+    log.append(&[7; (1 << 20) - 34]).unwrap();
+    log.flush().unwrap();
+    written(&mut log, 1..2);
+    drop(log);
+    let file = path(folder.path(), 0);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[0] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    damage(folder.path());
+}
+
+/// Opening does not read what was sealed; who asks for the record hears of it.
+#[test]
+fn what_rots_in_a_sealed_segment_is_damage_when_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    written_by_three(&mut sound(folder.path()), 0..60);
+    let file = path(folder.path(), 0);
+    let mut bytes = fs::read(&file).unwrap();
+    let place = bytes.windows(5).position(|found| found == [5; 5]).unwrap();
+    bytes[place] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let reader = sound(folder.path()).reader();
+    for error in [
+        reader.get(5).unwrap_err(),
+        reader.stretch(3, 6, 1 << 20).unwrap_err(),
+        reader.stretch(5, 6, 0).unwrap_err(),
+    ] {
+        let error = error.to_string();
+        assert!(
+            error.contains("record 5 is not what was written"),
+            "{error}"
+        );
+    }
+    assert_eq!(reader.get(4).unwrap(), Some(record(4)));
+    assert_eq!(reader.get(6).unwrap(), Some(record(6)));
+    assert_eq!(reader.stretch(3, 5, 1 << 20).unwrap().len(), 2);
+    fs::remove_file(file.with_extension("idx")).unwrap();
+    assert!(damage(folder.path()).contains("of record 3 on"));
+}
+
+#[test]
+fn missing_cut_and_foreign_segments_are_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    written_by_three(&mut sound(folder), 0..60);
+    let firsts = firsts(folder);
+    let aside = folder.join("aside");
+    for first in &firsts[..firsts.len() - 1] {
+        let file = path(folder, *first);
+        fs::rename(&file, &aside).unwrap();
+        let error = damage(folder);
+        assert!(error.contains("expected"), "{error}");
+        fs::rename(&aside, &file).unwrap();
+        holds(&sound(folder), 60);
+    }
+    for (first, name) in [(firsts[3], firsts[3] + 1), (firsts[3], firsts[3] - 1)] {
+        fs::rename(path(folder, first), path(folder, name)).unwrap();
+        damage(folder);
+        fs::rename(path(folder, name), path(folder, first)).unwrap();
+    }
+    let whole = fs::read(path(folder, firsts[2])).unwrap();
+    for cut in [0, 10, whole.len() - 1] {
+        fs::write(path(folder, firsts[2]), &whole[..cut]).unwrap();
+        damage(folder);
+    }
+    let longer = [&whole[..], &[0][..]].concat();
+    fs::write(path(folder, firsts[2]), longer).unwrap();
+    damage(folder);
+    fs::write(path(folder, firsts[2]), whole).unwrap();
+    for name in [
+        "1.log",
+        "0000000000000000000x.log",
+        "99999999999999999999.log",
+    ] {
+        fs::write(folder.join(name), "").unwrap();
+        assert!(damage(folder).contains(name));
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    holds(&sound(folder), 60);
+}
+
+/// A crash after a segment was begun and before its first group.
+#[test]
+fn an_empty_last_segment_is_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    written_by_three(&mut sound(folder.path()), 0..30);
+    fs::write(path(folder.path(), 30), "").unwrap();
+    let mut log = sound(folder.path());
+    holds(&log, 30);
+    written(&mut log, 30..33);
+    holds(&log, 33);
+    assert_eq!(firsts(folder.path()).last(), Some(&30));
+}
+
+#[test]
+fn an_index_that_is_lost_short_long_or_foreign_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    written_by_three(&mut sound(folder), 0..60);
+    let indexes = files(folder, "idx");
+    assert!(indexes.len() > 3);
+    for (index, bytes) in &indexes {
+        for wrong in [
+            vec![],
+            bytes[..bytes.len() - 1].to_vec(),
+            bytes[..bytes.len() - 4].to_vec(),
+            [&bytes[..], &[0; 4][..]].concat(),
+            vec![0; bytes.len()],
+            vec![0xff; bytes.len()],
+        ] {
+            fs::write(index, wrong).unwrap();
+            holds(&sound(folder), 60);
+            assert_eq!(files(folder, "idx"), indexes);
+        }
+        fs::remove_file(index).unwrap();
+        holds(&sound(folder), 60);
+        assert_eq!(files(folder, "idx"), indexes);
+    }
+}
+
+#[test]
+fn an_index_that_lies_gives_an_error_and_no_other_record() {
+    let folder = tempfile::tempdir().unwrap();
+    written_by_three(&mut sound(folder.path()), 0..30);
+    let index = path(folder.path(), 0).with_extension("idx");
+    let mut bytes = fs::read(&index).unwrap();
+    let (first, second) = bytes.split_at_mut(4);
+    first.swap_with_slice(&mut second[..4]);
+    fs::write(&index, bytes).unwrap();
+    let reader = sound(folder.path()).reader();
+    for number in [0, 1] {
+        assert!(reader.get(number).is_err());
+        assert!(reader.stretch(number, 30, 1 << 20).is_err());
+    }
+    assert_eq!(reader.get(2).unwrap(), Some(record(2)));
+}
+
+#[test]
+fn a_stretch_ends_where_its_reader_or_the_segment_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = sound(folder.path());
+    written_by_three(&mut log, 0..60);
+    let reader = log.reader();
+    let numbers = |from, to, bytes_max| {
+        let found = reader.stretch(from, to, bytes_max).unwrap();
+        let numbers = found.into_iter().map(|(number, _)| number);
+        numbers.collect::<Vec<u64>>()
+    };
+    assert_eq!(numbers(1, 4, 1 << 20), [1, 2, 3]);
+    // Heads and bytes of records 0 and 1 take 17 bytes, with record 2 they take 27.
+    assert_eq!(numbers(0, 60, 26), [0, 1]);
+    assert_eq!(numbers(0, 60, 27), [0, 1, 2]);
+    assert_eq!(numbers(0, 60, 0), [0]);
+    let second = firsts(folder.path())[1];
+    assert_eq!(numbers(0, 60, usize::MAX).last(), Some(&(second - 1)));
+    assert_eq!(numbers(59, u64::MAX, 1 << 20), [59]);
+    for (from, to) in [(4, 4), (5, 4), (60, 61), (u64::MAX, u64::MAX)] {
+        assert!(numbers(from, to, 1 << 20).is_empty());
+    }
+}
+
+#[test]
+fn a_record_longer_than_a_segment_has_one_to_itself_and_one_too_long_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = vec![3_u8; 10_000];
+    {
+        let mut log = sound(folder.path());
+        written(&mut log, 0..2);
+        let error = log.append(&vec![0; RECORD_BYTES_MAX + 1]).unwrap_err();
+        assert!(error.to_string().contains("expected at most 16777216"));
+        assert_eq!(log.append(&long).unwrap(), 2);
+        written(&mut log, 3..5);
+    }
+    let log = sound(folder.path());
+    assert_eq!(firsts(folder.path()), [0, 2, 3]);
+    assert_eq!(log.get(2).unwrap().as_ref(), Some(&long));
+    for bytes_max in [0, 9_000, 1 << 20] {
+        let found = log.reader().stretch(2, 9, bytes_max).unwrap();
+        assert!(found == [(2, long.clone())], "{bytes_max}");
+    }
+    assert_eq!(log.get(4).unwrap(), Some(record(4)));
+}
+
+/// More segments than are kept open, in both directions.
+#[test]
+fn segments_that_were_closed_are_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = Segments::open_bounded(folder.path(), 1).unwrap();
+    let records = OPEN_MAX as u64 + 8;
+    written(&mut log, 0..records);
+    assert_eq!(firsts(folder.path()), (0..records).collect::<Vec<_>>());
+    holds(&log, records);
+    for number in (0..records).rev() {
+        assert_eq!(log.get(number).unwrap(), Some(record(number)));
+    }
+    assert_eq!(log.shared.known().open.len(), OPEN_MAX);
+    written(&mut log, records..records + 1);
+    holds(&log, records + 1);
+}
+
+#[test]
+fn a_reader_on_another_thread_sees_prefixes_without_gaps() {
+    const RECORDS: u64 = 600;
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = sound(folder.path());
+    let reader = log.reader();
+    thread::scope(|scope| {
+        let writer = scope.spawn(move || written_by_three(&mut log, 0..RECORDS));
+        let readers = [0, 100, 1 << 20].map(|bytes_max| (reader.clone(), bytes_max));
+        let mut next = [0; 3];
+        loop {
+            let is_over = writer.is_finished();
+            for ((reader, bytes_max), next) in readers.iter().zip(&mut next) {
+                let durable = reader.len();
+                while *next < durable {
+                    let found = reader.stretch(*next, RECORDS, *bytes_max).unwrap();
+                    assert!(!found.is_empty());
+                    for pair in found {
+                        assert_eq!(pair, (*next, record(*next)));
+                        *next += 1;
+                    }
+                    let last = reader.get(*next - 1).unwrap();
+                    assert_eq!(last, Some(record(*next - 1)));
+                }
+            }
+            if is_over {
+                break;
+            }
+        }
+        assert_eq!(next, [RECORDS; 3]);
+    });
+}
+
+// The last two are of a disk that lets nothing be cut either: half a group is torn, a whole one
+// that could not be made durable is there again.
+#[test]
+fn after_a_failed_flush_a_log_refuses_until_it_is_opened_again() {
+    for (refused, is_torn, is_back) in [
+        (vec![Step::Write], false, false),
+        (vec![Step::Sync], false, false),
+        (vec![Step::Index], false, false),
+        (vec![Step::Write, Step::Cut], true, false),
+        (vec![Step::Sync, Step::Cut], false, true),
+    ] {
+        // In the middle of a segment, and where the next one begins.
+        for before in [4, 8] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut log = sound(folder.path());
+            written(&mut log, 0..before);
+            append(&mut log, before..before + 5);
+            log.faults.refused.clone_from(&refused);
+            let error = log.flush().unwrap_err().to_string();
+            assert!(error.contains("could not write"), "{error}");
+            log.faults.refused.clear();
+            holds(&log, before);
+            let error = log.append(b"").unwrap_err().to_string();
+            assert!(error.contains("not opened again"), "{error}");
+            log.flush().unwrap_err();
+            drop(log);
+            let (mut log, torn) = opened(folder.path());
+            assert_eq!(torn.is_some(), is_torn, "{refused:?}");
+            let records = if is_back { before + 5 } else { before };
+            holds(&log, records);
+            written(&mut log, records..records + 5);
+            holds(&log, records + 5);
+        }
+    }
+}
+
+#[test]
+fn a_full_device_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/full", path(folder.path(), 0)).unwrap();
+    let mut log = sound(folder.path());
+    append(&mut log, 0..3);
+    let error = log.flush().unwrap_err().to_string();
+    assert!(error.contains("No space left on device"), "{error}");
+    assert!(log.is_empty());
+}
+
+#[test]
+fn no_payment_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = sound(folder.path());
+    log.append(&[77; 40]).unwrap();
+    let shown = format!("{log:?}");
+    assert!(shown.contains("records: 1") && !shown.contains("77, 77"));
+}
+
+#[derive(Clone, Debug)]
+enum Deed {
+    Append(usize),
+    Flush,
+    Reopen,
+    /// Ends without a flush, and takes so many bytes off the last segment.
+    Crash(u64),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        6 => (0..150_usize).prop_map(Deed::Append),
+        3 => Just(Deed::Flush),
+        1 => Just(Deed::Reopen),
+        1 => (0..300_u64).prop_map(Deed::Crash),
+    ];
+    prop::collection::vec(deed, 0..50)
+}
+
+/// The last segment and its length.
+fn end_of(folder: &Path) -> (PathBuf, u64) {
+    let (path, bytes) = files(folder, "log").pop_last().unwrap();
+    (path, bytes.len() as u64)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    // Whatever happens, the log is what was appended up to somewhere: all of it while it is open,
+    // what was flushed after a restart, and after a crash every flush before the cut.
+    #[test]
+    fn a_log_is_a_prefix_of_what_was_appended(deeds in deeds()) {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut log = sound(folder);
+        let mut model: Vec<Vec<u8>> = Vec::new();
+        let mut durable = 0;
+        // After each flush: where the log ended and with how many records.
+        let mut flushes: Vec<((PathBuf, u64), usize)> = Vec::new();
+        for (at, deed) in deeds.into_iter().enumerate() {
+            match deed {
+                Deed::Append(length) => {
+                    let record = vec![at as u8; length];
+                    prop_assert_eq!(log.append(&record).unwrap(), model.len() as u64);
+                    model.push(record);
+                }
+                Deed::Flush => {
+                    log.flush().unwrap();
+                    durable = model.len();
+                    flushes.push((end_of(folder), durable));
+                }
+                Deed::Reopen => {
+                    drop(log);
+                    log = sound(folder);
+                    model.truncate(durable);
+                }
+                Deed::Crash(bytes) => {
+                    drop(log);
+                    let (path, length) = end_of(folder);
+                    let cut = length.saturating_sub(bytes);
+                    let file = fs::File::options().write(true).open(&path).unwrap();
+                    file.set_len(cut).unwrap();
+                    let (found, torn) = opened(folder);
+                    log = found;
+                    let torn = torn.map_or(0, |torn| torn.bytes);
+                    prop_assert_eq!(end_of(folder).1 + torn, cut);
+                    let kept = usize::try_from(log.len()).unwrap();
+                    let end = (path, cut);
+                    let before = flushes.iter().filter(|(flushed, _)| *flushed <= end);
+                    let least = before.map(|(_, records)| *records).max().unwrap_or(0);
+                    prop_assert!((least..=durable).contains(&kept));
+                    durable = kept;
+                    model.truncate(durable);
+                    flushes.retain(|(_, records)| *records <= durable);
+                }
+            }
+            prop_assert_eq!(log.len(), model.len() as u64);
+            prop_assert_eq!(log.reader().len(), durable as u64);
+        }
+        for (number, record) in model.iter().enumerate() {
+            prop_assert_eq!(log.get(number as u64).unwrap().as_ref(), Some(record));
+        }
+        model.truncate(durable);
+        prop_assert_eq!(read(&log.reader(), 64), model);
+    }
+}
