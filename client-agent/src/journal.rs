@@ -1,23 +1,27 @@
 //! Every decision that was answered: the payment, its vector and the answer, in order of arrival.
-//! It makes retries idempotent and rebuilds the windows after a restart. Beside it the labels of
-//! these payments (`journal/labels.rs`), what analysts did about alerts (`journal/actions.rs`), who
-//! reads along (`journal/follower.rs`, `reading.rs`), what they are told (`told.rs`, `lately.rs`),
-//! who counts (`journal/tally.rs`). When an entry must be durable, `scoring/worker.rs` says; how
-//! bytes reach the disk, `host::disk`.
+//! It makes retries idempotent (`journal/ids.rs`) and rebuilds the windows after a restart. Beside
+//! it the labels of these payments (`journal/labels.rs`), what analysts did about alerts
+//! (`journal/actions.rs`), who reads along (`journal/follower.rs`, `reading.rs`), what they are told
+//! (`told.rs`, `lately.rs`) and who counts (`journal/tally.rs`). When an entry must be durable,
+//! `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use features::{FieldError, RawTransaction, Transaction};
-use host::disk::{DiskError, Store, Table};
+use host::disk::{DiskError, Segments, Store, Table, Torn};
 use protocol::wire;
 use serde::{Deserialize, Serialize};
 
 mod actions;
+mod ahead;
 #[cfg(test)]
 pub(crate) mod faults;
 mod follower;
+mod ids;
 mod labels;
 mod lately;
+mod moved;
 pub(crate) mod reading;
 mod tally;
 mod told;
@@ -29,19 +33,21 @@ pub(crate) use labels::LabelEntry;
 pub(crate) use tally::{Cell, OLDER_MAX, Tally};
 pub(crate) use told::Told;
 
+use ahead::Ahead;
+use ids::{Bounds, Ids};
 use labels::Labels;
 use lately::Lately;
 
-/// An append-only journal in one store. One writer at a time.
-#[derive(Debug)]
+/// An append-only journal in one store and a folder in it. One writer at a time.
 pub struct Journal {
     store: Store,
-    /// Sequence number, eight bytes big endian, to an entry.
-    entries: Table,
+    /// Entries, numbered from 0.
+    log: Segments,
     /// `txn_id` to the sequence number of its entry.
-    ids: Table,
+    ids: Ids,
     labels: Labels,
-    next: u64,
+    /// The entry that is being appended, as it goes to disk.
+    record: Vec<u8>,
     unsettled: Unsettled,
     /// How much is durable.
     settled: Arc<Mutex<Reach>>,
@@ -52,10 +58,12 @@ pub struct Journal {
     faults: faults::Faults,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What may not be durable; each includes what is above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Unsettled {
     Nothing,
     Entries,
+    Labels,
 }
 
 /// One decision as it was answered. No `Debug`: a payment is never logged.
@@ -73,25 +81,38 @@ pub(crate) struct Entry {
 }
 
 impl Journal {
-    /// Opens the journal of `store`, at whose end it goes on.
+    /// Opens the journal of `store`, at whose end it goes on. One that an earlier build wrote is
+    /// moved first, which may take minutes.
     ///
     /// # Errors
     /// [`JournalError`] where the store cannot be read, or holds something else.
     pub fn open(store: &Store) -> Result<Self, JournalError> {
-        let (entries, ids) = (store.table("journal/entries")?, store.table("journal/ids")?);
-        let next = end_of(&entries)?;
+        Self::open_with(store, Bounds::default())
+    }
+
+    fn open_with(store: &Store, bounds: Bounds) -> Result<Self, JournalError> {
+        let (mut log, torn) = Segments::open(&store.path().join(FOLDER))?;
+        if let Some(Torn { bytes }) = torn {
+            tracing::warn!(
+                bytes,
+                "the last run left decisions at the journal's end that were not whole: they are \
+                 cut off; none of them was answered, and such a payment may be sent again"
+            );
+        }
+        moved::move_entries(store, &mut log)?;
         let labels = Labels::open(store)?;
+        let ids = Ids::open(store, log.reader(), bounds)?;
         let journal = Self {
             store: store.clone(),
-            entries,
+            log,
+            #[cfg(test)]
+            faults: ids.faults(),
             ids,
             labels,
-            next,
+            record: Vec::new(),
             unsettled: Unsettled::Nothing,
             settled: Arc::default(),
             lately: Lately::default(),
-            #[cfg(test)]
-            faults: faults::Faults::default(),
         };
         journal.tell_settled();
         Ok(journal)
@@ -101,7 +122,8 @@ impl Journal {
     #[must_use]
     pub fn follow(&self) -> Follower {
         Follower {
-            entries: self.entries.clone(),
+            log: self.log.reader(),
+            ahead: Ahead::default(),
             labels: self.labels.clone(),
             settled: Arc::clone(&self.settled),
             next_entry: 0,
@@ -125,23 +147,22 @@ impl Journal {
     /// # Errors
     /// Each item is an error where the store cannot be read or an entry is damaged.
     pub fn transactions(&self) -> impl Iterator<Item = Result<Transaction, JournalError>> + '_ {
-        self.entries.entries().map(|found| {
-            let (key, value) = found?;
-            let sequence = sequence_of(&key)?;
-            payment_of(sequence, &decode(sequence, &value)?)
+        (0..self.len()).filter_map(move |sequence| {
+            let entry = self.at(sequence).transpose()?;
+            Some(entry.and_then(|entry| payment_of(sequence, &entry)))
         })
     }
 
     /// Entries ever appended; also the sequence number of the next one.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.next
+        self.log.len()
     }
 
     /// Whether nothing was journaled yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.next == 0
+        self.log.is_empty()
     }
 
     /// The entry of a payment.
@@ -161,15 +182,14 @@ impl Journal {
     }
 
     fn find_numbered(&self, txn_id: &str) -> Result<Option<(u64, Entry)>, JournalError> {
-        let Some(key) = self.ids.get(txn_id.as_bytes())? else {
+        let Some(sequence) = self.ids.find(txn_id)? else {
             return Ok(None);
         };
-        let Some(value) = self.entries.get(&key)? else {
+        let Some(entry) = self.at(sequence)? else {
             return Ok(None);
         };
-        let sequence = sequence_of(&key)?;
-        let entry = decode(sequence, &value)?;
-        // A crash between the two writes leaves an id whose number went to another payment.
+        // A crash of an earlier build, which wrote the id first, left one whose number went to
+        // another payment.
         Ok((entry.txn_id == txn_id).then_some((sequence, entry)))
     }
 
@@ -180,30 +200,32 @@ impl Journal {
 
     /// Appends a label; durable after [`Self::settle`].
     pub(crate) fn append_label(&mut self, label: &LabelEntry) -> Result<(), JournalError> {
-        self.unsettled = Unsettled::Entries;
+        self.unsettled = Unsettled::Labels;
         #[cfg(test)]
         self.faults.append()?;
+        // Whoever flushes the store makes the label durable too, at any moment from here on: the
+        // payments that came before it have to be so.
+        self.log.flush()?;
         self.labels.append(label)
     }
 
     /// The entry with a sequence number; nothing where there is none.
     pub(crate) fn at(&self, sequence: u64) -> Result<Option<Entry>, JournalError> {
-        let value = self.entries.get(&sequence.to_be_bytes())?;
+        let value = self.log.get(sequence)?;
         value.map(|value| decode(sequence, &value)).transpose()
     }
 
-    /// Appends an entry; durable after [`Self::settle`]. The id is written first, so that an
-    /// entry that survives a crash is always found.
+    /// Appends an entry; durable after [`Self::settle`].
     pub(crate) fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        let key = self.next.to_be_bytes();
-        let mut value = vec![VERSION];
-        value.extend(wire::encode(entry));
-        self.unsettled = Unsettled::Entries;
-        self.ids.put(entry.txn_id.as_bytes(), &key)?;
+        self.ids.make_room(&mut self.log)?;
+        self.record.clear();
+        self.record.push(VERSION);
+        wire::encode_into(entry, &mut self.record).expect("a vector takes every byte");
+        self.unsettled = self.unsettled.max(Unsettled::Entries);
         #[cfg(test)]
         self.faults.append()?;
-        self.entries.put(&key, &value)?;
-        self.next += 1;
+        let sequence = self.log.append(&self.record)?;
+        self.ids.insert(&entry.txn_id, sequence);
         Ok(())
     }
 
@@ -220,15 +242,19 @@ impl Journal {
 
     /// Makes every appended entry and label durable.
     pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
-        if self.unsettled == Unsettled::Entries {
-            #[cfg(test)]
-            self.faults.settle()?;
-            self.store.flush()?;
-            self.unsettled = Unsettled::Nothing;
-            // Before anybody may read so far: who looks finds it told.
-            self.lately.publish();
-            self.tell_settled();
+        if self.unsettled == Unsettled::Nothing {
+            return Ok(());
         }
+        #[cfg(test)]
+        self.faults.settle()?;
+        self.log.flush()?;
+        if self.unsettled == Unsettled::Labels {
+            self.store.flush()?;
+        }
+        self.unsettled = Unsettled::Nothing;
+        // Before anybody may read so far: who looks finds it told.
+        self.lately.publish();
+        self.tell_settled();
         Ok(())
     }
 
@@ -237,9 +263,19 @@ impl Journal {
     fn tell_settled(&self) {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         *settled = Reach {
-            entries: self.next,
+            entries: self.len(),
             labels: self.labels.len(),
         };
+    }
+}
+
+/// Without what is in it: a payment is never logged.
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = &self.ids;
+        f.debug_struct("Journal")
+            .field("ids", ids)
+            .finish_non_exhaustive()
     }
 }
 
@@ -255,6 +291,32 @@ pub enum JournalError {
         /// Its number.
         sequence: u64,
     },
+    /// An entry is not there, and later ones are.
+    #[error("journal entry {sequence} is missing: restore a backup")]
+    Missing {
+        /// Its number.
+        sequence: u64,
+    },
+    /// Files were lost, or are of another day than the store's tables.
+    #[error("found {found} journal entries, expected at least {expected}: restore a backup")]
+    Short {
+        /// Entries in the files.
+        found: u64,
+        /// Entries whose ids the store has.
+        expected: u64,
+    },
+    /// An earlier build was started after its journal had been moved.
+    #[error(
+        "journal entry {sequence} lies in the store twice, and differs: an earlier build wrote to \
+         it since; restore a backup"
+    )]
+    Twofold {
+        /// Its number.
+        sequence: u64,
+    },
+    /// The thread that keeps ids cannot be had.
+    #[error("could not start a thread for the journal: {0}")]
+    Thread(std::io::Error),
     /// A key that is no number.
     #[error("found a journal key of {found} bytes, expected 8: restore a backup")]
     Key {
@@ -321,11 +383,27 @@ pub(crate) fn payment_of(sequence: u64, entry: &Entry) -> Result<Transaction, Jo
     transaction.map_err(|error| JournalError::Payment { sequence, error })
 }
 
+/// Reads an entry as it lies on disk.
 fn decode(sequence: u64, value: &[u8]) -> Result<Entry, JournalError> {
+    let body = body_of(sequence, value)?;
+    wire::decode(body).map_err(|_| JournalError::Damaged { sequence })
+}
+
+/// The id of an entry as it lies on disk. It begins with it, after eight bytes of its length, big
+/// endian; to decode the rest for it would be most of the work.
+fn txn_id_of(sequence: u64, value: &[u8]) -> Result<&str, JournalError> {
+    let body = body_of(sequence, value)?;
+    let text = body.split_first_chunk::<8>().and_then(|(length, rest)| {
+        let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;
+        rest.get(..length)
+    });
+    text.and_then(|text| std::str::from_utf8(text).ok())
+        .ok_or(JournalError::Damaged { sequence })
+}
+
+fn body_of(sequence: u64, value: &[u8]) -> Result<&[u8], JournalError> {
     match value.split_first() {
-        Some((&VERSION, bytes)) => {
-            wire::decode(bytes).map_err(|_| JournalError::Damaged { sequence })
-        }
+        Some((&VERSION, bytes)) => Ok(bytes),
         Some((&found, _)) => Err(JournalError::Version { sequence, found }),
         None => Err(JournalError::Damaged { sequence }),
     }
@@ -334,93 +412,8 @@ fn decode(sequence: u64, value: &[u8]) -> Result<Entry, JournalError> {
 /// Format of an entry, its first byte. A change to [`Entry`] is a change of this number.
 const VERSION: u8 = 1;
 
+/// Where the entries lie, in the store's folder.
+const FOLDER: &str = "journal";
+
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn payment(txn_id: &str) -> Transaction {
-        let raw: RawTransaction = serde_json::from_value(json!({
-            "txn_id": txn_id, "ts": "2026-03-01T10:00:00.5Z", "rail": "card",
-            "amount_minor": 1250, "currency": "eur", "account_tok": 77, "card_tok": "c",
-            "terminal_tok": "o", "mcc": "0742", "account_opened": "2019-02-03",
-            "geo_lat": 48.8566, "geo_lon": -2.3522, "rooted": "no", "local_hour": 23,
-            "balance_before_minor": -5, "direction": "credit", "channel": "pos",
-            "ext": {"segment_score": 0.1, "note": "a b", "one": 1},
-        }))
-        .unwrap();
-        Transaction::try_from(raw).unwrap()
-    }
-
-    fn entry(txn_id: &str) -> Entry {
-        Entry {
-            txn_id: txn_id.to_owned(),
-            digest: [3; 32],
-            transaction: serde_json::to_string(&payment(txn_id)).unwrap(),
-            answer: "{}".to_owned(),
-            vector: vec![1.5, -0.25],
-        }
-    }
-
-    #[test]
-    fn a_payment_comes_back_whole_and_in_order() {
-        let folder = tempfile::tempdir().unwrap();
-        {
-            let store = Store::open(folder.path()).unwrap();
-            let mut journal = Journal::open(&store).unwrap();
-            assert!(journal.is_empty());
-            for id in ["z", "a", "m"] {
-                journal.append(&entry(id)).unwrap();
-            }
-            journal.settle().unwrap();
-        }
-        let store = Store::open(folder.path()).unwrap();
-        let journal = Journal::open(&store).unwrap();
-        let back: Vec<_> = journal.transactions().map(Result::unwrap).collect();
-        assert!(
-            back == ["z", "a", "m"].map(payment),
-            "a field did not survive the journal"
-        );
-        assert_eq!(journal.len(), 3);
-        assert!(journal.find("a").unwrap() == Some(entry("a")));
-        assert!(journal.find("b").unwrap().is_none());
-        assert!(journal.at(2).unwrap() == Some(entry("m")));
-        assert!(journal.at(3).unwrap().is_none());
-    }
-
-    #[test]
-    fn an_id_whose_entry_was_lost_in_a_crash_is_unseen() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let mut journal = Journal::open(&store).unwrap();
-        journal.append(&entry("kept")).unwrap();
-        journal.ids.put(b"lost", &1_u64.to_be_bytes()).unwrap();
-        assert!(journal.find("lost").unwrap().is_none());
-        journal.append(&entry("next")).unwrap();
-        assert!(journal.find("lost").unwrap().is_none());
-        journal.append(&entry("lost")).unwrap();
-        assert!(journal.find("lost").unwrap() == Some(entry("lost")));
-    }
-
-    #[test]
-    fn damage_and_a_foreign_format_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let mut journal = Journal::open(&store).unwrap();
-        journal.append(&entry("a")).unwrap();
-        let said = |value: &[u8]| {
-            journal.entries.put(&[0; 8], value).unwrap();
-            journal
-                .transactions()
-                .next()
-                .unwrap()
-                .unwrap_err()
-                .to_string()
-        };
-        assert!(said(&[VERSION, 1, 2]).contains("entry 0 is damaged"));
-        assert!(said(&[9]).contains("format 9, expected 1"));
-        journal.entries.put(b"key", b"").unwrap();
-        assert!(Journal::open(&store).is_err());
-    }
-}
+mod tests;

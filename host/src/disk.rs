@@ -57,6 +57,12 @@ impl Store {
         })
     }
 
+    /// The folder, for what lies beside the store and goes with it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Makes everything written so far durable.
     ///
     /// # Errors
@@ -103,16 +109,29 @@ impl Table {
         Ok(())
     }
 
-    /// Every key and value, in key order.
+    /// Every key from `first` on and its value, in key order.
     ///
     /// # Errors
     /// Each item is an error where the store cannot be read.
-    pub fn entries(&self) -> impl Iterator<Item = Result<Pair, DiskError>> + '_ {
-        self.tree.iter().map(|entry| {
+    pub fn entries_from<'a>(
+        &'a self,
+        first: &[u8],
+    ) -> impl Iterator<Item = Result<Pair, DiskError>> + use<'a> {
+        self.tree.range(first..).map(|entry| {
             entry
                 .map(|(key, value)| (key.to_vec(), value.to_vec()))
                 .map_err(|error| DiskError::new("read", &self.store.path, error))
         })
+    }
+
+    /// Removes every entry, in key order; durable after the next [`Store::flush`].
+    ///
+    /// # Errors
+    /// [`DiskError`] where the store cannot be written.
+    pub fn clear(&self) -> Result<(), DiskError> {
+        self.tree
+            .clear()
+            .map_err(|error| DiskError::new("clear", &self.store.path, error))
     }
 
     /// The last key and its value; nothing in an empty table.

@@ -8,14 +8,15 @@ use host::disk::DiskError;
 
 use super::{Journal, JournalError};
 
-/// How many appends, flushes, followers' readings (of a decision from disk, of a payment's labels)
-/// and flushes of an alert's actions are refused from now on, as by a disk that is full or fails;
-/// clones share it.
+/// How many appends, flushes, batches of ids, followers' readings (of a decision from disk, of a
+/// payment's labels) and flushes of an alert's actions are refused from now on, as by a disk that is
+/// full or fails; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) appends: Arc<AtomicU32>,
     pub(crate) flushes: Arc<AtomicU32>,
     pub(crate) entry_reads: Arc<AtomicU32>,
+    pub(crate) ids: Arc<AtomicU32>,
     pub(crate) label_reads: Arc<AtomicU32>,
     pub(crate) actions: Arc<AtomicU32>,
     slow: Arc<(Mutex<Slow>, Condvar)>,
@@ -49,6 +50,10 @@ impl Faults {
 
     pub(super) fn read_entry(&self) -> Result<(), JournalError> {
         refuse(&self.entry_reads)
+    }
+
+    pub(super) fn index(&self) -> Result<(), JournalError> {
+        refuse(&self.ids)
     }
 
     pub(super) fn read_labels(&self) -> Result<(), JournalError> {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crypto::{Digest, sha256};
 use features::Transaction;
-use host::disk::Table;
+use host::disk::{DiskError, SegmentReader};
 
+use super::ahead::Ahead;
 #[cfg(test)]
 use super::faults::Faults;
 use super::labels::{LabelEntry, Labels};
@@ -18,7 +19,8 @@ use super::{Entry, JournalError, decode, payment_of};
 /// Reads along behind a journal's writer.
 #[derive(Clone, Debug)]
 pub struct Follower {
-    pub(super) entries: Table,
+    pub(super) log: SegmentReader,
+    pub(super) ahead: Ahead,
     pub(super) labels: Labels,
     pub(super) settled: Arc<Mutex<Reach>>,
     pub(super) next_entry: u64,
@@ -87,8 +89,8 @@ impl Follower {
         while self.next_entry < reach.entries {
             let sequence = self.next_entry;
             self.next_entry += 1;
-            if let Some(entry) = self.at(sequence)? {
-                return Ok(Some((sequence, entry)));
+            if let Some(value) = self.ahead.take(sequence, reach.entries, &self.log)? {
+                return Ok(Some((sequence, decode(sequence, &value)?)));
             }
         }
         Ok(None)
@@ -120,7 +122,7 @@ impl Follower {
     /// # Errors
     /// As [`Self::next_decision`].
     pub(crate) fn at(&self, sequence: u64) -> Result<Option<Entry>, JournalError> {
-        let value = self.entries.get(&sequence.to_be_bytes())?;
+        let value = self.log.get(sequence)?;
         value.map(|value| decode(sequence, &value)).transpose()
     }
 
@@ -157,12 +159,9 @@ impl Follower {
     /// # Errors
     /// [`JournalError`] where the store cannot be read.
     pub(crate) fn fingerprint(&self, place: Reach) -> Result<Option<Digest>, JournalError> {
-        let last = |end: u64, table: &Table| match end.checked_sub(1) {
-            Some(last) => table.get(&last.to_be_bytes()),
-            None => Ok(Some(Vec::new())),
-        };
-        let payment = last(place.entries, &self.entries)?;
-        let label = last(place.labels, self.labels.table())?;
+        let payment = last_before(place.entries, |last| self.log.get(last))?;
+        let labels = self.labels.table();
+        let label = last_before(place.labels, |last| labels.get(&last.to_be_bytes()))?;
         let both = payment.zip(label);
         Ok(both.map(|(payment, label)| sha256(&[payment.as_slice(), label.as_slice()])))
     }
@@ -177,5 +176,16 @@ impl Follower {
     /// How many decisions within reach were not yet read.
     pub(crate) fn behind(&self, reach: Reach) -> u64 {
         reach.entries.saturating_sub(self.next_entry)
+    }
+}
+
+/// What lies under the last number before an end; no bytes where there is none before it.
+fn last_before(
+    end: u64,
+    get: impl FnOnce(u64) -> Result<Option<Vec<u8>>, DiskError>,
+) -> Result<Option<Vec<u8>>, DiskError> {
+    match end.checked_sub(1) {
+        Some(last) => get(last),
+        None => Ok(Some(Vec::new())),
     }
 }

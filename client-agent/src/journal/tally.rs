@@ -67,7 +67,7 @@ impl Follower {
             if !is_wanted() {
                 return Ok(None);
             }
-            let Some(value) = self.entries.get(&sequence.to_be_bytes())? else {
+            let Some(value) = self.log.get(sequence)? else {
                 continue;
             };
             let entry = decode(sequence, &value)?;

@@ -238,3 +238,28 @@ fn damaged_record_is_named_and_stops_the_start() {
     std::fs::remove_file(&file).unwrap();
     assert!(damaged(&mut log).contains("0000000000000000"));
 }
+
+#[test]
+fn a_table_is_read_from_a_key_on_and_cleared_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let store = Store::open(folder.path()).unwrap();
+        let (table, other) = (store.table("a").unwrap(), store.table("b").unwrap());
+        for key in [b"1", b"2", b"4"] {
+            table.put(key, b"x").unwrap();
+            other.put(key, b"y").unwrap();
+        }
+        let keys = |first: &[u8]| -> Vec<Vec<u8>> {
+            let found = table.entries_from(first);
+            found.map(|pair| pair.unwrap().0).collect()
+        };
+        assert_eq!(keys(b"2"), [b"2", b"4"]);
+        assert_eq!(keys(b"3"), [b"4"]);
+        assert_eq!(keys(b"").len(), 3);
+        table.clear().unwrap();
+        store.flush().unwrap();
+    }
+    let store = Store::open(folder.path()).unwrap();
+    assert!(store.table("a").unwrap().is_empty());
+    assert_eq!(store.table("b").unwrap().len(), 3);
+}
