@@ -581,7 +581,8 @@ proptest! {
             prop_assert_eq!(log.reader().len(), durable as u64);
         }
         for (number, record) in model.iter().enumerate() {
-            prop_assert_eq!(log.get(number as u64).unwrap().as_ref(), Some(record));
+            let found = log.get(number as u64).unwrap();
+            prop_assert_eq!(found.as_ref(), Some(record));
         }
         model.truncate(durable);
         prop_assert_eq!(read(&log.reader(), 64), model);
