@@ -354,4 +354,4 @@ static FIXED: [(&str, DataType, bool); 6] = [
 const GROUP_ROWS: usize = 65_536;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -341,4 +341,4 @@ pub(super) const EXAMPLES: &str = "Examples:
 Exit status 1 where a payment got a problem, 130 after Ctrl-C.";
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

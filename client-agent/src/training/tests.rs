@@ -29,6 +29,7 @@ use crate::scoring::{Head, Slot};
 use crate::status::{BaselineStatus, Board};
 
 mod live;
+mod month;
 mod parity;
 mod released;
 

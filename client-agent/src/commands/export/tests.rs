@@ -7,6 +7,7 @@ use features::{FeedMap, Source, TokenKey};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
+use crate::config::HistoryConfig;
 use crate::history::tests::write;
 
 fn arguments(folder: &Path, days: u32, per_day: u32) -> Arguments {
@@ -32,6 +33,26 @@ fn read(path: &Path) -> (RecordBatch, Vec<i64>) {
     let columns = Arc::clone(builder.schema());
     let batches: Result<Vec<RecordBatch>, _> = builder.build().unwrap().collect();
     (concat_batches(&columns, &batches.unwrap()).unwrap(), groups)
+}
+
+/// What the command makes of these days of a feed, row by row.
+pub(crate) fn exported(feed: &HistoryConfig, schema: &Path, days: Range<i32>) -> Vec<Vec<f32>> {
+    let arguments = Arguments {
+        map: feed.map.clone(),
+        data: feed.file.clone(),
+        schema: Some(schema.to_owned()),
+        key: Some(feed.token_key.clone()),
+        from_day: Some(days.start),
+        to_day: Some(days.end),
+        out: feed.scratch.join("vectors.parquet"),
+        json: true,
+    };
+    export(&arguments).unwrap();
+    let (batch, _) = read(&arguments.out);
+    let columns = batch.columns()[FIXED.len()..].iter();
+    let columns: Vec<&Float32Array> = columns.map(|column| column.as_primitive()).collect();
+    let row = |at: usize| -> Vec<f32> { columns.iter().map(|of| of.value(at)).collect() };
+    (0..batch.num_rows()).map(row).collect()
 }
 
 /// The feed's rows, each with the vector of an encoder that saw those before it.

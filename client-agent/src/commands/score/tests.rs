@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::HistoryConfig;
 use crate::scoring::tests::socket::{door, with_server, with_terms};
 use crate::scoring::tests::{Bank, bundle, stream};
 use crate::scoring::{Door, Router, Scoring, Slot, Tokens, status_router};
@@ -365,6 +366,25 @@ fn arguments(dir: &TempDir, address: SocketAddr, text: &str) -> Arguments {
         json: true,
         credentials: Credentials::default(),
     }
+}
+
+/// What the command writes of a feed, sent one payment after the other.
+pub(crate) fn scored(scoring: Scoring, feed: &HistoryConfig) -> Vec<Value> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut answers = Vec::new();
+    with_server(agent(scoring), |address| {
+        let arguments = Arguments {
+            input: feed.file.clone(),
+            map: Some(feed.map.clone()),
+            key: Some(feed.token_key.clone()),
+            connections: 1,
+            ..arguments(&dir, address, "")
+        };
+        let (summary, code) = run(&arguments);
+        assert_eq!(code, None, "{summary}");
+        answers = lines(&arguments.out);
+    });
+    answers
 }
 
 /// The first payments of the fixture's stream, one request a line.

@@ -143,7 +143,7 @@ pub(super) fn exchange(address: SocketAddr, head: &[u8], body: &[u8]) -> (String
 }
 
 /// Sends one request and reads head and body of the answer as they come.
-pub(super) fn ask(address: SocketAddr, head: &[u8], body: &[u8]) -> (String, String) {
+pub(crate) fn ask(address: SocketAddr, head: &[u8], body: &[u8]) -> (String, String) {
     let mut socket = TcpStream::connect(address).unwrap();
     let rest = b"Host: localhost\r\nConnection: close\r\n\r\n";
     socket.write_all(&[head, rest].concat()).unwrap();

@@ -19,7 +19,7 @@ use crate::scoring::tests::policy;
 use crate::scoring::{Bundle, Mode, Scoring, Settings};
 use crate::training::window::{Shown, Windows};
 
-const SINGLE: &str = include_str!("../../../../ops/config/schemas/single-payment.toml");
+pub(super) const SINGLE: &str = include_str!("../../../../ops/config/schemas/single-payment.toml");
 
 /// Payments of these days are scored live; those before are trained on.
 const LIVE: Range<u32> = 17_020..17_025;
@@ -51,7 +51,7 @@ fn held_alike(folder: &Path, all: &HistoryConfig, schema: &FeatureSchema) {
     let load =
         |config: &HistoryConfig| History::load(config, schema, &Shutdown::default()).unwrap();
     let (history, encoder) = load(&past);
-    let (parameters, size) = trained(history, schema);
+    let (parameters, size) = trained(history, schema, 17_010);
 
     let calibration = model::Calibration::default();
     let store = Store::open(&folder.join("store")).unwrap();
@@ -98,8 +98,12 @@ fn held_alike(folder: &Path, all: &HistoryConfig, schema: &FeatureSchema) {
     }
 }
 
-/// Parameters after one round of each kind of training on a past, applied as they are.
-fn trained(history: History, schema: &FeatureSchema) -> (Vec<f32>, NetworkSize) {
+/// Parameters after one round of each kind of training on a week of a past, applied as they are.
+pub(super) fn trained(
+    history: History,
+    schema: &FeatureSchema,
+    from_day: u32,
+) -> (Vec<f32>, NetworkSize) {
     let terms = model_terms_of(schema);
     let size = network::size_of(&terms, schema).unwrap();
     let mut parameters = genesis::parameters(&terms);
@@ -114,6 +118,7 @@ fn trained(history: History, schema: &FeatureSchema) -> (Vec<f32>, NetworkSize) 
             panic!("both train")
         };
         training.model = terms.clone();
+        (training.from_day, training.to_day) = (from_day, from_day + 7);
         let parts = training.parts.clone();
         order.parameters = Arc::new(parameters.clone());
         let (delta, examples) = delta(trainer.contribute(&order).unwrap());
@@ -167,7 +172,7 @@ known_after_days = 3
 /// A feed of `days` days from day 17,000 on, `per_day` payments each, between accounts that occur
 /// once. Every seventh payment lacks its places, every eleventh the payee's times; one in thirteen
 /// is a fraud, from an account of some minutes.
-fn singles(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
+pub(super) fn singles(folder: &Path, days: u32, per_day: u32) -> HistoryConfig {
     let extras: Vec<String> = ["debtor", "creditor"]
         .iter()
         .flat_map(|side| EXTRAS.map(|name| format!("{side}_{name}")))
