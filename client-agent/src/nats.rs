@@ -6,12 +6,13 @@
 //! What comes in goes through the same door and the same queue as over HTTP. Nothing waits for a
 //! server: while there is none, the agent does all else that it does.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::ContextBuilder;
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectOptions, Event, Server, ServerAddr};
 use host::shutdown::Shutdown;
 use host::telemetry::Telemetry;
 use tokio::sync::watch;
@@ -103,6 +104,12 @@ async fn connect(way: Way, told: watch::Sender<Link>, meters: Meters) -> Result<
         let (told, meters) = (Arc::clone(&told), meters.clone());
         async move { hear(&event, &told, &meters) }
     });
+    let wrongs = Wrongs::default();
+    let options = options.reconnect_to_server_callback(move |servers, _| {
+        wrongs.tell(&servers);
+        // Which of them is dialled is async-nats's own choice.
+        std::future::ready(None)
+    });
     options
         .connect(way.servers)
         .await
@@ -138,6 +145,32 @@ fn options(config: &NatsConfig) -> Result<ConnectOptions, NatsError> {
         }
     }
     Ok(options)
+}
+
+/// What was wrong with each server before it was last dialled. async-nats logs that there was a
+/// failure, and keeps to itself which: a wrong CA would look like a server that is away.
+#[derive(Default)]
+struct Wrongs(Mutex<BTreeSet<(String, String)>>);
+
+impl Wrongs {
+    /// Says of each server why it was not reached, once for as long as that stays so.
+    fn tell(&self, servers: &[Server]) {
+        for (server, why) in self.fresh(servers) {
+            tracing::warn!(server, why, "a server of the stream was not reached");
+        }
+    }
+
+    /// What was not so the last time.
+    fn fresh(&self, servers: &[Server]) -> Vec<(String, String)> {
+        let wrong = servers.iter();
+        let wrong =
+            wrong.filter_map(|server| Some((server.to_string(), server.last_error.clone()?)));
+        let wrong: BTreeSet<(String, String)> = wrong.collect();
+        let mut before = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = wrong.difference(&before).cloned().collect();
+        *before = wrong;
+        fresh
+    }
 }
 
 /// async-nats writes the log line of each event itself.
@@ -215,6 +248,29 @@ mod tests {
         let pauses = [0, 1, 2, 3, 6, 7, 1_000, usize::MAX].map(pause_before);
         let expected = [100, 100, 200, 400, 3_200, 5_000, 5_000, 5_000];
         assert_eq!(pauses, expected.map(Duration::from_millis));
+    }
+
+    #[test]
+    fn why_a_server_was_not_reached_is_told_once_until_it_changes() {
+        let wrongs = Wrongs::default();
+        let server = |why: Option<&str>| Server {
+            addr: "tls://127.0.0.1:4222".parse().unwrap(),
+            failed_attempts: 1,
+            did_connect: false,
+            is_discovered: false,
+            last_error: why.map(str::to_owned),
+        };
+        let told = |why: Option<&str>| {
+            let fresh = wrongs.fresh(&[server(why), server(None)]).into_iter();
+            fresh.map(|(_, why)| why).collect::<Vec<_>>()
+        };
+        assert_eq!(told(None), [""; 0]);
+        assert_eq!(told(Some("refused")), ["refused"]);
+        assert_eq!(told(Some("refused")), [""; 0]);
+        assert_eq!(told(Some("unknown issuer")), ["unknown issuer"]);
+        // It was reached in between.
+        assert_eq!(told(None), [""; 0]);
+        assert_eq!(told(Some("unknown issuer")), ["unknown issuer"]);
     }
 
     #[test]

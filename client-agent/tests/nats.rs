@@ -1,5 +1,6 @@
 //! The agent as a process on a real server of NATS: payments as a stream, through a crash of the
 //! agent and a restart of the server. Each is decided once, in the stream's order, and told once.
+//! Over TLS too, where each side has to show a certificate that the other believes.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,13 +9,14 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Config, Info, Stream};
 use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectOptions};
 use serde_json::{Value, json};
 
 #[path = "house/bank.rs"]
@@ -132,18 +134,59 @@ async fn a_list_of_labels_that_comes_again_undoes_no_correction() {
     agent.leave();
 }
 
+// The fixture's CA signed the server's certificate for 127.0.0.1, and the client's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_payments_are_decided_where_each_side_shows_its_certificate() {
+    let Some(server) = Server::start_over_tls() else {
+        return;
+    };
+    let options = ConnectOptions::new()
+        .add_root_certificates(fixture("ca.pem"))
+        .add_client_certificate(fixture("client.pem"), fixture("client.key"));
+    let bus = Bus::of(options.connect(server.url()).await.unwrap()).await;
+    let house = found_with(&server.url(), &tls("ca.pem", Some("client")));
+    let mut agent = Agent::start(&house);
+    bus.pay(0..20).await;
+    bus.until_decided(20, &agent).await;
+    assert_eq!(agent.metric("phalanx_nats_connected"), Some(1));
+    agent.leave();
+}
+
+// Who is at fault is said by whoever refuses: the agent knows no such CA, or the server no such
+// client.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_who_is_not_believed_is_told_why_and_payments_are_judged_all_the_same() {
+    let Some(server) = Server::start_over_tls() else {
+        return;
+    };
+    for (ca, own, why) in [
+        (
+            "foreign.pem",
+            Some("client"),
+            "invalid peer certificate: UnknownIssuer",
+        ),
+        ("ca.pem", None, "received fatal alert: "),
+        ("ca.pem", Some("foreign"), "received fatal alert: "),
+    ] {
+        let house = found_with(&server.url(), &tls(ca, own));
+        let agent = Agent::start(&house);
+        let is_told = async || {
+            let log = house.log();
+            log.contains("a server of the stream was not reached") && log.contains(why)
+        };
+        agent.wait(why, is_told).await;
+        assert_eq!(agent.metric("phalanx_nats_connected"), Some(0));
+        let answer = agent.judge(0);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
 #[test]
 fn an_agent_without_its_server_judges_payments_and_leaves_when_told() {
     // Nobody listens there, and nothing has to be installed.
     let house = found("nats://127.0.0.1:9");
     let mut agent = Agent::start(&house);
-    let body = payment(0);
-    let length = body.len();
-    let answer = agent.ask_with(
-        "POST /v1/score",
-        &format!("content-length: {length}\r\n"),
-        &body,
-    );
+    let answer = agent.judge(0);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(agent.metric("phalanx_nats_connected"), Some(0));
     agent.leave();
@@ -245,7 +288,11 @@ struct Bus {
 
 impl Bus {
     async fn open(url: &str) -> Self {
-        let jetstream = jetstream::new(async_nats::connect(url).await.unwrap());
+        Self::of(async_nats::connect(url).await.unwrap()).await
+    }
+
+    async fn of(client: Client) -> Self {
+        let jetstream = jetstream::new(client);
         let payments = stream(&jetstream, "PAYMENTS", &["txn.in.>", "label.in"]).await;
         let decisions = stream(&jetstream, "DECISIONS", &["decision.out", "decision.out.>"]).await;
         let refusals = stream(&jetstream, "REFUSALS", &["dlq"]).await;
@@ -305,6 +352,8 @@ async fn count(stream: &Stream<Info>) -> u64 {
 struct Server {
     program: &'static str,
     folder: tempfile::TempDir,
+    /// Files of TLS, where it asks for it.
+    tls: Vec<PathBuf>,
     child: Child,
     port: u16,
 }
@@ -312,6 +361,15 @@ struct Server {
 impl Server {
     /// Nothing where none is installed, which fails where no test may be skipped.
     fn start() -> Option<Self> {
+        Self::start_with(Vec::new())
+    }
+
+    /// The same, which believes clients of the fixture's CA alone.
+    fn start_over_tls() -> Option<Self> {
+        Self::start_with(["server.pem", "server.key", "ca.pem"].map(fixture).into())
+    }
+
+    fn start_with(tls: Vec<PathBuf>) -> Option<Self> {
         let is_there = |program: &&str| {
             let mut asked = Command::new(program);
             asked
@@ -328,17 +386,19 @@ impl Server {
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
-        let (child, port) = serve(program, folder.path(), "-1");
+        let (child, port) = serve(program, folder.path(), "-1", &tls);
         Some(Self {
             program,
             folder,
+            tls,
             child,
             port,
         })
     }
 
     fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        let scheme = if self.tls.is_empty() { "nats" } else { "tls" };
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     /// Ends it as a service manager would, and starts it again on its store and port.
@@ -346,7 +406,8 @@ impl Server {
         terminate(&self.child);
         self.child.wait().unwrap();
         let port = self.port.to_string();
-        (self.child, self.port) = serve(self.program, self.folder.path(), &port);
+        let (program, folder) = (self.program, self.folder.path());
+        (self.child, self.port) = serve(program, folder, &port, &self.tls);
         assert_eq!(self.port.to_string(), port);
     }
 }
@@ -359,18 +420,23 @@ impl Drop for Server {
 }
 
 /// Starts a server and waits until it says that it is ready, and where.
-fn serve(program: &str, folder: &Path, port: &str) -> (Child, u16) {
+fn serve(program: &str, folder: &Path, port: &str, tls: &[PathBuf]) -> (Child, u16) {
     let log = folder.join("log");
     // An earlier server's word would be taken for this one's.
     let _ = std::fs::remove_file(&log);
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(["-js", "-a", "127.0.0.1", "-p", port, "-sd"])
         .arg(folder.join("store"))
         .arg("-l")
-        .arg(&log)
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
+        .arg(&log);
+    if !tls.is_empty() {
+        command.arg("--tlsverify");
+    }
+    for (option, file) in ["--tlscert", "--tlskey", "--tlscacert"].iter().zip(tls) {
+        command.arg(option).arg(file);
+    }
+    let mut child = command.stdin(Stdio::null()).spawn().unwrap();
     let began = Instant::now();
     loop {
         let said = std::fs::read_to_string(&log).unwrap_or_default();
@@ -390,10 +456,31 @@ fn serve(program: &str, folder: &Path, port: &str) -> (Child, u16) {
 
 /// A bank whose agent takes part in a stream.
 fn found(url: &str) -> House {
+    found_with(url, "")
+}
+
+/// The same; `more` ends the section of the stream.
+fn found_with(url: &str, more: &str) -> House {
     House::found(&format!(
         "[nats]\nservers = [{url:?}]\nstream = \"PAYMENTS\"\nin_flight_max = 16\n\
-         ack_wait = \"2s\"\n"
+         ack_wait = \"2s\"\n{more}"
     ))
+}
+
+/// What an agent is configured with that believes `ca`, and shows the certificate of `own`.
+fn tls(ca: &str, own: Option<&str>) -> String {
+    let ca = fixture(ca);
+    let own = own.map(|own| {
+        let [certificate, key] = ["pem", "key"].map(|kind| fixture(&format!("{own}.{kind}")));
+        format!(", certificate_file = {certificate:?}, key_file = {key:?}")
+    });
+    let own = own.unwrap_or_default();
+    format!("tls = {{ ca_file = {ca:?}{own} }}\n")
+}
+
+fn fixture(name: &str) -> PathBuf {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/src/tls/fixture");
+    fixture.join(name)
 }
 
 /// A running agent, and the house whose log it writes.
@@ -414,6 +501,13 @@ impl<'a> Agent<'a> {
 
     fn ask_with(&self, line: &str, headers: &str, body: &str) -> String {
         ask(self.process.http, line, headers, body)
+    }
+
+    /// Has a payment judged over HTTP.
+    fn judge(&self, number: u64) -> String {
+        let body = payment(number);
+        let length = format!("content-length: {}\r\n", body.len());
+        self.ask_with("POST /v1/score", &length, &body)
     }
 
     fn metric(&self, name: &str) -> Option<u64> {
