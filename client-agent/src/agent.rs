@@ -37,7 +37,7 @@ use crate::releases::Releases;
 use crate::scoring::{Door, Scoring, ScoringError, Tokens, agent_router, answer_locally};
 use crate::status::Board;
 use crate::telemetry::Meters;
-use crate::training::{Product, Trainer, Worker};
+use crate::training::{Product, Promotion, Trainer, Worker};
 use crate::watch::{Installs, Watched, Watcher};
 
 mod recovery;
@@ -90,7 +90,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         .on(config.device)
         .following(journal)
         .telling(scoring.beside())
-        .releasing(releases(config));
+        .releasing(releases(config))
+        .promoting(promotion(config, &telemetry));
     let (who, parts) = ((&identity, &store), (trainer, &scoring, watcher.installs()));
     let ended = take_part(config, who, parts, (uplink, meters), shutdown).await;
     telemetry.set_ready(false);
@@ -131,6 +132,11 @@ async fn recover_beside(
 
 fn releases(config: &Config) -> Releases {
     Releases::new(&config.store, config.schema.clone())
+}
+
+fn promotion(config: &Config, telemetry: &Telemetry) -> Promotion {
+    let review_at = config.scoring.policy.review_at();
+    Promotion::new(config.promote, review_at, &config.store, telemetry)
 }
 
 /// Health, metrics, status, what they mean and, once the door is open, scoring: for whoever may

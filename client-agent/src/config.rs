@@ -43,6 +43,8 @@ pub struct Config {
     pub history: HistoryConfig,
     /// How payments are decided on.
     pub scoring: Settings,
+    /// Which models are put in place.
+    pub promote: Promote,
     /// What the bank trains for itself.
     pub own: Own,
     /// Where models are trained; payments are scored on the processor.
@@ -90,6 +92,17 @@ pub enum Head {
     Federation,
 }
 
+/// Which models are put in place of the one that decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Promote {
+    /// Each that comes.
+    Always,
+    /// In place of a calibrated one only such, so that thresholds keep their meaning.
+    #[default]
+    Calibrated,
+}
+
 /// Whether a model of the bank's data alone is trained beside the federation's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Baseline {
@@ -133,6 +146,7 @@ impl Config {
                 policy: scoring::Policy::load(&folder.join(raw.scoring.policy))?,
                 queue_max: QUEUE_MAX,
             },
+            promote: raw.scoring.promote.unwrap_or_default(),
             own: Own {
                 baseline: match raw.baseline.local {
                     true => Baseline::Local,
@@ -286,6 +300,7 @@ impl RawHistory {
 #[serde(deny_unknown_fields)]
 struct RawScoring {
     policy: PathBuf,
+    promote: Option<Promote>,
 }
 
 #[derive(Deserialize)]
@@ -350,6 +365,7 @@ mod tests {
         };
         assert_eq!(config.own, own);
         assert_eq!((config.device, config.nats), (Device::Cpu, None));
+        assert_eq!(config.promote, Promote::Calibrated);
         assert_eq!(config.snapshot_every, Duration::from_secs(900));
         assert_eq!(config.history.limits, Limits::default());
         assert!(!config.consent.kinds.is_empty());
@@ -379,6 +395,10 @@ mod tests {
         for (change, expected) in [
             (("policy =", "polciy ="), "polciy"),
             (("policy = \"policy", "policy = \"none"), "none.toml"),
+            (
+                ("promote = \"calibrated\"", "promote = \"never\""),
+                "`always` or `calibrated`",
+            ),
             // Thresholds have one place.
             (("[baseline]", "review_at = 0.1\n[baseline]"), "review_at"),
             (

@@ -30,6 +30,8 @@ pub struct Status {
     pub head: String,
     /// The model that scores, if there is one.
     pub model: Option<ModelStatus>,
+    /// The last model that was not put in place since the one that scores was.
+    pub model_refused: Option<RefusedStatus>,
     /// Where the model of the bank's data alone is.
     pub baseline: BaselineStatus,
     /// Rounds since the start.
@@ -124,8 +126,23 @@ pub struct ModelStatus {
     pub calibration_a: f32,
     /// Offset of it.
     pub calibration_b: f32,
-    /// Held-out payments behind the calibration.
+    /// Held-out payments behind the calibration; 0 where it is that of an earlier run.
     pub calibrated_on: u64,
+    /// Why the calibration is not to be relied upon; null where it is.
+    pub calibration_doubt: Option<String>,
+}
+
+/// A model that was not put in place, since that would have moved the meaning of thresholds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RefusedStatus {
+    /// Length of the ledger it belongs to.
+    pub version: u64,
+    /// Whose head it has.
+    pub head: Head,
+    /// Digest of its parameters, in hex.
+    pub parameters: String,
+    /// What is wrong with its calibration.
+    pub why: String,
 }
 
 /// Where the model of the bank's data alone is.

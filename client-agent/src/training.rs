@@ -19,6 +19,7 @@ mod solo;
 mod trainer;
 mod window;
 
+pub(crate) use trainer::Promotion;
 pub use trainer::{Product, Trainer, TrainingError};
 
 /// The worker's handle. Dropping it ends the work after what is being done.

@@ -25,7 +25,7 @@ impl Default for Calibration {
 }
 
 /// Why no calibration was fitted.
-#[derive(Debug, Error, PartialEq)]
+#[derive(Clone, Debug, Error, PartialEq)]
 pub enum CalibrationError {
     /// One class is missing, a length differs, or a logit is no number.
     #[error("{frauds} frauds and {genuine} genuine among {logits} finite logits, expected both")]

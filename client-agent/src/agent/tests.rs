@@ -42,6 +42,7 @@ fn config(folder: &Path) -> Config {
             policy: policy(&[]),
             queue_max: 16,
         },
+        promote: crate::config::Promote::Calibrated,
         own: Own {
             baseline: Baseline::Off,
             head: Head::Federation,

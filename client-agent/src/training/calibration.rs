@@ -1,8 +1,9 @@
 //! Honest probabilities: a tenth of the cards never enter fine-tuning, and each installed model
-//! is calibrated on them (Platt scaling, `model::calibration`).
+//! is calibrated on them (Platt scaling, `model::calibration`). Whether that is to be relied upon
+//! is said here; what follows from it, in `trainer/promotion.rs`.
 
 use features::FeatureSchema;
-use model::{Calibration, ModelError, NetworkSize, Scorer, examples};
+use model::{Calibration, CalibrationError, ModelError, NetworkSize, Scorer, examples};
 
 use super::window::Judged;
 
@@ -31,23 +32,121 @@ impl HeldOut {
 /// Rows scored at once.
 const ROWS: usize = 4_096;
 
-/// Fits a calibration of `parameters` on the held-out rows. Without both classes among them it
-/// stays the identity: training is unweighted, so raw probabilities are of the right order.
+/// A calibration, and the rows held out that it was fitted on.
+#[derive(Clone, Debug)]
+pub(super) struct Fit {
+    /// The identity where none could be fitted.
+    pub(super) calibration: Calibration,
+    unfitted: Option<CalibrationError>,
+    logits: Vec<f32>,
+    frauds: Vec<bool>,
+}
+
+/// Why scores of a model may mean something else than the scale says.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(super) enum Doubt {
+    /// No calibration could be fitted, and the logits are taken at their word.
+    #[error("no calibration was fitted: {0}")]
+    Unfitted(CalibrationError),
+    /// What was fitted hangs on a handful of frauds.
+    #[error("{frauds} frauds among the held-out payments, expected {FRAUDS_MIN} or more")]
+    Few {
+        /// Frauds held out.
+        frauds: usize,
+    },
+    /// Slope and offset do not make up for the model's shape where people look.
+    #[error(
+        "{came} frauds among the held-out payments from the review threshold on, expected \
+         {least:.1} to {most:.1} where {told:.1} were told"
+    )]
+    Off {
+        /// Frauds that came.
+        came: usize,
+        /// Frauds that the probabilities add up to.
+        told: f64,
+        /// Fewest and
+        least: f64,
+        /// most that go with them.
+        most: f64,
+    },
+}
+
+impl Doubt {
+    /// The word in metrics.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Unfitted(_) => "unfitted",
+            Self::Few { .. } => "few_frauds",
+            Self::Off { .. } => "off",
+        }
+    }
+}
+
+impl Fit {
+    /// Rows that it was fitted on.
+    pub(super) fn rows(&self) -> usize {
+        self.frauds.len()
+    }
+
+    /// Why it is not to be relied upon by a bank whose people look at payments from this
+    /// probability on; nothing where it is. Frauds may be half to twice as many as were told, as
+    /// watching has it (docs/watch.md), or three standard deviations of chance away.
+    pub(super) fn doubt(&self, review_from: f64) -> Option<Doubt> {
+        if let Some(error) = &self.unfitted {
+            return Some(Doubt::Unfitted(error.clone()));
+        }
+        let frauds = self.frauds.iter().filter(|fraud| **fraud).count();
+        if frauds < FRAUDS_MIN {
+            return Some(Doubt::Few { frauds });
+        }
+        let (mut came, mut told, mut variance) = (0_usize, 0.0_f64, 0.0_f64);
+        for (logit, fraud) in self.logits.iter().zip(&self.frauds) {
+            let probability = f64::from(self.calibration.probability(*logit));
+            if probability >= review_from {
+                came += usize::from(*fraud);
+                told += probability;
+                variance += probability * (1.0 - probability);
+            }
+        }
+        let chance = 3.0 * variance.sqrt();
+        let (least, most) = (
+            (told / 2.0).min(told - chance),
+            (told * 2.0).max(told + chance),
+        );
+        let is_on = (least..=most).contains(&(came as f64));
+        (!is_on).then_some(Doubt::Off {
+            came,
+            told,
+            least: least.max(0.0),
+            most,
+        })
+    }
+}
+
+/// Fewest frauds that a calibration is relied upon for: with ten the offset has a standard error of
+/// about a third, by which odds are off by four in ten.
+const FRAUDS_MIN: usize = 10;
+
+/// Fits a calibration of `parameters` on the held-out rows; the identity where that cannot be:
+/// training is unweighted, so raw probabilities are of the right order.
 pub(super) fn fit(
     schema: &FeatureSchema,
     size: NetworkSize,
     parameters: &[f32],
     judged: &Judged,
-) -> Result<Calibration, ModelError> {
+) -> Result<Fit, ModelError> {
     let scorer = Scorer::new(schema, size, parameters, Calibration::default())?;
     let logits = logits(&scorer, &judged.values, schema.len())?;
-    match Calibration::fit(&logits, &judged.frauds) {
-        Ok(calibration) => Ok(calibration),
-        Err(error) => {
-            tracing::info!(%error, "calibration left as it is");
-            Ok(Calibration::default())
-        }
-    }
+    let (calibration, unfitted) = match Calibration::fit(&logits, &judged.frauds) {
+        Ok(calibration) => (calibration, None),
+        Err(error) => (Calibration::default(), Some(error)),
+    };
+    Ok(Fit {
+        calibration,
+        unfitted,
+        logits,
+        frauds: judged.frauds.clone(),
+    })
 }
 
 /// Logits of whole rows.
@@ -90,6 +189,54 @@ mod tests {
             frauds: vec![false; 3],
         };
         let fitted = fit(&schema, size, &flat, &judged).unwrap();
-        assert_eq!(fitted, Calibration::default());
+        assert_eq!(fitted.calibration, Calibration::default());
+        let doubt = fitted.doubt(0.0).unwrap();
+        let expected = "no calibration was fitted: 0 frauds and 3 genuine among 3 finite logits";
+        assert!(doubt.to_string().starts_with(expected), "{doubt}");
+    }
+
+    /// A hundred rows of which each is told to be fraud with a probability of 0.953, and a hundred
+    /// with one of 0.047; so many of each are.
+    fn told(high: usize, low: usize) -> Fit {
+        let half = |frauds: usize| (0..100).map(move |at| at < frauds);
+        Fit {
+            calibration: Calibration::default(),
+            unfitted: None,
+            logits: [vec![3.0; 100], vec![-3.0; 100]].concat(),
+            frauds: half(high).chain(half(low)).collect(),
+        }
+    }
+
+    // By hand: 95.3 frauds are told among the first hundred, half of them are 47.6, and three
+    // deviations of chance are 6.4; of all 200 exactly a hundred are told.
+    #[test]
+    fn a_calibration_is_doubted_where_frauds_are_few_or_far_from_what_was_told() {
+        let word = |fit: &Fit, from: f64| fit.doubt(from).map(|doubt| doubt.word());
+        assert_eq!(word(&told(95, 5), 0.12), None);
+        assert_eq!(word(&told(48, 52), 0.12), None);
+        assert_eq!(word(&told(47, 53), 0.12), Some("off"));
+        // Where nobody would look it does not matter.
+        assert_eq!(word(&told(47, 53), 0.0), None);
+        assert_eq!(word(&told(47, 53), 0.96), None);
+        assert_eq!(word(&told(9, 0), 0.12), Some("few_frauds"));
+        assert_eq!(word(&told(10, 0), 0.12), Some("off"));
+        let said = told(47, 53).doubt(0.12).unwrap().to_string();
+        let expected = "47 frauds among the held-out payments from the review threshold on, \
+                        expected 47.6 to 190.5 where 95.3 were told";
+        assert_eq!(said, expected);
+    }
+
+    // Three deviations of a handful are wider than half to twice.
+    #[test]
+    fn chance_of_a_handful_is_no_doubt() {
+        let few = |came: usize| Fit {
+            calibration: Calibration::default(),
+            unfitted: None,
+            logits: [vec![0.0; 4], vec![-9.0; 96]].concat(),
+            frauds: (0..100).map(|at| at < came || at >= 90).collect(),
+        };
+        for came in 0..=4 {
+            assert_eq!(few(came).doubt(0.12), None, "{came}");
+        }
     }
 }

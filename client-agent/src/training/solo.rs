@@ -15,7 +15,7 @@ use protocol::genesis;
 use protocol::id::PlanId;
 use protocol::plan::ModelTerms;
 
-use super::calibration::{self, logits};
+use super::calibration::{self, Fit, logits};
 use super::trainer::TrainingError;
 use super::window::Judged;
 use crate::scoring::{Bundle, Head, Slot};
@@ -55,8 +55,9 @@ enum Aim {
 pub(super) enum Advance {
     /// There are rounds to go.
     More(TrainingStatus),
-    /// Done: the model, ready for its slot; nothing where the model in place is to stay.
-    Done(Option<Box<Bundle>>),
+    /// Done: the model, ready for its slot, and how it was calibrated; nothing where the model in
+    /// place is to stay.
+    Done(Option<Box<(Bundle, Fit)>>),
 }
 
 impl Solo {
@@ -184,23 +185,24 @@ impl Solo {
         Ok(Advance::More(status))
     }
 
-    fn finish(&self) -> Result<Option<Bundle>, TrainingError> {
+    fn finish(&self) -> Result<Option<(Bundle, Fit)>, TrainingError> {
         let parameters = self.learner.parameters();
-        let calibration = calibration::fit(&self.schema, self.size, &parameters, &self.judged)?;
+        let fit = |of: &[f32]| calibration::fit(&self.schema, self.size, of, &self.judged);
+        let fitted = fit(&parameters)?;
+        let calibration = fitted.calibration;
         let (slot, head, usual) = match &self.aim {
             // It is asked for scores only.
             Aim::Baseline => (Slot::Local, Head::Local, None),
             Aim::Head(incumbent, usual) => {
                 let candidate = self.probabilities(&parameters, calibration)?;
-                let fitted = calibration::fit(&self.schema, self.size, incumbent, &self.judged)?;
-                let incumbent = self.probabilities(incumbent, fitted)?;
+                let incumbent = self.probabilities(incumbent, fit(incumbent)?.calibration)?;
                 if !is_preferred(&candidate, &incumbent, &self.judged.frauds) {
                     return Ok(None);
                 }
                 (Slot::Live, Head::Personal, usual.clone())
             }
         };
-        Ok(Some(Bundle {
+        let bundle = Bundle {
             slot,
             head,
             version: self.version,
@@ -209,7 +211,8 @@ impl Solo {
             size: self.size,
             calibration,
             usual,
-        }))
+        };
+        Ok(Some((bundle, fitted)))
     }
 
     /// Of the held-out rows.

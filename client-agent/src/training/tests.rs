@@ -31,6 +31,7 @@ use crate::status::{BaselineStatus, Board};
 mod live;
 mod month;
 mod parity;
+mod promotion;
 mod released;
 
 fn model_terms() -> ModelTerms {

@@ -18,11 +18,14 @@ use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, Training, Work};
 use protocol::{genesis, histogram, moments, vector};
 
 mod live;
+mod promotion;
 mod released;
 mod solos;
 
+pub(crate) use promotion::Promotion;
+
 use super::calibration::{self, HeldOut};
-use super::lately::{self, Lately};
+use super::lately::Lately;
 use super::schedule;
 use super::solo::Solo;
 use super::window::{self, Shown, Windows};
@@ -33,7 +36,8 @@ use crate::network::{self, NetworkError};
 use crate::releases::Releases;
 use crate::risk::{self, SharedRisk};
 use crate::scoring::{Beside, Bundle, Head, Slot};
-use crate::status::{Board, EvaluationStatus, ModelStatus, TrainingStatus};
+use crate::status::{Board, EvaluationStatus, TrainingStatus};
+use promotion::Live;
 
 /// A bank's learning: its past, its moments, and what the federation has given it.
 pub struct Trainer {
@@ -50,7 +54,8 @@ pub struct Trainer {
     lately: Lately,
     risk: SharedRisk,
     learner: Option<(Digest, Learner)>,
-    live: Option<(Digest, Calibration)>,
+    promotion: Promotion,
+    live: Option<Live>,
     pretrained: Option<(Training, u32)>,
     solos: VecDeque<Solo>,
 }
@@ -83,6 +88,7 @@ impl Trainer {
             lately: Lately::default(),
             risk: SharedRisk::default(),
             learner: None,
+            promotion: Promotion::default(),
             live: None,
             pretrained: None,
             solos: VecDeque::new(),
@@ -126,7 +132,7 @@ impl Trainer {
                 self.pretrained = Some((training.clone(), plan.rounds));
                 Ok(None)
             }
-            Work::Finetune(training) => self.install_model(plan, training, installed).map(Some),
+            Work::Finetune(training) => self.install_model(plan, training, installed),
             Work::Risk(terms) => self.install_risk(terms, installed),
             Work::Evaluate(terms) => {
                 if let Evaluated::Scores { .. } = terms.of {
@@ -223,7 +229,7 @@ impl Trainer {
     }
 
     /// Calibrated logits of the federation's model, whatever head the bank decides by; identity
-    /// where this model was never installed here.
+    /// where this model is not in place here.
     fn evaluate(
         &mut self,
         order: &Order,
@@ -235,8 +241,8 @@ impl Trainer {
             Evaluated::Moments { columns } => return self.measure(terms, columns),
         };
         let root = genesis::model_root(&order.parameters);
-        let live = self.live.filter(|(live, _)| *live == root);
-        let calibration = live.map_or_else(Calibration::default, |(_, calibration)| calibration);
+        let live = self.live.filter(|live| live.root == root);
+        let calibration = live.map_or_else(Calibration::default, |live| live.calibration);
         let scorer = Scorer::new(&self.schema, size, &order.parameters, calibration)?;
         let days = terms.from_day..terms.to_day;
         let cutoff_day = i64::from(terms.to_day) + i64::from(terms.label_delay_days);
@@ -285,7 +291,7 @@ impl Trainer {
         plan: &Plan,
         training: &Training,
         installed: &Installed,
-    ) -> Result<Product, TrainingError> {
+    ) -> Result<Option<Product>, TrainingError> {
         let size = network::size_of(&training.model, &self.schema)?;
         let parameters = installed
             .parameters
@@ -295,45 +301,27 @@ impl Trainer {
             .windows
             .encoded(&self.history, &self.risk, days(training))?;
         let judged = window.held_out(cutoff(training), &self.held_out);
-        let calibration = calibration::fit(&self.schema, size, parameters, &judged)?;
-        let usual = if lately::is_pretrained(&training.model, parameters) {
-            let scorer = Scorer::new(&self.schema, size, parameters, calibration)?;
-            Some(self.lately.usual(&self.history, &scorer)?)
-        } else {
-            None
-        };
-        let root = genesis::model_root(parameters);
-        self.live = Some((root, calibration));
+        let fit = calibration::fit(&self.schema, size, parameters, &judged)?;
         let bundle = Bundle {
             slot: Slot::Live,
             head: Head::Federation,
             version: installed.result.outcome.unverified().sequence,
             parameters: Arc::clone(parameters),
-            digest: root.0,
+            digest: genesis::model_root(parameters).0,
             size,
-            calibration,
-            usual,
+            calibration: fit.calibration,
+            usual: None,
         };
-        self.board.update(|status| {
-            status.model = Some(ModelStatus {
-                version: bundle.version,
-                head: bundle.head,
-                parameters: root.to_hex(),
-                schema: training.model.schema.digest().to_hex(),
-                calibration_a: calibration.a,
-                calibration_b: calibration.b,
-                calibrated_on: judged.frauds.len() as u64,
-            });
-        });
-        // A head on a model that is in place no more.
-        self.solos.retain(Solo::is_baseline);
+        let product = self.promote((training, installed), bundle.clone(), &fit)?;
         if installed.step + 1 == plan.rounds {
             // The federation's model is to score, whatever becomes of the bank's own.
-            if let Err(error) = self.begin_solos(plan, training, &bundle) {
+            let promoted = product.as_ref().filter(|of| of.digest == bundle.digest);
+            let begun = self.begin_solos(plan, training, promoted.unwrap_or(&bundle));
+            if let Err(error) = begun {
                 tracing::warn!(%error, "the bank's own models cannot be trained");
             }
         }
-        Ok(Product::Model(bundle))
+        Ok(product.map(Product::Model))
     }
 
     fn install_risk(

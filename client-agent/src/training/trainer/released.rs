@@ -50,6 +50,17 @@ impl Trainer {
         training: &Training,
         installed: &Installed,
     ) -> Result<Option<Digest>, String> {
+        let checkpoint = self.checkpoint(training, installed)?;
+        let kept = checkpoint.map(|checkpoint| releases.keep(&checkpoint));
+        kept.transpose().map_err(|error| error.to_string())
+    }
+
+    /// A result's model as a file says it; nothing where it started from one that is not held here.
+    pub(super) fn checkpoint(
+        &self,
+        training: &Training,
+        installed: &Installed,
+    ) -> Result<Option<Checkpoint>, String> {
         let Some(parameters) = &installed.parameters else {
             return Ok(None);
         };
@@ -68,7 +79,6 @@ impl Trainer {
             plan: plan.name.clone(),
             plan_id: plan.id().0.to_hex(),
         });
-        let kept = releases.keep(&checkpoint);
-        kept.map(Some).map_err(|error| error.to_string())
+        Ok(Some(checkpoint))
     }
 }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use crypto::Digest;
 use model::schedule::ROWS_MIN;
 use protocol::plan::{Plan, Training};
 
@@ -27,35 +26,27 @@ impl Trainer {
     pub fn advance_solo(&mut self) -> Option<Product> {
         let solo = self.solos.front_mut()?;
         let is_baseline = solo.is_baseline();
-        let bundle = match solo.advance() {
+        let made = match solo.advance() {
             Ok(Advance::More(status)) => {
                 self.board.trained(status);
                 return None;
             }
-            Ok(Advance::Done(bundle)) => bundle,
+            Ok(Advance::Done(made)) => made,
             Err(error) => {
                 tracing::warn!(%error, "a model of the bank's own could not be trained");
                 None
             }
         };
         self.solos.pop_front();
-        self.board
-            .update(|status| match (&bundle, &mut status.model) {
-                (_, _) if is_baseline => {
-                    status.baseline = match bundle {
-                        Some(_) => BaselineStatus::Ready,
-                        None => BaselineStatus::None,
-                    }
-                }
-                (Some(bundle), Some(model)) => {
-                    model.head = bundle.head;
-                    model.parameters = Digest(bundle.digest).to_hex();
-                    model.calibration_a = bundle.calibration.a;
-                    model.calibration_b = bundle.calibration.b;
-                }
-                (None, _) | (_, None) => {}
-            });
-        bundle.map(|bundle| Product::Model(*bundle))
+        let bundle = made.and_then(|made| self.admitted(*made));
+        if is_baseline {
+            let baseline = match bundle {
+                Some(_) => BaselineStatus::Ready,
+                None => BaselineStatus::None,
+            };
+            self.board.update(|status| status.baseline = baseline);
+        }
+        bundle.map(Product::Model)
     }
 
     /// What the bank trains for itself once a plan has ended. Without a label there is nothing.
@@ -85,7 +76,9 @@ impl Trainer {
         };
         let build = (&self.schema, size, self.device);
         let of = (plan.id(), bundle.version);
-        if self.wanted.head == config::Head::Personal {
+        // No head on a model that is not put in place.
+        let is_in_place = self.live.is_some_and(|live| live.root.0 == bundle.digest);
+        if self.wanted.head == config::Head::Personal && is_in_place {
             let head = Solo::head(build, (stage(), bundle), judged.clone(), of)?;
             self.solos.push_back(head);
         }

@@ -1,0 +1,215 @@
+//! A calibrated model gives way only to another such, as long as the bank says so, and a restart
+//! knows which was in place.
+
+use std::path::Path;
+
+use host::telemetry::Telemetry;
+use model::Calibration;
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::Promote;
+use crate::scoring::Bundle;
+use crate::status::Status;
+
+/// A bank and its store. Of the payments held out in the plans' week 31 are frauds, on its first
+/// day 5.
+struct Bank {
+    store: TempDir,
+    telemetry: Telemetry,
+    trainer: Trainer,
+    board: Board,
+}
+
+impl Bank {
+    fn new(rule: Promote) -> Self {
+        Self::with_head(rule, config::Head::Federation)
+    }
+
+    fn with_head(rule: Promote, head: config::Head) -> Self {
+        let (store, telemetry) = (tempfile::tempdir().unwrap(), Telemetry::default());
+        let (trainer, board) = started((rule, head), store.path(), &telemetry);
+        Self {
+            store,
+            telemetry,
+            trainer,
+            board,
+        }
+    }
+
+    /// The same bank after a restart.
+    fn again(self, rule: Promote) -> Self {
+        let of = (rule, config::Head::Federation);
+        let (trainer, board) = started(of, self.store.path(), &Telemetry::default());
+        Self {
+            trainer,
+            board,
+            ..self
+        }
+    }
+
+    fn install(&mut self, installed: &Installed) -> Option<Bundle> {
+        match self.trainer.install(installed) {
+            Some(Product::Model(bundle)) => Some(bundle),
+            Some(Product::Risk(_)) => panic!("a model was to be installed"),
+            None => None,
+        }
+    }
+
+    fn status(&self) -> Status {
+        self.board.read()
+    }
+
+    /// What is wrong with the calibration of the model in place.
+    fn doubt(&self) -> Option<String> {
+        self.status().model.unwrap().calibration_doubt
+    }
+}
+
+fn started(
+    (rule, head): (Promote, config::Head),
+    store: &Path,
+    telemetry: &Telemetry,
+) -> (Trainer, Board) {
+    model::threads(1);
+    let (baseline, board) = (Baseline::Off, Board::default());
+    let own = config::Own { baseline, head };
+    let trainer = Trainer::new(sample(25, 400), own, board.clone());
+    // From a score of 1 on people look at everything.
+    let promotion = Promotion::new(rule, 1, store, telemetry);
+    (trainer.promoting(promotion), board)
+}
+
+/// A plan's result, as good as it was drawn, whose logits are so many times as large.
+fn loud(factor: f32) -> Installed {
+    let mut parameters = genesis::parameters(&model_terms());
+    // The last layer: eight weights and an offset.
+    let last = parameters.len() - 9;
+    for value in &mut parameters[last..] {
+        *value *= factor;
+    }
+    Installed {
+        parameters: Some(Arc::new(parameters)),
+        ..result(finetune(), 0, &[])
+    }
+}
+
+/// A result that ranks frauds above the others, and its reverse.
+fn right_and_backwards() -> (Installed, Installed) {
+    let mut bank = Bank::new(Promote::Calibrated);
+    bank.install(&loud(10.0));
+    match bank.doubt() {
+        None => (loud(10.0), loud(-10.0)),
+        Some(_) => (loud(-10.0), loud(10.0)),
+    }
+}
+
+/// The same model as a plan of a single day has it.
+fn of_one_day(of: &Installed) -> Installed {
+    let Work::Finetune(mut training) = finetune() else {
+        panic!("it fine-tunes")
+    };
+    training.to_day = training.from_day + 1;
+    Installed {
+        parameters: of.parameters.clone(),
+        ..result(Work::Finetune(training), 0, &[])
+    }
+}
+
+fn digest(of: &Installed) -> String {
+    genesis::model_root(of.parameters.as_ref().unwrap()).to_hex()
+}
+
+#[test]
+fn a_model_that_ranks_backwards_leaves_the_calibrated_one_in_place() {
+    let (right, backwards) = right_and_backwards();
+    let mut bank = Bank::new(Promote::Calibrated);
+    assert!(bank.install(&right).is_some());
+    assert_eq!(bank.doubt(), None);
+    assert!(bank.install(&backwards).is_none());
+    let status = bank.status();
+    assert_eq!(status.model.unwrap().parameters, digest(&right));
+    let refused = status.model_refused.unwrap();
+    assert_eq!(refused.parameters, digest(&backwards));
+    assert!(refused.why.contains("rank backwards"), "{}", refused.why);
+    let metrics = bank.telemetry.render();
+    let counted = "phalanx_models_refused_total{reason=\"unfitted\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
+    // The next that is calibrated ends it.
+    assert!(bank.install(&right).is_some());
+    assert_eq!(bank.status().model_refused, None);
+}
+
+#[test]
+fn a_model_with_few_frauds_held_out_leaves_the_calibrated_one_in_place() {
+    let (right, _) = right_and_backwards();
+    let mut bank = Bank::new(Promote::Calibrated);
+    assert!(bank.install(&right).is_some());
+    assert!(bank.install(&of_one_day(&right)).is_none());
+    let refused = bank.status().model_refused.unwrap();
+    let expected = "5 frauds among the held-out payments, expected 10 or more";
+    assert_eq!(refused.why, expected);
+}
+
+#[test]
+fn the_first_model_is_put_in_place_and_its_calibration_said_to_be_none() {
+    let (right, backwards) = right_and_backwards();
+    let mut bank = Bank::new(Promote::Calibrated);
+    let first = bank.install(&backwards).unwrap();
+    assert_eq!(first.calibration, Calibration::default());
+    let model = bank.status().model.unwrap();
+    assert_eq!((model.calibration_a, model.calibration_b), (1.0, 0.0));
+    let doubt = bank.doubt().unwrap();
+    assert!(doubt.starts_with("no calibration was fitted: "), "{doubt}");
+    // What is in doubt gives way to what is in doubt, and to what is not.
+    assert!(bank.install(&of_one_day(&right)).is_some());
+    assert!(bank.doubt().is_some());
+    assert!(bank.install(&right).is_some());
+    assert_eq!((bank.doubt(), bank.status().model_refused), (None, None));
+}
+
+#[test]
+fn a_bank_that_wants_each_model_gets_each() {
+    let (right, backwards) = right_and_backwards();
+    let mut bank = Bank::new(Promote::Always);
+    assert!(bank.install(&right).is_some());
+    assert!(bank.install(&backwards).is_some());
+    assert!(bank.doubt().is_some());
+    assert_eq!(bank.status().model_refused, None);
+}
+
+// The client gives the newest model of its ledger alone, which was refused before.
+#[test]
+fn after_a_restart_the_calibrated_model_is_in_place_again() {
+    let (right, backwards) = right_and_backwards();
+    let mut bank = Bank::new(Promote::Calibrated);
+    let before = bank.install(&right).unwrap();
+    assert!(bank.install(&backwards).is_none());
+    let mut bank = bank.again(Promote::Calibrated);
+    let resumed = bank.install(&backwards).unwrap();
+    assert_eq!(resumed.digest, before.digest);
+    assert_eq!(
+        (resumed.calibration, resumed.version),
+        (before.calibration, 17)
+    );
+    let status = bank.status();
+    assert_eq!(status.model.unwrap().parameters, digest(&right));
+    assert!(status.model_refused.is_some());
+    // Said once, it is not delivered again.
+    assert!(bank.install(&backwards).is_none());
+    let mut bank = bank.again(Promote::Always);
+    let placed = bank.install(&backwards).unwrap();
+    assert_ne!(placed.digest, before.digest);
+}
+
+#[test]
+fn no_head_is_made_for_a_model_that_is_refused() {
+    let (right, backwards) = right_and_backwards();
+    let mut bank = Bank::with_head(Promote::Calibrated, config::Head::Personal);
+    let last = |of: Installed| Installed { step: 1, ..of };
+    assert!(bank.install(&right).is_some());
+    assert!(bank.install(&last(backwards)).is_none());
+    assert!(!bank.trainer.has_solo_work());
+    assert!(bank.install(&last(right)).is_some());
+    assert!(bank.trainer.has_solo_work());
+}

@@ -1,0 +1,264 @@
+//! Which models are put in place. A bank's thresholds are scores of a fixed scale, so what decides
+//! gives way only to what is calibrated as well; the bank may have it otherwise. The calibrated
+//! model in place is kept in the store: after a restart the client gives the newest of its ledger
+//! alone, which may be the one that was refused.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crypto::Digest;
+use features::FeatureSchema;
+use host::telemetry::Telemetry;
+use host::telemetry::prometheus_client::metrics::counter::Counter;
+use host::telemetry::prometheus_client::metrics::family::Family;
+use model::{Calibration, Checkpoint, Scorer, Usual};
+use protocol::client::Installed;
+use protocol::genesis;
+use protocol::plan::Training;
+
+use super::{Trainer, TrainingError};
+use crate::config::Promote;
+use crate::scoring::{Bundle, Head, Slot, probability_at};
+use crate::status::{ModelStatus, RefusedStatus};
+use crate::training::calibration::{Doubt, Fit};
+use crate::training::lately;
+use crate::training::solo::Solo;
+
+/// The bank's rule about what decides, and what is counted of it.
+#[derive(Default)]
+pub(crate) struct Promotion {
+    rule: Promote,
+    /// The probability of fraud from which on a person looks at a payment.
+    review_from: f64,
+    /// Where the calibrated model in place is kept; without it the next start knows of none.
+    folder: Option<PathBuf>,
+    refused: Family<[(&'static str, &'static str); 1], Counter>,
+}
+
+/// The federation's model in place.
+#[derive(Clone, Copy)]
+pub(super) struct Live {
+    pub(super) root: Digest,
+    pub(super) calibration: Calibration,
+    /// Whether what decides is calibrated: this model, or the bank's own head on it.
+    pub(super) is_calibrated: bool,
+}
+
+impl Promotion {
+    /// The rule of a bank whose people look at payments from the score `review_at` on.
+    pub(crate) fn new(rule: Promote, review_at: u16, store: &Path, telemetry: &Telemetry) -> Self {
+        let promotion = Self {
+            rule,
+            review_from: probability_at(review_at),
+            folder: Some(store.join(FOLDER)),
+            refused: Family::default(),
+        };
+        telemetry.register(|registry| {
+            registry.sub_registry_with_prefix("phalanx").register(
+                "models_refused",
+                "Models that were not put in place, by reason",
+                promotion.refused.clone(),
+            );
+        });
+        promotion
+    }
+
+    /// Where the model in place is kept, where the rule asks for it.
+    fn folder(&self) -> Option<&Path> {
+        match self.rule {
+            Promote::Calibrated => self.folder.as_deref(),
+            Promote::Always => None,
+        }
+    }
+
+    /// Keeps a model in place of the one before.
+    fn keep(&self, schema: &FeatureSchema, checkpoint: Result<Option<Checkpoint>, String>) {
+        let Some(folder) = self.folder() else {
+            return;
+        };
+        let kept = checkpoint.and_then(|checkpoint| {
+            let saved = checkpoint.map(|checkpoint| checkpoint.save(schema, folder));
+            saved.transpose().map_err(|error| error.to_string())
+        });
+        if let Err(error) = kept {
+            tracing::warn!(
+                error,
+                "the model in place is not kept: a restart will not know of it"
+            );
+        }
+    }
+
+    /// The model that was in place when the agent last ran, and its place in the ledger.
+    fn kept(&self, schema: &FeatureSchema) -> Option<(Checkpoint, u64)> {
+        let folder = self.folder().filter(|folder| folder.exists())?;
+        let loaded = Checkpoint::load(schema, folder);
+        let loaded = loaded.inspect_err(|error| {
+            tracing::warn!(%error, "the model that was in place is of no use");
+        });
+        let checkpoint = loaded.ok()?;
+        let version = checkpoint.card.release.as_ref()?.sequence;
+        Some((checkpoint, version))
+    }
+}
+
+impl Trainer {
+    /// The same, which puts models in place by this rule.
+    #[must_use]
+    pub(crate) fn promoting(self, promotion: Promotion) -> Self {
+        Self { promotion, ..self }
+    }
+
+    /// Puts the federation's model in place, if it may be. What comes back is for scoring: it, or
+    /// the one that the last run of the agent had in place.
+    pub(super) fn promote(
+        &mut self,
+        (training, installed): (&Training, &Installed),
+        mut bundle: Bundle,
+        fit: &Fit,
+    ) -> Result<Option<Bundle>, TrainingError> {
+        let doubt = fit.doubt(self.promotion.review_from);
+        let resumed = if doubt.is_some() && self.live.is_none() {
+            self.resume(training)?
+        } else {
+            None
+        };
+        if !self.admits(&bundle, doubt.as_ref()) {
+            return Ok(resumed);
+        }
+        bundle.usual = self.usual(training, &bundle)?;
+        if doubt.is_none() {
+            let checkpoint = self.checkpoint(training, installed).map(|checkpoint| {
+                let mut checkpoint = checkpoint?;
+                checkpoint.card.calibration = bundle.calibration;
+                Some(checkpoint)
+            });
+            self.promotion.keep(&self.schema, checkpoint);
+        }
+        self.put(&bundle, doubt, fit.rows() as u64);
+        Ok(Some(bundle))
+    }
+
+    /// A model of the bank's own; nothing where it may not be put in place.
+    pub(super) fn admitted(&mut self, (bundle, fit): (Bundle, Fit)) -> Option<Bundle> {
+        let doubt = fit.doubt(self.promotion.review_from);
+        match bundle.slot {
+            Slot::Local => {
+                if let Some(doubt) = doubt {
+                    tracing::info!(%doubt, "the model for comparison is not calibrated");
+                }
+            }
+            Slot::Live => {
+                if !self.admits(&bundle, doubt.as_ref()) {
+                    return None;
+                }
+                if let Some(live) = &mut self.live {
+                    live.is_calibrated = doubt.is_none();
+                }
+                self.board.update(|status| {
+                    status.model_refused = None;
+                    if let Some(model) = &mut status.model {
+                        model.head = bundle.head;
+                        model.parameters = Digest(bundle.digest).to_hex();
+                        model.calibration_a = bundle.calibration.a;
+                        model.calibration_b = bundle.calibration.b;
+                        model.calibration_doubt = doubt.map(|doubt| doubt.to_string());
+                    }
+                });
+            }
+        }
+        Some(bundle)
+    }
+
+    /// Whether a model may decide. Where it may not, or its calibration is in doubt, that is told.
+    fn admits(&self, bundle: &Bundle, doubt: Option<&Doubt>) -> bool {
+        let Some(doubt) = doubt else {
+            return true;
+        };
+        let version = bundle.version;
+        let is_calibrated = self.live.is_some_and(|live| live.is_calibrated);
+        if self.promotion.rule == Promote::Always || !is_calibrated {
+            let (a, b) = (bundle.calibration.a, bundle.calibration.b);
+            let identity = bundle.calibration == Calibration::default();
+            tracing::warn!(
+                version, a, b, identity, %doubt,
+                "the model is put in place, and its calibration is not to be relied upon"
+            );
+            return true;
+        }
+        tracing::warn!(
+            version, %doubt,
+            "the model is not put in place: the one that is there is calibrated"
+        );
+        let reason = [("reason", doubt.word())];
+        self.promotion.refused.get_or_create(&reason).inc();
+        self.board.update(|status| {
+            status.model_refused = Some(RefusedStatus {
+                version,
+                head: bundle.head,
+                parameters: Digest(bundle.digest).to_hex(),
+                why: doubt.to_string(),
+            });
+        });
+        false
+    }
+
+    fn put(&mut self, bundle: &Bundle, doubt: Option<Doubt>, calibrated_on: u64) {
+        self.live = Some(Live {
+            root: Digest(bundle.digest),
+            calibration: bundle.calibration,
+            is_calibrated: doubt.is_none(),
+        });
+        let status = ModelStatus {
+            version: bundle.version,
+            head: bundle.head,
+            parameters: Digest(bundle.digest).to_hex(),
+            schema: Digest(self.schema.digest()).to_hex(),
+            calibration_a: bundle.calibration.a,
+            calibration_b: bundle.calibration.b,
+            calibrated_on,
+            calibration_doubt: doubt.map(|doubt| doubt.to_string()),
+        };
+        self.board.update(|of| {
+            of.model = Some(status);
+            of.model_refused = None;
+        });
+        // A head on a model that is in place no more.
+        self.solos.retain(Solo::is_baseline);
+    }
+
+    /// Puts what the last run had in place there again, with its calibration as it was.
+    fn resume(&mut self, training: &Training) -> Result<Option<Bundle>, TrainingError> {
+        let Some((checkpoint, version)) = self.promotion.kept(&self.schema) else {
+            return Ok(None);
+        };
+        let mut bundle = Bundle {
+            slot: Slot::Live,
+            head: Head::Federation,
+            version,
+            digest: genesis::model_root(&checkpoint.parameters).0,
+            parameters: Arc::new(checkpoint.parameters),
+            size: checkpoint.card.size,
+            calibration: checkpoint.card.calibration,
+            usual: None,
+        };
+        bundle.usual = self.usual(training, &bundle)?;
+        self.put(&bundle, None, 0);
+        Ok(Some(bundle))
+    }
+
+    /// What is usual for a model over the last days; nothing where its energies mean nothing.
+    fn usual(
+        &mut self,
+        training: &Training,
+        bundle: &Bundle,
+    ) -> Result<Option<Usual>, TrainingError> {
+        if !lately::is_pretrained(&training.model, &bundle.parameters) {
+            return Ok(None);
+        }
+        let (parameters, calibration) = (&bundle.parameters, bundle.calibration);
+        let scorer = Scorer::new(&self.schema, bundle.size, parameters, calibration)?;
+        Ok(Some(self.lately.usual(&self.history, &scorer)?))
+    }
+}
+
+const FOLDER: &str = "live";
