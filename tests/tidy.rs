@@ -7,6 +7,8 @@
 mod crates;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/listed.rs"]
+mod listed;
 #[path = "tidy/monitoring.rs"]
 mod monitoring;
 #[path = "tidy/protocol.rs"]

@@ -29,13 +29,14 @@ use model::NetworkSize;
 use protocol::client::{Contribution, Order};
 use protocol::genesis;
 use protocol::id::{Context, RoundId};
-use protocol::plan::{
-    CohortTerms, Deadlines, ModelTerms, Part, Plan, Privacy, SchemaText, ServerRule, Training,
-    Width, Work,
-};
-use protocol::time::{Duration, Time};
+use protocol::plan::{ModelTerms, Part, SchemaText, ServerRule, Training, Work};
 use serde_json::{Value, json};
 use toml::Table;
+
+#[path = "../src/training/tests/plan.rs"]
+mod plan;
+
+use plan::plan;
 
 const PAYMENTS: u32 = 200_000;
 const PAYMENTS_QUICK: u32 = 20_000;
@@ -132,7 +133,7 @@ fn contribute(trainer: &mut Trainer, work: &Work, step: u32) {
     let order = Order {
         context: Context(Digest([1; 32])),
         round: RoundId(1),
-        plan: plan(work.clone()),
+        plan: plan(work.clone(), 20),
         step,
         parameters: Arc::new(genesis::parameters(model)),
         seed: 1,
@@ -141,32 +142,6 @@ fn contribute(trainer: &mut Trainer, work: &Work, step: u32) {
     match trainer.contribute(&order).unwrap() {
         Contribution::Update { examples, .. } => assert!(examples > 0, "nothing to learn from"),
         Contribution::Counts(_) => unreachable!("an update was ordered"),
-    }
-}
-
-fn plan(work: Work) -> Plan {
-    let span = Duration(1_000);
-    Plan {
-        name: "bench".to_owned(),
-        work,
-        rounds: 20,
-        cohort: CohortTerms {
-            members_min: 3,
-            colluders: None,
-            honest_min: 3,
-        },
-        deadlines: Deadlines {
-            selection: span,
-            agreement: span,
-            escrow: span,
-            collection: span,
-            acknowledgement: span,
-            reveal: span,
-        },
-        privacy: Privacy::None,
-        nonce: 0,
-        expires: Time(u64::MAX),
-        width: Width::Full,
     }
 }
 

@@ -13,11 +13,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+#[path = "soak/callers.rs"]
+mod callers;
 #[path = "house/bank.rs"]
 mod house;
 #[path = "house/told.rs"]
 mod told;
 
+use callers::{Chance, Over};
 use house::{Agent, House, ask, spawn};
 use told::{body_of, fetch};
 
@@ -33,7 +36,6 @@ fn what_was_answered_survives_every_kill() {
     let house = House::found("");
     let (answered, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let (mut agent, answers) = std::thread::scope(|scope| {
-        // Also where an assertion ends this early: nobody calls for ever.
         let _over = Over(&is_over);
         let callers: Vec<_> = (0..CALLERS)
             .map(|caller| {
@@ -55,7 +57,7 @@ fn what_was_answered_survives_every_kill() {
 
 /// Lives of an agent, all but one of which end without a word. Returns the last, running.
 fn kill_again_and_again(house: &House, kills: u64, answered: &AtomicU64) -> Agent {
-    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+    let mut chance = Chance::new();
     let mut agent = Agent::ready(house, spawn(house), PATIENCE);
     for kill in 0..kills {
         let until = answered.load(Ordering::SeqCst) + 1 + chance.below(150);
@@ -173,25 +175,4 @@ fn payment(caller: u64, number: u64) -> Value {
         "account_tok": format!("a{}", number % 50), "card_tok": format!("c{}", number % 50),
         "terminal_tok": "t1", "mcc": 5_411,
     })
-}
-
-/// Tells the callers that it is over.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// Marsaglia's xorshift: the moments differ from kill to kill, and chance has no part in the test.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
 }

@@ -19,9 +19,12 @@ use features::FeatureSchema;
 use model::Scorer;
 use serde_json::{Value, json};
 
+#[path = "soak/callers.rs"]
+mod callers;
 #[path = "soak/stage.rs"]
 mod stage;
 
+use callers::{Chance, Over};
 use stage::{Stage, bundle, payment};
 
 const CALLERS: usize = 4;
@@ -29,7 +32,7 @@ const SWAPS: u64 = 30;
 /// Far above what an answer takes: what takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Most answers between two swaps, beside those that were on their way.
-const ANSWERS_BETWEEN: usize = 16;
+const ANSWERS_BETWEEN: u64 = 16;
 /// What a logit may differ by from that of the model that an answer names.
 const LOGIT_MAX: f32 = 1e-6;
 
@@ -41,7 +44,6 @@ fn every_payment_is_judged_by_the_model_that_its_answer_names() {
     models.install(&stage, 1);
     let (address, began) = (stage.address, Instant::now());
     let heard: Vec<Vec<Heard>> = std::thread::scope(|scope| {
-        // Also where an assertion ends this early: nobody calls for ever.
         let over = Over(&models.is_over);
         let (tell, answered) = channel();
         let callers: Vec<_> = (0..CALLERS)
@@ -103,10 +105,10 @@ struct Heard {
 /// Installs versions from 2 on. Before each, and after the last, more answers come than were on
 /// their way: so each version has judged at least one payment.
 fn swap_again_and_again(stage: &Stage, models: &Models, swaps: u64, answered: &Receiver<()>) {
-    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+    let mut chance = Chance::new();
     for version in 2..=swaps + 2 {
         while answered.try_recv().is_ok() {}
-        for _ in 0..=CALLERS + chance.below(ANSWERS_BETWEEN) {
+        for _ in 0..=CALLERS as u64 + chance.below(ANSWERS_BETWEEN) {
             let told = answered.recv_timeout(PATIENCE);
             told.expect("the callers are answered");
         }
@@ -237,26 +239,5 @@ impl Connection {
         let schema = FeatureSchema::standard();
         let columns = schema.columns().iter();
         columns.map(|column| value(&column.name)).collect()
-    }
-}
-
-/// Tells the callers that it is over.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
-/// Marsaglia's xorshift: the moments differ from swap to swap, and chance has no part in the test.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
     }
 }

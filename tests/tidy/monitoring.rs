@@ -7,16 +7,18 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::listed::{listed, unlisted};
 use crate::none;
 use crate::sources::{read, root, sources};
 
+const LIST: &str = "docs/metrics.md";
 const RULES: &str = "ops/prometheus/alerts.yml";
 const RULE_TESTS: [&str; 2] = ["ops/prometheus/tests.yml", "ops/prometheus/tests-days.yml"];
 const DASHBOARDS: [&str; 2] = ["ops/grafana/scoring.json", "ops/grafana/federation.json"];
 
 #[test]
 fn rules_and_dashboards_name_metrics_that_are_there() {
-    let listed = listed();
+    let listed = listed(&read(LIST));
     let mut wrong = Vec::new();
     for path in [RULES].iter().chain(&RULE_TESTS).chain(&DASHBOARDS) {
         let text = read(path);
@@ -45,9 +47,19 @@ fn every_listed_metric_is_registered_somewhere() {
                 .iter()
                 .any(|part| rest.strip_prefix(part).is_some_and(is_said))
     };
-    let listed = listed();
+    let listed = listed(&read(LIST));
     let lost = listed.keys().filter(|name| !is_registered(name));
     none(&lost.cloned().collect::<Vec<_>>());
+}
+
+// What the tests of each process rest on, seen to fail.
+#[test]
+fn what_a_process_tells_is_looked_for_in_its_own_section_with_its_type() {
+    let list = "# M\n\n## One\n| `a` | gauge | | x |\n| `b` | counter | | x |\n\n## Two\n\
+                | `c` | gauge | | x |\n";
+    let told = "# TYPE a gauge\na 1\n# TYPE b gauge\n# TYPE c gauge\n";
+    assert_eq!(unlisted(told, list, "One"), ["b, gauge", "c, gauge"]);
+    assert_eq!(unlisted(told, list, "Three").len(), 3);
 }
 
 // What the first test rests on, seen to fail.
@@ -146,17 +158,6 @@ fn promtool_takes_the_rules_and_their_tests() {
         let said = String::from_utf8_lossy(&said) + String::from_utf8_lossy(&erred);
         assert!(answer.status.success(), "{path}:\n{said}");
     }
-}
-
-/// Every listed metric and its type.
-fn listed() -> BTreeMap<String, String> {
-    let text = read("docs/metrics.md");
-    let rows = text.lines().filter_map(|line| {
-        let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
-        let (kind, _) = rest.split_once(" |")?;
-        Some((name.to_owned(), kind.to_owned()))
-    });
-    rows.collect()
 }
 
 /// Every name of ours in a text.

@@ -13,11 +13,11 @@ use protocol::credential::{Credential, Role};
 use protocol::id::{Attempt, ClientId, Context, EpochId, RoundId, Seats};
 use protocol::message::{Due, Manifest, RoundOutcome, RoundResult};
 use protocol::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, Evaluated, Kind, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, SchemaText, ServerRule, SignedPlan, Training, Width, Work,
+    EvaluateTerms, Evaluated, Kind, ModelTerms, Part, Plan, RiskTerms, SchemaText, ServerRule,
+    SignedPlan, Training, Work,
 };
 use protocol::signed::Signed;
-use protocol::time::{Duration, Time};
+use protocol::time::Time;
 use protocol::{genesis, limits};
 
 use super::*;
@@ -31,6 +31,7 @@ use crate::status::{BaselineStatus, Board};
 mod live;
 mod month;
 mod parity;
+mod plan;
 mod promotion;
 mod released;
 
@@ -83,30 +84,8 @@ fn finetune() -> Work {
 }
 
 fn plan(work: Work) -> Plan {
-    let span = Duration(1_000);
     let rounds = if work.model().is_some() { 2 } else { 1 };
-    Plan {
-        name: "sample".to_owned(),
-        work,
-        rounds,
-        cohort: CohortTerms {
-            members_min: 3,
-            colluders: None,
-            honest_min: 3,
-        },
-        deadlines: Deadlines {
-            selection: span,
-            agreement: span,
-            escrow: span,
-            collection: span,
-            acknowledgement: span,
-            reveal: span,
-        },
-        privacy: Privacy::None,
-        nonce: 0,
-        expires: Time(u64::MAX),
-        width: Width::Full,
-    }
+    plan::plan(work, rounds)
 }
 
 fn order(work: Work) -> Order {

@@ -1,9 +1,10 @@
 //! The agent's metrics against their list, docs/metrics.md, both ways.
 
-use std::collections::BTreeSet;
-
 use super::*;
 use crate::status::Board;
+
+#[path = "../../../../tests/tidy/listed.rs"]
+mod listed;
 
 #[test]
 fn every_metric_is_listed_with_its_type() {
@@ -19,27 +20,12 @@ fn every_metric_is_listed_with_its_type() {
     std::fs::write(&path, "t".repeat(32)).unwrap();
     let router = Tokens::read(&path).unwrap();
     let router = router.guard(Router::new(), &bank.telemetry);
-    let text = bank.telemetry.render();
-    let registered: BTreeSet<(&str, &str)> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
-        .collect();
-    let list = include_str!("../../../../docs/metrics.md");
-    let section = list.split("\n## The agent\n").nth(1).unwrap();
-    let section = section.split("\n## ").next().unwrap();
-    let listed: BTreeSet<(&str, &str)> = section
-        .lines()
-        .filter_map(|line| {
-            let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
-            Some((name, rest.split_once(" |")?.0))
-        })
-        .collect();
-    // A family of which nothing was counted is not told; tests/tidy looks for its name.
-    let unlisted: Vec<_> = registered.difference(&listed).collect();
-    assert!(
-        unlisted.is_empty(),
-        "missing in docs/metrics.md: {unlisted:?}"
+    let (told, list) = (
+        bank.telemetry.render(),
+        include_str!("../../../../docs/metrics.md"),
     );
-    assert!(!registered.is_empty());
+    assert!(told.contains("# TYPE phalanx_score_"), "{told}");
+    let unlisted = listed::unlisted(&told, list, "The agent");
+    assert!(unlisted.is_empty(), "not in docs/metrics.md: {unlisted:?}");
     drop((scoring, agent, watch, nats, snapshots, router));
 }
