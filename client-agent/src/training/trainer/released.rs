@@ -70,7 +70,8 @@ impl Trainer {
         let size = size.map_err(|error| error.to_string())?;
         let made = Checkpoint::new(&self.schema, size, parameters.to_vec());
         let mut checkpoint = made.map_err(|error| error.to_string())?;
-        checkpoint.card.steps = u64::from(plan.rounds) * u64::from(training.steps);
+        let rounds = u64::from(installed.step) + 1;
+        checkpoint.card.steps = rounds * u64::from(training.steps);
         checkpoint.card.release = Some(Provenance {
             root: genesis::model_root(parameters).to_hex(),
             session: result.manifest.unverified().session.to_hex(),
