@@ -139,9 +139,9 @@ impl Scorer {
     /// 2022, "Sampling Permutations for Shapley Value Estimation", JMLR 23). In either order the
     /// groups are set to their neutral value, 0, the centre of the schema, one after the other, and
     /// a group's drop counts; so with [`Attribution::base`] they add up to the logit, but for
-    /// rounding. The field groups carry the schema's names. With the amount neutral, the columns derived from
-    /// it are neutral too; with the card's history neutral, they are recomputed against the average
-    /// card.
+    /// rounding. The field groups carry the schema's names. With the amount neutral, the columns
+    /// derived from it are neutral too; with the card's history neutral, they are recomputed
+    /// against the average card.
     ///
     /// # Errors
     /// As [`Scorer::energies`].

@@ -9,8 +9,8 @@ use host::disk::DiskError;
 use super::{Journal, JournalError};
 
 /// How many appends, flushes, batches of ids, followers' readings (of a decision from disk, of a
-/// payment's labels) and flushes of an alert's actions are refused from now on, as by a disk that is
-/// full or fails; clones share it.
+/// payment's labels) and flushes of an alert's actions are refused from now on, as by a disk that
+/// is full or fails; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) appends: Arc<AtomicU32>,

@@ -1,7 +1,7 @@
 //! Reasons for a score: the groups of facts that the model itself says raise it, by what
 //! each adds to its logit, with the figure that weighs most in each. Codes are stable; words and
-//! units are for analysts. The shares are `model::scorer`'s, the figures are those of `features`' explanations; reasons
-//! that need no label are in `surprise.rs`.
+//! units are for analysts. The shares are `model::scorer`'s, the figures are those of `features`'
+//! explanations; reasons that need no label are in `surprise.rs`.
 
 use features::{
     Explanation, FeatureEncoder, FeatureSchema, FeatureVector, Measure, Role, Transaction,

@@ -133,10 +133,8 @@ proptest! {
                 let nearest = found.iter().map(|cell| cell.1).min_by_key(|change| change.abs());
                 cell.1 += nearest.filter(|_| is_one_sign).unwrap_or(0);
             }
-            let expected = expected.map(|(payments, frauds)| {
-                (payments, frauds.max(0).unsigned_abs().min(payments))
-            });
-            prop_assert_eq!(table.window(&name, last_day, days), expected);
+            let rate = |(all, frauds): (u64, i64)| (all, frauds.max(0).unsigned_abs().min(all));
+            prop_assert_eq!(table.window(&name, last_day, days), expected.map(rate));
         }
     }
 }
