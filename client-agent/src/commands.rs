@@ -1,6 +1,7 @@
 //! What a person or a script may ask of `phalanx-agent`: one file per command under `commands/`.
 //! Each returns what it says as text, so that a test can read it; here it is printed.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -22,6 +23,7 @@ pub mod schema;
 pub mod score;
 mod serve;
 pub mod threshold;
+pub mod watch;
 
 /// The commands of `phalanx-agent`.
 #[derive(Debug, Subcommand)]
@@ -64,6 +66,9 @@ pub enum Command {
     /// Choose from which score on people look at payments.
     #[command(subcommand)]
     Threshold(ThresholdCommand),
+    /// See what is watched of payments and scores.
+    #[command(subcommand)]
+    Watch(WatchCommand),
 }
 
 /// Commands about mapping files.
@@ -135,6 +140,16 @@ pub enum ThresholdCommand {
     Plan(threshold::Arguments),
 }
 
+/// Commands about watching.
+#[derive(Debug, Subcommand)]
+pub enum WatchCommand {
+    /// Say which alarms a feed would have raised, day by day, by the agent's own watching in the
+    /// feed's own time; and how soon it finds dearer payments, a channel that vanishes or a
+    /// merchant category that is new. Nothing is kept but what --out names.
+    #[command(after_help = watch::EXAMPLES)]
+    Replay(watch::Arguments),
+}
+
 /// Commands about membership.
 #[derive(Debug, Subcommand)]
 pub enum EnrolCommand {
@@ -174,6 +189,7 @@ impl Command {
             Self::Model(ModelCommand::Import(arguments)) => release::import(&arguments)?,
             Self::Features(FeaturesCommand::Export(arguments)) => export::export(&arguments)?,
             Self::Threshold(ThresholdCommand::Plan(arguments)) => threshold::plan(&arguments)?,
+            Self::Watch(WatchCommand::Replay(arguments)) => watch::replay(&arguments)?,
         };
         print(&said.text);
         said.verdict
@@ -227,6 +243,16 @@ fn refused(key: &str, found: String, expected: &str) -> CommandError {
         found,
         expected: expected.to_owned(),
     })
+}
+
+/// The days from one to before another, all on the side where none is named.
+fn days(from: Option<i32>, to: Option<i32>) -> Result<Range<i32>, CommandError> {
+    let days = from.unwrap_or(i32::MIN)..to.unwrap_or(i32::MAX);
+    if days.is_empty() {
+        let expected = format!("a day after --from-day {}", days.start);
+        return Err(refused("--to-day", days.end.to_string(), &expected));
+    }
+    Ok(days)
 }
 
 /// The token key that was named; without one a throw-away key, for what shows no token that is

@@ -7,7 +7,8 @@
 //! against the same ones of the reference. `watch/sketch.rs` has the arithmetic of one number,
 //! `watch/fields.rs` that of fields, `watch/reference.rs` says which numbers there are, and
 //! `watch/alarm.rs` when somebody is told. What came of mature payments is in `watch/quality.rs`.
-//! Thresholds, and what they were measured on: docs/watch.md.
+//! Thresholds, and what they were measured on: docs/watch.md. How these go together, step by step,
+//! is `watch/watching.rs`; a bank's past goes the same way in `watch/replay.rs`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,10 +23,16 @@ mod meters;
 mod quality;
 mod reader;
 mod reference;
+mod replay;
 mod sketch;
+mod watching;
 
 pub use quality::Settings;
 pub use reader::{Installs, Watched, Watcher};
+
+pub(crate) use replay::{
+    Change, Course, Judge, Raised, Replay, ReplayError, RuleTold, Series, Terms, Trained, rules,
+};
 
 #[cfg(test)]
 pub(crate) use meters::Meters;
@@ -38,6 +45,8 @@ use reference::{Judged, Reference, Sample};
 #[derive(Clone)]
 struct Watch {
     schema: Arc<FeatureSchema>,
+    /// Days that a reference spans at the least.
+    reference_days: i32,
     /// The rows of the last days.
     recent: Recent,
     /// The fields of the last days.
@@ -68,6 +77,7 @@ impl Watch {
         Self {
             recent: Recent::new(schema.len()),
             schema: Arc::new(schema),
+            reference_days: REFERENCE_DAYS,
             fields: BTreeMap::new(),
             first: None,
             newest: None,
@@ -75,6 +85,14 @@ impl Watch {
             reference: None,
             scorer: None,
             judged: None,
+        }
+    }
+
+    /// The same with a reference of so many days, at most [`REFERENCE_DAYS`].
+    fn with_reference_days(self, days: u16) -> Self {
+        Self {
+            reference_days: i32::from(days).min(REFERENCE_DAYS),
+            ..self
         }
     }
 
@@ -105,6 +123,12 @@ impl Watch {
             self.model = seen.model;
         }
         ended
+    }
+
+    /// The figures of the days so far, as if a payment of the next one had come.
+    fn end(&mut self) -> Option<Vec<Figure>> {
+        let (first, newest) = self.first.zip(self.newest)?;
+        self.end_days(first, newest.saturating_add(1))
     }
 
     fn end_days(&mut self, first: i32, today: i32) -> Option<Vec<Figure>> {
@@ -139,8 +163,8 @@ impl Watch {
         let whole = self.recent.days().filter(|(day, _)| days.contains(day));
         let whole: Vec<(i32, usize)> = whole.map(|(day, rows)| (day, rows.len())).collect();
         let span = whole.first().zip(whole.last());
-        let is_long =
-            span.is_some_and(|(one, other)| other.0.saturating_sub(one.0) >= REFERENCE_DAYS - 1);
+        let days_more = self.reference_days - 1;
+        let is_long = span.is_some_and(|(one, other)| other.0.saturating_sub(one.0) >= days_more);
         let values: usize = whole.iter().map(|(_, values)| values).sum();
         if is_due && is_long && values >= ROWS_MIN * self.schema.len() {
             self.reference = Some(Reference::new(
@@ -188,4 +212,4 @@ const REFERENCE_DAYS: i32 = 14;
 const RENEWED_AFTER_DAYS: i32 = 7;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

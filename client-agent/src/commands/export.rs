@@ -21,7 +21,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde::Serialize;
 
-use super::{CommandError, Said, is_one_file, json, refused, token_key};
+use super::{CommandError, Said, days, is_one_file, json, refused, token_key};
 use crate::config::schema;
 use crate::history::{self, Feed, Verdict};
 
@@ -75,7 +75,7 @@ pub(super) fn export(arguments: &Arguments) -> Result<Said, CommandError> {
         let expected = "feature columns of other names than the file's own";
         return Err(refused("--schema", format!("a column {name}"), expected));
     }
-    let days = arguments.days()?;
+    let days = days(arguments.from_day, arguments.to_day)?;
     let key = token_key(arguments.key.as_deref())?;
     let feed = Feed::with_key(&arguments.map, key, &arguments.data)?;
     let out = &arguments.out;
@@ -97,17 +97,6 @@ pub(super) fn export(arguments: &Arguments) -> Result<Said, CommandError> {
         return Ok(Said::yes(json(&exported)?));
     }
     Ok(Said::yes(table(&exported, out)))
-}
-
-impl Arguments {
-    fn days(&self) -> Result<Range<i32>, CommandError> {
-        let days = self.from_day.unwrap_or(i32::MIN)..self.to_day.unwrap_or(i32::MAX);
-        if days.is_empty() {
-            let expected = format!("a day after --from-day {}", days.start);
-            return Err(refused("--to-day", days.end.to_string(), &expected));
-        }
-        Ok(days)
-    }
 }
 
 /// Encodes the feed and writes the days that are wanted.

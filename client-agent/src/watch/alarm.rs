@@ -49,7 +49,7 @@ impl Rule {
     }
 
     /// From which change on an alarm rises, and below which it goes; docs/watch.md says whence.
-    fn thresholds(self) -> Thresholds {
+    pub(super) fn thresholds(self) -> Thresholds {
         let (raise, clear) = match self {
             Self::Feature => (0.1, 0.05),
             Self::Amount => (0.15, 0.1),
@@ -64,10 +64,11 @@ impl Rule {
     }
 }
 
+/// Changes at which an alarm turns.
 #[derive(Clone, Copy, Debug)]
-struct Thresholds {
-    raise: f64,
-    clear: f64,
+pub(super) struct Thresholds {
+    pub(super) raise: f64,
+    pub(super) clear: f64,
 }
 
 /// One figure of an evaluation.

@@ -49,14 +49,14 @@ pub(super) struct Scored {
 }
 
 /// What came of scored payments, by day.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Quality {
     settings: Settings,
     days: BTreeMap<i32, Day>,
 }
 
 /// One day. The foremost payments are kept one by one, the others counted.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Day {
     /// By probability, which orders as its bits do, and of equal ones the earliest last.
     foremost: BTreeMap<(u32, u64), Foremost>,

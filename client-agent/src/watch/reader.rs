@@ -13,11 +13,12 @@ use host::telemetry::Telemetry;
 use model::{Calibration, ModelError, NetworkSize, Scorer};
 use serde::Deserialize;
 
-use super::alarm::{Alarm, Alarms, Figure, Rule};
+use super::Seen;
+use super::alarm::Alarm;
 use super::fields::Filled;
 use super::meters::{self, Meters};
-use super::quality::{Quality, Scored, Settings};
-use super::{Seen, Watch};
+use super::quality::{Scored, Settings};
+use super::watching::{Evaluation, Watching};
 use crate::history::Report;
 use crate::journal::reading::{self, Pace, Progress, Reads};
 use crate::journal::{Follower, JournalError, LabelEntry, Reach, Told};
@@ -114,11 +115,9 @@ impl Drop for Watcher {
 }
 
 struct Reader {
-    watch: Watch,
-    quality: Quality,
+    watching: Watching,
     schema: FeatureSchema,
     journal: Follower,
-    alarms: Alarms,
     meters: Meters,
     board: Board,
     clock: Clock,
@@ -127,8 +126,6 @@ struct Reader {
     measured_ms: Option<u64>,
     /// Labels since then.
     labels: u32,
-    /// The newest day of a payment.
-    newest: i32,
 }
 
 impl Reader {
@@ -140,18 +137,15 @@ impl Reader {
     ) -> Self {
         let clock = Clock::start();
         Self {
-            watch: Watch::new(schema.clone()),
-            quality: Quality::new(settings),
+            watching: Watching::new(settings, schema.clone()),
             schema,
             journal: journal.starting_at_last(DECISIONS_READ_MAX),
-            alarms: Alarms::default(),
             meters: Meters::new(telemetry),
             board,
             clock,
             started_ms: clock.now().0,
             measured_ms: None,
             labels: 0,
-            newest: i32::MIN,
         }
     }
 
@@ -173,7 +167,7 @@ impl Reader {
 
     fn install(&mut self, model: &Watched) {
         match self.scorer(model) {
-            Ok(scorer) => self.watch.install(Arc::new(scorer)),
+            Ok(scorer) => self.watching.install(Arc::new(scorer)),
             Err(error) => tracing::error!(%error, "the model in place is not watched"),
         }
     }
@@ -203,19 +197,14 @@ impl Reader {
         let Some(read) = Read::of(told) else {
             return;
         };
-        self.newest = self.newest.max(read.day);
-        if let Some(scored) = read.scored {
-            self.quality.score(scored);
-        }
         let seen = Seen {
             day: read.day,
             vector: &told.vector,
             model: read.model,
             filled: read.filled,
         };
-        if let Some(figures) = self.watch.see(seen) {
-            self.meters.tell(&figures);
-            self.weigh(&figures);
+        if let Some(evaluation) = self.watching.pay(seen, read.scored) {
+            self.tell(&evaluation);
         }
     }
 
@@ -233,7 +222,7 @@ impl Reader {
                 known_at: label.known_at,
                 fraud: label.fraud,
             };
-            self.quality.label(scored, report);
+            self.watching.label(scored, report);
         }
         self.labels = self.labels.saturating_add(1);
         Ok(())
@@ -249,22 +238,20 @@ impl Reader {
             return;
         }
         (self.measured_ms, self.labels) = (Some(now), 0);
-        let measures = self.quality.measure();
+        let (measures, evaluation) = self.watching.measure();
         self.meters.measured(&measures);
-        if let Some(ratio) = measures.frauds_ratio {
-            let change = ratio.ln().abs();
-            let figure = Figure::of(Rule::Calibration, "score", ratio, change);
-            self.meters.tell(std::slice::from_ref(&figure));
-            self.weigh(&[figure]);
+        if let Some(evaluation) = evaluation {
+            self.tell(&evaluation);
         }
     }
 
-    /// Tells what becomes of alarms.
-    fn weigh(&mut self, figures: &[Figure]) {
-        let events = self.alarms.weigh(self.newest, figures);
-        events.iter().for_each(meters::line);
-        self.meters.tell_alarms(&self.alarms);
-        let open = self.alarms.open().map(told).collect();
+    /// Tells figures, and what becomes of alarms.
+    fn tell(&self, evaluation: &Evaluation) {
+        self.meters.tell(&evaluation.figures);
+        evaluation.events.iter().for_each(meters::line);
+        let alarms = self.watching.alarms();
+        self.meters.tell_alarms(alarms);
+        let open = alarms.open().map(told).collect();
         self.board.update(|status| status.alarms = open);
     }
 }
@@ -359,7 +346,7 @@ impl Read {
 }
 
 /// A number that tells a card from others: the first eight bytes of its token's digest.
-fn card(transaction: &Transaction) -> u64 {
+pub(super) fn card(transaction: &Transaction) -> u64 {
     let digest = crypto::sha256(&[transaction.card().as_bytes()]).0;
     let first = digest.first_chunk::<8>();
     u64::from_be_bytes(*first.expect("a digest has 32 bytes"))
@@ -412,7 +399,7 @@ mod tests {
         let (mut reader, telemetry) = start();
         let live = bundle(Slot::Live, 1);
         reader.install(&Watched::of(&live).unwrap());
-        assert!(reader.watch.scorer.is_some());
+        assert!(reader.watching.watch.scorer.is_some());
         assert!(Watched::of(&bundle(Slot::Local, 1)).is_none());
         scoring.install(live).unwrap();
         for number in 0..30 {
@@ -425,14 +412,16 @@ mod tests {
         assert!(telemetry.render().contains(counted));
         assert!(telemetry.render().contains("phalanx_watch_behind 0"));
         let parameters = "01".repeat(32);
-        assert_eq!(reader.watch.model.as_deref(), Some(parameters.as_str()));
+        let model = reader.watching.watch.model.as_deref();
+        assert_eq!(model, Some(parameters.as_str()));
 
         let (mut reader, telemetry) = start();
         // As if it had been told long before.
         reader.started_ms += 3_600_000;
         read_all(&mut reader);
         assert!(!telemetry.render().contains(counted));
-        assert_eq!(reader.watch.model.as_deref(), Some(parameters.as_str()));
+        let model = reader.watching.watch.model.as_deref();
+        assert_eq!(model, Some(parameters.as_str()));
     }
 
     #[test]

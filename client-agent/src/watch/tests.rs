@@ -24,7 +24,7 @@ const PAYMENTS: i64 = 1_000;
 
 /// Sebastiano Vigna's splitmix64: the same numbers on every machine.
 #[derive(Clone)]
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -122,7 +122,7 @@ impl Bank {
 }
 
 /// A payment of a bank where weekends are dearer, later and more often at a distance.
-fn payment(day: i32, nth: i64, chance: &mut Chance) -> Transaction {
+pub(crate) fn payment(day: i32, nth: i64, chance: &mut Chance) -> Transaction {
     let is_weekend = matches!((day + 4).rem_euclid(7), 0 | 6);
     let (dearer, late, far) = match is_weekend {
         true => (0.3, 0.6, 0.45),
