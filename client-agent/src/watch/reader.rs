@@ -502,7 +502,13 @@ mod tests {
         faults.entry_reads.store(1, Ordering::SeqCst);
         assert!(reader.read().is_err_and(|error| error.is_passing()));
         read_all(&mut reader);
-        let values: usize = reader.watch.recent.days().map(|(_, rows)| rows.len()).sum();
+        let values: usize = reader
+            .watching
+            .watch
+            .recent
+            .days()
+            .map(|(_, rows)| rows.len())
+            .sum();
         assert_eq!(values, 3 * columns);
 
         let label = LabelEntry {

@@ -8,9 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use features::{FeatureEncoder, FeatureSchema, RawTransaction, RiskSettings, Row, Transaction};
+use features::{FeatureEncoder, FeatureSchema, RiskSettings, Row, Transaction};
 use model::{ModelError, Scorer};
-use serde_json::Value;
 
 use super::fields::Filled;
 use super::quality::{Scored, Settings};
@@ -331,13 +330,10 @@ impl World {
         }
         let seen = Seen {
             day,
-            vector,
+            vector: &vector,
             // One model throughout is no reason for another reference.
             model: None,
-            filled: Filled {
-                present: present(payment),
-                words: Filled::words(payment),
-            },
+            filled: Filled::of(payment),
         };
         let evaluation = self.watching.pay(seen, scored);
         self.log.count();
@@ -389,15 +385,6 @@ impl World {
             evaluations.extend(evaluation);
         }
         self.log.evaluated((over, today), &evaluations);
-    }
-}
-
-/// The names of the fields that a payment fills, as its journaled form has them.
-fn present(payment: &Transaction) -> Vec<String> {
-    match serde_json::to_value(payment) {
-        Ok(Value::Object(fields)) => Filled::present(&RawTransaction::from_object(fields)),
-        // A payment is an object of plain values.
-        Ok(_) | Err(_) => Vec::new(),
     }
 }
 

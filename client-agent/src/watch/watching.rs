@@ -53,7 +53,7 @@ impl Watching {
     }
 
     /// Takes in a payment; the first of a later day brings the evaluation of those before.
-    pub(super) fn pay(&mut self, seen: Seen, scored: Option<Scored>) -> Option<Evaluation> {
+    pub(super) fn pay(&mut self, seen: Seen<'_>, scored: Option<Scored>) -> Option<Evaluation> {
         self.newest = self.newest.max(seen.day);
         if let Some(scored) = scored {
             self.quality.score(scored);
