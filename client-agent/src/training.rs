@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
+use host::workers;
 use protocol::bucket::BucketKey;
 use protocol::client::{Installed, Order, Outcome};
 
@@ -48,12 +49,10 @@ impl Worker {
         mut deliver: impl FnMut(Product) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = channel();
-        let thread = std::thread::Builder::new()
-            .name("training".to_owned())
-            .spawn(move || {
-                settle_in();
-                run(&mut trainer, &queue, &mut answer, &mut deliver);
-            })?;
+        let thread = workers::behind("training", move || {
+            settle_in();
+            run(&mut trainer, &queue, &mut answer, &mut deliver);
+        })?;
         Ok(Self {
             jobs: Some(jobs),
             thread: Some(thread),

@@ -49,6 +49,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("quinn", &["host/src/quic"]),
     ("rcgen", &["host/src/identity"]),
     ("ring", &["crypto"]),
+    ("rustix", &["host/src/workers"]),
     ("rustls", &["host/src/quic", "host/src/tls"]),
     ("sled", &["host/src/disk"]),
     ("tch", &["model"]),

@@ -71,9 +71,7 @@ fn serve(folder: &Path, reasons_from: u16, sizes: &Sizes) -> Result<(), Box<dyn 
         let is_order = line? == TRAIN;
         if let Some(examples) = examples.take_if(|_| is_order) {
             let start = Arc::clone(&parameters);
-            std::thread::Builder::new()
-                .name("training".to_owned())
-                .spawn(move || train(&start, &examples))?;
+            host::workers::behind("training", move || train(&start, &examples))?;
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use host::disk::{SegmentReader, Segments, Store, Table};
+use host::workers;
 
 use super::ahead::Ahead;
 #[cfg(test)]
@@ -86,9 +87,7 @@ impl Ids {
         let indexer = Arc::new(Mutex::new(indexer));
         let (leave, left) = sync_channel(1);
         let shared = Arc::clone(&indexer);
-        let thread = std::thread::Builder::new()
-            .name("ids".to_owned())
-            .spawn(move || run(&shared, bounds.pause, &left))
+        let thread = workers::behind("ids", move || run(&shared, bounds.pause, &left))
             .map_err(JournalError::Thread)?;
         Ok(Self {
             recent,

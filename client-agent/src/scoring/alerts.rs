@@ -16,6 +16,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use host::clock::Clock;
 use host::telemetry::Telemetry;
+use host::workers;
 use model::Scorer;
 use tokio::sync::oneshot;
 
@@ -75,9 +76,7 @@ impl Alerts {
     ) -> std::io::Result<Self> {
         let (questions, asked) = sync_channel(QUESTIONS_MAX);
         let keeper = Keeper::new(journal, actions, clock, telemetry);
-        let keeper = std::thread::Builder::new()
-            .name("alerts".to_owned())
-            .spawn(move || keeper.run(&asked))?;
+        let keeper = workers::behind("alerts", move || keeper.run(&asked))?;
         Ok(Self {
             questions: Some(questions),
             keeper: Some(keeper),

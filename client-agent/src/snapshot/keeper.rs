@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use host::telemetry::Telemetry;
 use host::telemetry::prometheus_client::metrics::gauge::Gauge;
+use host::workers;
 
 use super::{SnapshotError, Snapshots};
 use crate::journal::{Follower, Reach};
@@ -68,9 +69,7 @@ impl Keeper {
             age: None,
             meters,
         };
-        let thread = std::thread::Builder::new()
-            .name("snapshots".to_owned())
-            .spawn(move || work.run(every, &left))?;
+        let thread = workers::behind("snapshots", move || work.run(every, &left))?;
         Ok(Self {
             leave: Some(leave),
             thread: Some(thread),

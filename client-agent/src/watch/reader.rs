@@ -10,6 +10,7 @@ use std::time::Duration;
 use features::{FeatureSchema, Transaction};
 use host::clock::Clock;
 use host::telemetry::Telemetry;
+use host::workers;
 use model::{Calibration, ModelError, NetworkSize, Scorer};
 use serde::Deserialize;
 
@@ -88,9 +89,7 @@ impl Watcher {
     ) -> std::io::Result<Self> {
         let (words, heard) = sync_channel(WORDS_MAX);
         let reader = Reader::new(settings, schema, journal, (telemetry, board));
-        let thread = std::thread::Builder::new()
-            .name("watching".to_owned())
-            .spawn(move || reader.run(&heard))?;
+        let thread = workers::behind("watching", move || reader.run(&heard))?;
         Ok(Self {
             words,
             thread: Some(thread),

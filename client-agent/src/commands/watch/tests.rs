@@ -258,9 +258,11 @@ fn with_a_model_scores_embeddings_and_mature_payments_have_figures() {
                 panic!("{rule}: {course}");
             };
             assert_eq!(of["subject"], rule);
-            let changes = of["change"].as_array().unwrap();
+            // Nothing is held against the days that the reference is made of.
+            let changes = of["change"].as_array().unwrap().iter();
+            let judged: Vec<&Value> = changes.skip_while(|change| change.is_null()).collect();
             assert!(
-                changes.len() == 7 && changes.iter().all(Value::is_number),
+                judged.len() == 7 && judged.into_iter().all(Value::is_number),
                 "{of}"
             );
         }
