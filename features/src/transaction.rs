@@ -1,14 +1,16 @@
 //! The canonical transaction (schema `txn.v1`), the raw form it is made from, and its label.
-//! The only type that holds a payment. The checks of the door are in `transaction/door.rs`, the
-//! closed vocabularies in `transaction/vocabulary.rs`; feeds become raw transactions in `map`.
+//! The only type that holds a payment. The raw form is in `transaction/raw.rs`, the checks of the
+//! door in `transaction/door.rs`, the closed vocabularies in `transaction/vocabulary.rs`; feeds
+//! become raw transactions in `map`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
 
 mod door;
+mod names;
+mod raw;
 pub(crate) mod vocabulary;
 
 pub use vocabulary::{
@@ -16,8 +18,9 @@ pub use vocabulary::{
     TxnType, VopResult,
 };
 
-pub use door::CANONICAL;
 pub(crate) use door::EXT_MAX;
+pub use names::CANONICAL;
+pub use raw::{RawTransaction, Told};
 
 /// One validated payment. Every optional field is missing where the bank has none: nothing is
 /// filled in. The encoder reads the fields up to `mcc`; the rest is kept for the bank's own use.
@@ -209,86 +212,6 @@ impl fmt::Debug for ExtValue {
     }
 }
 
-/// What arrives at the door: named values that nobody checked. `Debug` shows names alone.
-#[derive(Clone, Default, PartialEq)]
-pub struct RawTransaction {
-    fields: BTreeMap<String, Value>,
-}
-
-impl RawTransaction {
-    /// Reads one JSON object. Unlike an error of the JSON reader, the error repeats no input.
-    ///
-    /// # Errors
-    /// [`FieldErrorKind::Schema`] where the bytes are no JSON object.
-    pub fn from_json(bytes: &[u8]) -> Result<Self, FieldError> {
-        serde_json::from_slice(bytes).map_err(|error| {
-            let found = json_fault(&error);
-            FieldError::new(
-                "transaction",
-                FieldErrorKind::Schema,
-                &found,
-                "a JSON object",
-            )
-        })
-    }
-
-    /// Takes the members of a JSON object.
-    #[must_use]
-    pub fn from_object(object: Map<String, Value>) -> Self {
-        Self {
-            fields: object.into_iter().collect(),
-        }
-    }
-
-    /// The value of one field, as it came.
-    #[must_use]
-    pub fn value(&self, field: &str) -> Option<&Value> {
-        self.fields.get(field)
-    }
-
-    /// Sets one field; a JSON null unsets it.
-    pub fn insert(&mut self, field: impl Into<String>, value: Value) {
-        self.fields.insert(field.into(), value);
-    }
-
-    /// Fields that `txn.v1` does not know, in order; they are ignored by the door.
-    pub fn unknown_fields(&self) -> impl Iterator<Item = &str> {
-        self.fields
-            .keys()
-            .map(String::as_str)
-            .filter(|name| !CANONICAL.contains(name))
-    }
-
-    /// Names of the fields that hold a value.
-    pub fn present_fields(&self) -> impl Iterator<Item = &str> {
-        self.fields
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, _)| name.as_str())
-    }
-}
-
-impl<'de> Deserialize<'de> for RawTransaction {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Object(map) => Ok(Self::from_object(map)),
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Array(_) => Err(serde::de::Error::custom("expected a JSON object")),
-        }
-    }
-}
-
-impl fmt::Debug for RawTransaction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.fields.keys().map(|name| crate::pan::redact(name)))
-            .finish()
-    }
-}
-
 /// What a transaction turned out to be, and since when that is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
@@ -308,7 +231,7 @@ impl Label {
     ///
     /// # Errors
     /// [`FieldError`] of the first field that is missing or has another form.
-    pub fn read(now_ms: i64, raw: &RawTransaction) -> Result<Self, FieldError> {
+    pub fn read(now_ms: i64, raw: RawTransaction) -> Result<Self, FieldError> {
         door::label(now_ms, raw)
     }
 }

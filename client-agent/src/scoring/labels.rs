@@ -150,17 +150,17 @@ impl Item {
         let (mut raw, mut strangers) = (RawTransaction::default(), Map::new());
         for (name, value) in map {
             if FIELDS.contains(&name.as_str()) {
-                raw.insert(name.clone(), value.clone());
+                raw.insert(name, value.clone());
             } else if name != SUPERSEDES {
                 strangers.insert(name.clone(), value.clone());
             }
         }
         refuse_pans_in(&strangers)?;
         let arrived = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        let label = Label::read(stamped.unwrap_or(arrived), &raw)?;
+        let is_told = raw.present_fields().any(|name| name == "known_at");
+        let label = Label::read(stamped.unwrap_or(arrived), raw)?;
         refuse_future("known_at", label.known_at, now_ms)?;
         let supersedes = label_id(map.get(SUPERSEDES))?;
-        let is_told = raw.present_fields().any(|name| name == "known_at");
         let dated = match (is_told, stamped) {
             (true, _) => Dated::BySender,
             (false, Some(_)) => Dated::ByStream,

@@ -1,12 +1,15 @@
 //! The door of `POST /v1/score`: bytes become a checked request, or a problem. Nothing past this
 //! file sees unchecked input. The fields themselves are judged by `features`.
 
+use std::fmt;
 use std::time::Duration;
 
 use crypto::{Digest, sha256};
 use features::{
-    RawTransaction, Transaction, is_pan_like, is_pan_number, is_sensitive_name, is_time_ms,
+    RawTransaction, Told, Transaction, is_pan_like, is_pan_number, is_sensitive_name, is_time_ms,
 };
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::problem::{Problem, ProblemType};
@@ -43,36 +46,31 @@ impl Request {
         if body.len() > BODY_BYTES_MAX {
             return Err(too_large());
         }
-        let mut body = object(body)?;
-        let txn = body.remove("txn");
-        let purpose = purpose(body.remove("purpose"))?;
-        check_schema(body.remove("schema"))?;
+        let Body {
+            txn,
+            purpose: word,
+            schema,
+            unknown,
+        } = object(body)?;
+        let purpose = purpose(word)?;
+        check_schema(schema)?;
         let txn = txn.ok_or_else(|| {
             Problem::of_field(ProblemType::MissingField, "txn", "nothing", "an object")
         })?;
-        refuse_pans_in(&body)?;
+        refuse_pans_in(&unknown)?;
         let raw = raw(txn)?;
-        let stranger = |name: &str| {
-            (
-                name.to_owned(),
-                raw.value(name).cloned().unwrap_or_default(),
-            )
-        };
-        let strangers: Map<String, Value> = raw.unknown_fields().map(stranger).collect();
-        refuse_pans_in(&strangers)?;
+        refuse_pans_in(raw.unknown_fields())?;
+        let unknown = unknown.len() + raw.unknown_fields().len();
         let transaction = Transaction::try_from(raw)?;
         refuse_beyond("ts", transaction.ts, now_ms, asked.times.ahead_max)?;
-        let mut canonical = Vec::with_capacity(CANONICAL_BYTES);
-        serde_json::to_writer(&mut canonical, &transaction)
-            .expect("a checked payment has text keys and finite numbers");
-        let canonical = String::from_utf8(canonical).expect("JSON is UTF-8");
+        let canonical = transaction.canonical();
         Ok(Self {
             digest: sha256(&[canonical.as_bytes()]),
             canonical,
             transaction,
             purpose,
             asked,
-            unknown_fields: u32::try_from(body.len() + strangers.len()).unwrap_or(u32::MAX),
+            unknown_fields: u32::try_from(unknown).unwrap_or(u32::MAX),
         })
     }
 }
@@ -82,14 +80,53 @@ pub(crate) fn too_large() -> Problem {
     Problem::new(ProblemType::TooLarge, detail)
 }
 
+/// The members of a body, as they came; of equal names the last one counts.
+#[derive(Default)]
+struct Body {
+    txn: Option<Told<RawTransaction>>,
+    purpose: Option<Value>,
+    schema: Option<Value>,
+    /// What nothing here knows.
+    unknown: Map<String, Value>,
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Body;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
+        let mut body = Body::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "txn" => body.txn = Some(map.next_value()?),
+                "purpose" => body.purpose = Some(map.next_value()?),
+                "schema" => body.schema = Some(map.next_value()?),
+                _ => drop(body.unknown.insert(name, map.next_value()?)),
+            }
+        }
+        Ok(body)
+    }
+}
+
 /// The body as a JSON object. The reader's own complaint may repeat input, so only its place and
 /// class are told.
-fn object(body: &[u8]) -> Result<Map<String, Value>, Problem> {
+fn object(body: &[u8]) -> Result<Body, Problem> {
     let expected = "a JSON object with `txn` and perhaps `purpose`";
     let wrong = |found: &str| Problem::of_field(ProblemType::Schema, "body", found, expected);
     match serde_json::from_slice(body) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(other) => Err(wrong(kind_of(&other))),
+        Ok(Told::Object(body)) => Ok(body),
+        Ok(Told::Other(other)) => Err(wrong(kind_of(&other))),
         Err(error) => Err(wrong(&fault(&error))),
     }
 }
@@ -134,18 +171,15 @@ fn check_schema(value: Option<Value>) -> Result<(), Problem> {
     }
 }
 
-fn raw(txn: Value) -> Result<RawTransaction, Problem> {
-    let found = kind_of(&txn);
-    let Value::Object(fields) = txn else {
-        let expected = "a JSON object";
-        return Err(Problem::of_field(
-            ProblemType::Schema,
-            "txn",
-            found,
-            expected,
-        ));
-    };
-    Ok(RawTransaction::from_object(fields))
+fn raw(txn: Told<RawTransaction>) -> Result<RawTransaction, Problem> {
+    match txn {
+        Told::Object(raw) => Ok(raw),
+        Told::Other(other) => {
+            let (found, expected) = (kind_of(&other), "a JSON object");
+            let kind = ProblemType::Schema;
+            Err(Problem::of_field(kind, "txn", found, expected))
+        }
+    }
 }
 
 /// Fields that nobody reads are let through, but not with a card number in them: it would be in
@@ -222,9 +256,6 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
 
 /// A payment with every field and full extras takes some 10 KiB.
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;
-
-/// Room for a payment in canonical form: every field is named, most of them null.
-const CANONICAL_BYTES: usize = 2 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -314,6 +345,36 @@ mod tests {
         let mut strict = Asked::default();
         strict.times.ahead_max = Duration::from_secs(1);
         assert!(at(1_000, strict).is_ok() && at(1_001, strict).is_err());
+    }
+
+    #[test]
+    fn of_equal_names_the_last_one_counts() {
+        let (plain, payment) = (parse(&body()).ok().unwrap(), body()["txn"].to_string());
+        let text = format!(
+            r#"{{"txn": 5, "purpose": 5, "x": 1, "txn": {payment}, "purpose": "advice", "x": 2}}"#
+        );
+        let twice = Request::parse(text.as_bytes(), NOW_MS, Asked::default());
+        let twice = twice.ok().unwrap();
+        assert_eq!(twice.digest, plain.digest);
+        assert_eq!((twice.purpose, twice.unknown_fields), (Purpose::Advice, 1));
+    }
+
+    // What is said first is what a sender hears first: the envelope, then the payment.
+    #[test]
+    fn what_is_no_payment_is_named_after_the_envelope() {
+        for (txn, found) in [
+            (json!(null), "null"),
+            (json!(true), "a boolean"),
+            (json!(1.5), "a number"),
+            (json!("txn"), "a text"),
+            (json!([body()]), "an array"),
+        ] {
+            let problem = refused(|body| body["txn"] = txn.clone());
+            assert_eq!(problem.field.as_deref(), Some("txn"));
+            assert_eq!(problem.found.as_deref(), Some(found));
+            let other = refused(|body| *body = json!({"txn": txn, "purpose": "play"}));
+            assert_eq!(other.field.as_deref(), Some("purpose"));
+        }
     }
 
     #[test]

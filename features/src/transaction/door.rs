@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::names::Places;
 use super::vocabulary::Vocabulary;
 use super::{Direction, ExtValue, FieldError, FieldErrorKind, Label, RawTransaction, Transaction};
 use crate::map::time::{self, TIME_EXPECTED, TS_END_MS};
@@ -12,19 +13,16 @@ use crate::pan;
 
 /// Checks every field of `raw`; the first refusal ends it.
 pub(super) fn validate(raw: RawTransaction) -> Result<Transaction, FieldError> {
-    let door = Door {
-        fields: &raw.fields,
-    };
-    door.refuse_sensitive_names()?;
+    let mut door = Door::open(raw)?;
     Ok(Transaction {
-        txn_id: door.required("txn_id", door.text("txn_id", 64)?)?,
-        ts: door.required("ts", door.time("ts")?)?,
-        rail: door.required("rail", door.word("rail")?)?,
+        txn_id: required("txn_id", door.text("txn_id", 64)?)?,
+        ts: required("ts", door.time("ts")?)?,
+        rail: required("rail", door.word("rail")?)?,
         direction: door.word("direction")?.unwrap_or(Direction::Debit),
-        amount_minor: door.required("amount_minor", door.amount("amount_minor", 0)?)?,
-        currency: door.required("currency", door.letters("currency", 3)?)?,
+        amount_minor: required("amount_minor", door.amount("amount_minor", 0)?)?,
+        currency: required("currency", door.letters("currency", 3)?)?,
         amount_ref_minor: door.amount("amount_ref_minor", 0)?,
-        account_tok: door.required("account_tok", door.text("account_tok", TOKEN_MAX)?)?,
+        account_tok: required("account_tok", door.text("account_tok", TOKEN_MAX)?)?,
         card_tok: door.text("card_tok", TOKEN_MAX)?,
         merchant_tok: door.text("merchant_tok", TOKEN_MAX)?,
         terminal_tok: door.text("terminal_tok", TOKEN_MAX)?,
@@ -77,45 +75,45 @@ pub(super) fn validate(raw: RawTransaction) -> Result<Transaction, FieldError> {
 }
 
 /// Checks a label's fields; the first refusal ends it. Fields that no label has are not read.
-pub(super) fn label(now_ms: i64, raw: &RawTransaction) -> Result<Label, FieldError> {
-    let door = Door {
-        fields: &raw.fields,
-    };
-    door.refuse_sensitive_names()?;
+pub(super) fn label(now_ms: i64, raw: RawTransaction) -> Result<Label, FieldError> {
+    let mut door = Door::open(raw)?;
     Ok(Label {
-        txn_id: door.required("txn_id", door.text("txn_id", 64)?)?,
-        fraud: door.required("fraud", door.flag("fraud")?)?,
+        txn_id: required("txn_id", door.text("txn_id", 64)?)?,
+        fraud: required("fraud", door.flag("fraud")?)?,
         known_at: door.time("known_at")?.unwrap_or(now_ms),
-        source: Some(door.required("source", door.text("source", SOURCE_MAX)?)?),
+        source: Some(required("source", door.text("source", SOURCE_MAX)?)?),
     })
 }
 
-/// Reads of a raw transaction's fields; each is `None` where the field is missing or null.
-struct Door<'a> {
-    fields: &'a BTreeMap<String, Value>,
+/// Takes the fields out of a raw transaction, each once; a field is `None` where it is missing or
+/// null.
+struct Door {
+    raw: RawTransaction,
+    places: Places,
 }
 
-impl Door<'_> {
-    fn value(&self, field: &str) -> Option<&Value> {
-        self.fields.get(field).filter(|value| !value.is_null())
+impl Door {
+    /// Judges the names at the top level; those of `ext` are judged where `ext` is read. A name
+    /// that `txn.v1` knows is none that is refused.
+    fn open(raw: RawTransaction) -> Result<Self, FieldError> {
+        let mut names = raw.unknown_fields().keys();
+        names.try_for_each(|name| refuse_sensitive(name))?;
+        Ok(Self {
+            raw,
+            places: Places::default(),
+        })
     }
 
-    fn required<T>(&self, field: &str, value: Option<T>) -> Result<T, FieldError> {
-        value.ok_or_else(|| FieldError::new(field, FieldErrorKind::Missing, "nothing", "a value"))
+    fn value(&mut self, field: &str) -> Option<Value> {
+        let value = self.raw.take(&mut self.places, field);
+        (!value.is_null()).then_some(value)
     }
 
-    /// Names are judged at the top level; those of `ext` where `ext` is read.
-    fn refuse_sensitive_names(&self) -> Result<(), FieldError> {
-        self.fields
-            .keys()
-            .try_for_each(|name| refuse_sensitive(name))
-    }
-
-    fn text(&self, field: &str, bytes_max: usize) -> Result<Option<String>, FieldError> {
+    fn text(&mut self, field: &str, bytes_max: usize) -> Result<Option<String>, FieldError> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
-        let text = text_of(value).ok_or_else(|| mistyped(field, value, "text"))?;
+        let text = text_of(value).map_err(|other| mistyped(field, &other, "text"))?;
         if pan::is_pan_like(&text) {
             return Err(FieldError::pan(field));
         }
@@ -134,8 +132,8 @@ impl Door<'_> {
     }
 
     /// An alphabetic code of `length` letters, in capitals.
-    fn letters(&self, field: &str, length: usize) -> Result<Option<String>, FieldError> {
-        let Some(text) = self.text(field, TOKEN_MAX)? else {
+    fn letters(&mut self, field: &str, length: usize) -> Result<Option<String>, FieldError> {
+        let Some(mut text) = self.text(field, TOKEN_MAX)? else {
             return Ok(None);
         };
         if text.len() != length || !text.bytes().all(|b| b.is_ascii_alphabetic()) {
@@ -147,38 +145,41 @@ impl Door<'_> {
                 &expected,
             ));
         }
-        Ok(Some(text.to_ascii_uppercase()))
+        text.make_ascii_uppercase();
+        Ok(Some(text))
     }
 
-    fn word<E: Vocabulary>(&self, field: &str) -> Result<Option<E>, FieldError> {
+    fn word<E: Vocabulary>(&mut self, field: &str) -> Result<Option<E>, FieldError> {
         let Some(text) = self.text(field, 64)? else {
             return Ok(None);
         };
-        E::from_word(&text.to_ascii_lowercase())
-            .map(Some)
-            .ok_or_else(|| {
-                let expected = format!("one of {}", E::WORDS.join(", "));
-                FieldError::new(field, FieldErrorKind::Schema, &text, &expected)
-            })
+        let word = match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => E::from_word(&text.to_ascii_lowercase()),
+            false => E::from_word(&text),
+        };
+        word.map(Some).ok_or_else(|| {
+            let expected = format!("one of {}", E::WORDS.join(", "));
+            FieldError::new(field, FieldErrorKind::Schema, &text, &expected)
+        })
     }
 
-    fn flag(&self, field: &str) -> Result<Option<bool>, FieldError> {
+    fn flag(&mut self, field: &str) -> Result<Option<bool>, FieldError> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
         if let Value::Bool(flag) = value {
-            return Ok(Some(*flag));
+            return Ok(Some(flag));
         }
-        let text = text_of(value).map(|text| text.to_ascii_lowercase());
+        let text = text_of(value.clone()).map(|text| text.to_ascii_lowercase());
         match text.as_deref() {
-            Some("true" | "1" | "y" | "yes") => Ok(Some(true)),
-            Some("false" | "0" | "n" | "no") => Ok(Some(false)),
-            _ => Err(mistyped(field, value, "true or false")),
+            Ok("true" | "1" | "y" | "yes") => Ok(Some(true)),
+            Ok("false" | "0" | "n" | "no") => Ok(Some(false)),
+            _ => Err(mistyped(field, &value, "true or false")),
         }
     }
 
     fn whole<T: TryFrom<i64>>(
-        &self,
+        &mut self,
         field: &str,
         min: i64,
         max: i64,
@@ -187,8 +188,8 @@ impl Door<'_> {
             return Ok(None);
         };
         let expected = || format!("a whole number from {min} to {max}");
-        let Some(number) = whole_of(value) else {
-            return Err(mistyped(field, value, &expected()));
+        let Some(number) = whole_of(&value) else {
+            return Err(mistyped(field, &value, &expected()));
         };
         if pan::is_pan_number(number) {
             return Err(FieldError::pan(field));
@@ -199,72 +200,79 @@ impl Door<'_> {
             .flatten();
         match fit {
             Some(number) => Ok(Some(number)),
-            None => Err(mistyped(field, value, &expected())),
+            None => Err(mistyped(field, &value, &expected())),
         }
     }
 
-    fn amount(&self, field: &str, min: i64) -> Result<Option<i64>, FieldError> {
+    fn amount(&mut self, field: &str, min: i64) -> Result<Option<i64>, FieldError> {
         self.whole(field, min, AMOUNT_MAX)
     }
 
     /// Four digits; text keeps its leading zeros, so both forms are read.
-    fn mcc(&self) -> Result<Option<u16>, FieldError> {
+    fn mcc(&mut self) -> Result<Option<u16>, FieldError> {
         self.whole("mcc", 0, 9_999)
     }
 
     /// RFC 3339 text or epoch milliseconds. A 13-digit time is no card number: the range ends
     /// in 2096, below every number the schemes issue with 13 digits.
-    fn time(&self, field: &str) -> Result<Option<i64>, FieldError> {
+    fn time(&mut self, field: &str) -> Result<Option<i64>, FieldError> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
-        let ms = match value {
+        let ms = match &value {
             Value::String(text) => time::rfc3339_ms(text).or_else(|| text.parse().ok()),
             Value::Number(number) => number.as_i64(),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
         match ms.filter(|ms| (0..TS_END_MS).contains(ms)) {
             Some(ms) => Ok(Some(ms)),
-            None => Err(mistyped(field, value, TIME_EXPECTED)),
+            None => Err(mistyped(field, &value, TIME_EXPECTED)),
         }
     }
 
     /// `YYYY-MM-DD`, or days since 1970-01-01.
-    fn date(&self, field: &str) -> Result<Option<i32>, FieldError> {
+    fn date(&mut self, field: &str) -> Result<Option<i32>, FieldError> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
-        let day = match value {
+        let day = match &value {
             Value::String(text) => time::date_day(text),
-            Value::Number(_) => whole_of(value).and_then(|day| i32::try_from(day).ok()),
+            Value::Number(_) => whole_of(&value).and_then(|day| i32::try_from(day).ok()),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
         match day.filter(|day| (-50_000..50_000).contains(day)) {
             Some(day) => Ok(Some(day)),
-            None => Err(mistyped(field, value, "a date as YYYY-MM-DD")),
+            None => Err(mistyped(field, &value, "a date as YYYY-MM-DD")),
         }
     }
 
-    fn degrees(&self, field: &str, max: f64) -> Result<Option<f32>, FieldError> {
+    fn degrees(&mut self, field: &str, max: f64) -> Result<Option<f32>, FieldError> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
-        match real_of(value).filter(|degrees| degrees.abs() <= max) {
+        match real_of(&value).filter(|degrees| degrees.abs() <= max) {
             Some(degrees) => Ok(Some(((degrees * 10.0).round() / 10.0) as f32)),
             None => Err(mistyped(
                 field,
-                value,
+                &value,
                 &format!("degrees from -{max} to {max}"),
             )),
         }
     }
 
-    fn ext(&self) -> Result<BTreeMap<String, ExtValue>, FieldError> {
+    fn ext(&mut self) -> Result<BTreeMap<String, ExtValue>, FieldError> {
         let Some(value) = self.value("ext") else {
             return Ok(BTreeMap::new());
         };
-        let Value::Object(map) = value else {
-            return Err(mistyped("ext", value, "an object of numbers and texts"));
+        let map = match value {
+            Value::Object(map) => map,
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)) => {
+                return Err(mistyped("ext", &other, "an object of numbers and texts"));
+            }
         };
         if map.len() > EXT_MAX {
             let (found, expected) = (
@@ -278,15 +286,19 @@ impl Door<'_> {
                 &expected,
             ));
         }
-        let present = map.iter().filter(|(_, value)| !value.is_null());
+        let present = map.into_iter().filter(|(_, value)| !value.is_null());
         present
-            .map(|(name, value)| Ok((name.clone(), ext_value(name, value)?)))
+            .map(|(name, value)| ext_value(&name, value).map(|value| (name, value)))
             .collect()
     }
 }
 
-fn ext_value(name: &str, value: &Value) -> Result<ExtValue, FieldError> {
-    let field = format!("ext.{name}");
+fn required<T>(field: &str, value: Option<T>) -> Result<T, FieldError> {
+    value.ok_or_else(|| FieldError::new(field, FieldErrorKind::Missing, "nothing", "a value"))
+}
+
+fn ext_value(name: &str, value: Value) -> Result<ExtValue, FieldError> {
+    let field = || format!("ext.{name}");
     refuse_sensitive(name)?;
     if pan::is_pan_like(name) {
         return Err(FieldError::pan("ext"));
@@ -294,34 +306,40 @@ fn ext_value(name: &str, value: &Value) -> Result<ExtValue, FieldError> {
     if let Some(number) = value.as_f64().filter(|number| number.is_finite()) {
         // What came, and what is kept: from 2^53 on that may be another number, which has to pass
         // again when the journal is read.
-        let told = whole_of(value).is_some_and(pan::is_pan_number);
+        let told = whole_of(&value).is_some_and(pan::is_pan_number);
         // It is written by its shortest digits, and read again as the whole number that it is.
-        let written = pan::is_pan_like(&format!("{}", number.trunc()));
+        let is_long = number.abs() >= 1e12;
+        let written = is_long && pan::is_pan_like(&format!("{}", number.trunc()));
         let kept = written || (number.abs() < 9e18 && pan::is_pan_number(number as i64));
         // Extras hold times too: the schema's features make ages of them.
         let is_time = number.fract() == 0.0 && pan::is_time_ms(number as i64);
         return match !is_time && (told || kept) {
-            true => Err(FieldError::pan(&field)),
+            true => Err(FieldError::pan(&field())),
             false => Ok(ExtValue::Number(number)),
         };
     }
-    let Value::String(text) = value else {
-        return Err(mistyped(&field, value, "a number or a text"));
+    let text = match value {
+        Value::String(text) => text,
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)) => return Err(mistyped(&field(), &other, "a number or a text")),
     };
     let is_time = text.parse().is_ok_and(pan::is_time_ms);
-    if !is_time && pan::is_pan_like(text) {
-        return Err(FieldError::pan(&field));
+    if !is_time && pan::is_pan_like(&text) {
+        return Err(FieldError::pan(&field()));
     }
     if text.len() > TOKEN_MAX || name.len() > 64 || text.chars().any(char::is_control) {
         let expected = format!("a name up to 64 and a text up to {TOKEN_MAX} bytes");
         return Err(FieldError::new(
-            &field,
+            &field(),
             FieldErrorKind::Schema,
-            text,
+            &text,
             &expected,
         ));
     }
-    Ok(ExtValue::Text(text.clone()))
+    Ok(ExtValue::Text(text))
 }
 
 fn refuse_sensitive(name: &str) -> Result<(), FieldError> {
@@ -354,14 +372,17 @@ fn mistyped(field: &str, value: &Value, expected: &str) -> FieldError {
     }
 }
 
-/// Text, or a whole number as text; a fraction is no name of anything.
-fn text_of(value: &Value) -> Option<String> {
+/// Text, or a whole number as text; a fraction is no name of anything. Anything else is given back.
+fn text_of(value: Value) -> Result<String, Value> {
     match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            None
-        }
+        Value::String(text) if text.trim().len() == text.len() => Ok(text),
+        Value::String(text) => Ok(text.trim().to_owned()),
+        Value::Number(number) if !number.is_f64() => Ok(number.to_string()),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)) => Err(other),
     }
 }
 
@@ -397,63 +418,3 @@ const AGE_MAX: i64 = i32::MAX as i64;
 /// Amounts end below 16 digits. Those of 13 and more that happen to pass Luhn are refused like
 /// any other number that does: a misplaced card number costs more than a resubmitted payment.
 const AMOUNT_MAX: i64 = 999_999_999_999_999;
-
-/// Every field of `txn.v1`.
-pub const CANONICAL: &[&str] = &[
-    "txn_id",
-    "ts",
-    "rail",
-    "direction",
-    "amount_minor",
-    "currency",
-    "amount_ref_minor",
-    "account_tok",
-    "card_tok",
-    "merchant_tok",
-    "terminal_tok",
-    "counterparty_tok",
-    "mcc",
-    "txn_type",
-    "channel",
-    "local_hour",
-    "is_holiday",
-    "account_opened",
-    "customer_tok",
-    "customer_segment",
-    "card_product",
-    "card_brand",
-    "issuer_country",
-    "bin8",
-    "card_present",
-    "entry_mode",
-    "auth_method",
-    "auth_result",
-    "counterparty_kind",
-    "counterparty_bank",
-    "counterparty_country",
-    "counterparty_first_seen",
-    "vop_result",
-    "merchant_name_hash",
-    "merchant_country",
-    "remittance_hash",
-    "device_tok",
-    "device_age_days",
-    "os_family",
-    "app_version",
-    "rooted",
-    "emulator",
-    "vpn",
-    "ip_prefix_tok",
-    "ip_country",
-    "asn",
-    "geo_lat",
-    "geo_lon",
-    "session_tok",
-    "session_age_s",
-    "login_failures_1h",
-    "beneficiary_added_age_s",
-    "balance_before_minor",
-    "available_limit_minor",
-    "prior_decision",
-    "ext",
-];

@@ -1,7 +1,8 @@
 //! What the door lets in and what it refuses, and that no refusal repeats a card number.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde::de::Error as _;
+use serde_json::{Map, Value, json};
 
 use super::*;
 
@@ -154,8 +155,62 @@ fn sensitive_names_are_refused() {
 #[test]
 fn unknown_fields_are_reported_and_ignored() {
     let raw = raw(json!({"colour": "red"}));
-    assert_eq!(raw.unknown_fields().collect::<Vec<_>>(), ["colour"]);
+    assert_eq!(raw.unknown_fields().keys().collect::<Vec<_>>(), ["colour"]);
     assert!(Transaction::try_from(raw).is_ok());
+}
+
+// Digests of payments are taken of these bytes, and journals hold them.
+#[test]
+fn the_canonical_form_names_every_field_in_order() {
+    let extra = json!({"mcc": "0742", "geo_lat": 48.8566, "ext": {"one": 1, "note": "a \"b\""}});
+    let payment = Transaction::try_from(raw(extra)).unwrap();
+    assert_eq!(payment.canonical(), PAYMENT);
+    assert_eq!(serde_json::to_string(&payment).unwrap(), PAYMENT);
+}
+
+const PAYMENT: &str = concat!(
+    r#"{"txn_id":"t1","ts":1795425245120,"rail":"sct_inst","direction":"debit","#,
+    r#""amount_minor":184000,"currency":"EUR","amount_ref_minor":null,"#,
+    r#""account_tok":"acc_9f2","card_tok":null,"merchant_tok":null,"#,
+    r#""terminal_tok":null,"counterparty_tok":"cp_71c","mcc":742,"txn_type":null,"#,
+    r#""channel":null,"local_hour":null,"is_holiday":null,"account_opened":null,"#,
+    r#""customer_tok":null,"customer_segment":null,"card_product":null,"#,
+    r#""card_brand":null,"issuer_country":null,"bin8":null,"card_present":null,"#,
+    r#""entry_mode":null,"auth_method":null,"auth_result":null,"#,
+    r#""counterparty_kind":null,"counterparty_bank":null,"counterparty_country":null,"#,
+    r#""counterparty_first_seen":null,"vop_result":null,"merchant_name_hash":null,"#,
+    r#""merchant_country":null,"remittance_hash":null,"device_tok":null,"#,
+    r#""device_age_days":null,"os_family":null,"app_version":null,"rooted":null,"#,
+    r#""emulator":null,"vpn":null,"ip_prefix_tok":null,"ip_country":null,"asn":null,"#,
+    r#""geo_lat":48.9,"geo_lon":null,"session_tok":null,"session_age_s":null,"#,
+    r#""login_failures_1h":null,"beneficiary_added_age_s":null,"#,
+    r#""balance_before_minor":null,"available_limit_minor":null,"#,
+    r#""prior_decision":null,"ext":{"note":"a \"b\"","one":1.0}}"#,
+);
+
+// `serde_json` reads an object that begins with this name as something else where its feature
+// `raw_value` is on, as it is in an agent. Extras of a canonical payment are sorted: it is first.
+#[test]
+fn an_extra_may_be_called_whatever_the_reader_calls_its_own() {
+    let text = PAYMENT.replace("\"note\"", "\"$serde_json::private::RawValue\"");
+    let read = |text: &str| {
+        let raw = RawTransaction::from_json(text.as_bytes());
+        raw.and_then(Transaction::try_from)
+    };
+    let payment = read(&text).unwrap();
+    assert_eq!(payment.ext.len(), 2);
+    assert!(read(&payment.canonical()).unwrap() == payment);
+}
+
+#[test]
+fn a_field_is_set_and_unset_whether_it_is_known_or_not() {
+    let mut raw = raw(json!({}));
+    for name in ["channel", "colour"] {
+        raw.insert(name, json!("red"));
+        assert!(raw.present_fields().any(|present| present == name));
+        raw.insert(name, Value::Null);
+        assert!(raw.present_fields().all(|present| present != name));
+    }
 }
 
 #[test]
@@ -194,6 +249,59 @@ fn currencies_keep_their_decimals() {
     assert!((Transaction::try_from(raw(dinar)).unwrap().amount_major() - 184.0).abs() < 1e-9);
 }
 
+/// An object as `serde_json` reads a value, and then field by field.
+fn read_plainly(bytes: &[u8]) -> Result<RawTransaction, FieldError> {
+    let members = serde_json::from_slice(bytes).map(|Plain(members)| members);
+    let members = members.map_err(|error| {
+        let (kind, found) = (FieldErrorKind::Schema, json_fault(&error));
+        FieldError::new("transaction", kind, &found, "a JSON object")
+    })?;
+    let mut raw = RawTransaction::default();
+    for (name, value) in members {
+        raw.insert(name, value);
+    }
+    Ok(raw)
+}
+
+struct Plain(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Value::Object(members) = Value::deserialize(deserializer)? else {
+            return Err(D::Error::custom("expected a JSON object"));
+        };
+        Ok(Self(members))
+    }
+}
+
+fn member() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        prop::sample::select(CANONICAL).prop_map(str::to_owned),
+        Just("ext".to_owned()),
+        "[a-d]{0,2}",
+    ];
+    let value = prop::sample::select(VALUES);
+    (name, value).prop_map(|(name, value)| format!("\"{name}\": {value}"))
+}
+
+/// Values of every kind, a few of them no JSON.
+const VALUES: &[&str] = &[
+    "null",
+    "true",
+    "1250",
+    "-1",
+    "18446744073709551615",
+    "1e400",
+    "4.5",
+    r#""card""#,
+    r#"" eur ""#,
+    r#""\u00e9\n""#,
+    r#""\ud800""#,
+    r#"[1, {"a": 2}]"#,
+    r#"{"a": 1, "b": "x", "a": 2}"#,
+    "{}",
+];
+
 proptest! {
     #[test]
     fn any_json_is_answered_without_panic(text in "\\PC{0,60}", number: f64, int: i64) {
@@ -203,5 +311,24 @@ proptest! {
             }
         }
         let _ = RawTransaction::from_json(text.as_bytes());
+    }
+
+    #[test]
+    fn objects_are_read_as_values_are(
+        members in prop::collection::vec(member(), 0..8),
+        place in any::<prop::sample::Index>(),
+        byte in prop::sample::select(b" ,:{}[]\"\\0a".to_vec()),
+    ) {
+        let whole = format!("{{{}}}", members.join(", ")).into_bytes();
+        let at = place.index(whole.len());
+        let mut changed = whole.clone();
+        changed[at] = byte;
+        for bytes in [&whole[..], &changed[..], &whole[..at], &whole[at..]] {
+            let (found, expected) = (RawTransaction::from_json(bytes), read_plainly(bytes));
+            prop_assert_eq!(&found, &expected);
+            if let Ok(payment) = found.and_then(Transaction::try_from) {
+                prop_assert_eq!(payment.canonical(), serde_json::to_string(&payment).unwrap());
+            }
+        }
     }
 }

@@ -17,8 +17,8 @@ pub(crate) fn door(bytes: &[u8]) {
     let Ok(raw) = RawTransaction::from_json(bytes) else {
         return;
     };
-    let _ = raw.unknown_fields().count() + raw.present_fields().count();
-    if let Ok(label) = Label::read(NOW_MS, &raw) {
+    let _ = raw.unknown_fields().len() + raw.present_fields().count();
+    if let Ok(label) = Label::read(NOW_MS, raw.clone()) {
         assert!(label.txn_id.len() <= 64 && label.known_at >= 0);
     }
     let payment = match Transaction::try_from(raw) {
@@ -28,9 +28,12 @@ pub(crate) fn door(bytes: &[u8]) {
             return;
         }
     };
-    let canonical = serde_json::to_vec(&payment);
-    let canonical = canonical.expect("a checked payment has text keys and finite numbers");
-    let raw = RawTransaction::from_json(&canonical).expect("a payment is a JSON object");
+    let canonical = payment.canonical();
+    let plain = serde_json::to_string(&payment);
+    let plain = plain.expect("a checked payment has text keys and finite numbers");
+    assert_eq!(canonical, plain);
+    let raw = RawTransaction::from_json(canonical.as_bytes());
+    let raw = raw.expect("a payment is a JSON object");
     let again = Transaction::try_from(raw).expect("a payment that was taken is taken again");
     assert!(again == payment, "it says something else");
     ENCODER.with(|encoder| {

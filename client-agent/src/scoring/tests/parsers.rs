@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::scoring::labels::Labels;
+use crate::scoring::request::{fault, kind_of};
 
 const NOW_MS: u64 = 1_772_000_000_000;
 
@@ -24,7 +25,20 @@ const WORDS: &[&str] = &[
     "whatif",
 ];
 
+/// What a body is that is no object.
+fn other_than_object(body: &[u8]) -> Option<String> {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(_)) => None,
+        Ok(other) => Some(kind_of(&other).to_owned()),
+        Err(error) => Some(fault(&error)),
+    }
+}
+
 fn read(body: &[u8]) {
+    if let Some(found) = other_than_object(body) {
+        let problem = Request::parse(body, NOW_MS, Asked::default()).err();
+        assert_eq!(problem.unwrap().found, Some(features::redact(&found)));
+    }
     match Request::parse(body, NOW_MS, Asked::default()) {
         Ok(request) => {
             let kept = format!("{{\"txn\":{}}}", request.canonical);
