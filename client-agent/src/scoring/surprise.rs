@@ -15,7 +15,9 @@ pub(super) fn figures(schema: &FeatureSchema, surprises: &[Option<f32>]) -> Vec<
         let group = group.clone();
         Some(Surprise { group, deviations })
     };
-    groups.filter_map(figure).collect()
+    let mut figures = Vec::with_capacity(surprises.len());
+    figures.extend(groups.filter_map(figure));
+    figures
 }
 
 /// The figure of the first group, which stands for the payment.
