@@ -21,7 +21,7 @@ use super::meters::{self, Meters};
 use super::quality::{Scored, Settings};
 use super::watching::{Evaluation, Watching};
 use crate::history::Report;
-use crate::journal::reading::{self, Pace, Progress, Reads};
+use crate::journal::reading::{self, LOOK_EVERY, Pace, Progress, Reads};
 use crate::journal::{Follower, JournalError, LabelEntry, Reach, Told};
 use crate::scoring::{Answer, Bundle, Decision, ModelName, Slot};
 use crate::status::{AlarmStatus, Board};
@@ -149,7 +149,7 @@ impl Reader {
     }
 
     fn run(mut self, words: &Receiver<Word>) {
-        let mut pace = Pace::new("watching", PAUSE);
+        let mut pace = Pace::new("watching", LOOK_EVERY);
         let mut pause = Duration::ZERO;
         loop {
             match words.recv_timeout(pause) {
@@ -357,9 +357,6 @@ const DECISIONS_READ_MAX: u64 = 2_000_000;
 
 /// Decisions or labels between two looks at what else there is to do.
 const DECISIONS_AT_ONCE: usize = 2_048;
-
-/// Between two looks at the journal: nothing here is as old as a second.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Models that may wait: who tells of one more waits too.
 const WORDS_MAX: usize = 4;

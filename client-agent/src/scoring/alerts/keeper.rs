@@ -16,7 +16,7 @@ use super::index::{Index, Row, Wanted};
 use super::meters::Meters;
 use super::trail::Trail;
 use super::{Question, Queue};
-use crate::journal::reading::{self, Pace, Progress, Reads};
+use crate::journal::reading::{self, LOOK_EVERY, Pace, Progress, Reads};
 use crate::journal::{Action, Actions, Deed, Follower, JournalError, LabelEntry, Reach, Told};
 use crate::scoring::decisions::{place_of, unreadable};
 use crate::scoring::labels::in_force;
@@ -55,7 +55,7 @@ impl Keeper {
             live: None,
             clock,
             meters: Meters::new(telemetry),
-            pace: Pace::new("the alert queue", FOLLOW_EVERY),
+            pace: Pace::new("the alert queue", LOOK_EVERY),
             is_whole: false,
         }
     }
@@ -76,7 +76,7 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             wait = match self.pace.is_stopped() {
-                true => FOLLOW_EVERY,
+                true => LOOK_EVERY,
                 false => {
                     let read = self.follow();
                     self.pace.after(&read)
@@ -313,9 +313,6 @@ const ACTIONS_MAX: usize = 32;
 
 /// Entries read between two questions: some ten milliseconds.
 const STRETCH: usize = 1_000;
-
-/// How late the metrics may be; a question does not wait for it.
-const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
