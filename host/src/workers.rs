@@ -15,8 +15,8 @@ pub fn all_cores() -> Workers {
     }
 }
 
-/// Starts a thread that stands behind all others: where the machine is full, whoever answers a payment
-/// goes first. Where the system does not allow that, the thread runs like any other.
+/// Starts a thread that stands behind all others: where the machine is full, whoever answers a
+/// payment goes first. Where the system does not allow that, the thread runs like any other.
 ///
 /// # Errors
 /// Where no thread can be started.

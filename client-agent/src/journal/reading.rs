@@ -117,8 +117,8 @@ impl JournalError {
     }
 }
 
-/// Between two looks at a journal that was read to its end: short enough that what came meanwhile is
-/// still among the decisions that are told (`lately.rs`), at forty thousand a second.
+/// Between two looks at a journal that was read to its end: short enough that what came meanwhile
+/// is still among the decisions that are told (`lately.rs`), at forty thousand a second.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A disk that refused is asked again after a second.
