@@ -27,8 +27,8 @@ pub(crate) struct Course {
     pub(crate) mature: Vec<Mature>,
     /// Alarms in the order in which they rose.
     pub(crate) alarms: Vec<Raised>,
-    /// Days from the change until the first alarm of a rule and subject that the feed as it is
-    /// does not raise as well.
+    /// Days from the change until the first alarm of a rule and subject of which the feed as it is
+    /// raises none between the change and that day.
     pub(crate) found_after_days: Option<i32>,
 }
 
@@ -234,7 +234,11 @@ fn found_after(since: i32, alarms: &[Raised], quiet: &[Raised]) -> Option<i32> {
     let is_since = |alarm: &&Raised| alarm.raised_day > since;
     let is_new = |alarm: &&Raised| {
         let mut quiet = quiet.iter().filter(is_since);
-        !quiet.any(|of| (of.rule, &of.subject) == (alarm.rule, &alarm.subject))
+        // One that the feed raises later, for a reason of its own, takes nothing back.
+        !quiet.any(|of| {
+            (of.rule, &of.subject) == (alarm.rule, &alarm.subject)
+                && of.raised_day <= alarm.raised_day
+        })
     };
     let mut found = alarms.iter().filter(is_since).filter(is_new);
     found.next().map(|alarm| alarm.raised_day - since)
@@ -282,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_the_feed_as_it_is_raises_too_finds_no_change() {
-        let quiet = log(&[LOW, HIGH, HIGH, HIGH]).into_course(None, &[]);
+        let quiet = log(&[HIGH, HIGH, HIGH, HIGH]).into_course(None, &[]);
         assert_eq!((quiet.alarms.len(), quiet.found_after_days), (1, None));
         let changed = || log(&[HIGH, HIGH, LOW, LOW]);
         let found = |since, alarms: &[Raised]| {
@@ -293,6 +297,10 @@ mod tests {
         assert_eq!(found(10, &quiet.alarms), None);
         // It rose on day 12, at the payments of days 10 and 11.
         assert_eq!(found(12, &[]), None);
+        // It is found on day 12, whatever the feed raises from day 13 on.
+        let later = log(&[LOW, HIGH, HIGH, LOW]).into_course(None, &[]);
+        assert_eq!(later.alarms[0].raised_day, 13);
+        assert_eq!(found(10, &later.alarms), Some(2));
         // What the feed raised before the change is nothing that it raises since.
         let early = log(&[HIGH, HIGH, LOW, LOW, LOW]).into_course(None, &[]);
         let late = log(&[LOW, LOW, LOW, LOW, HIGH, HIGH]).into_course(Some(13), &early.alarms);
