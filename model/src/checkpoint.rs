@@ -47,6 +47,9 @@ pub struct Card {
     /// Which training it ended, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Provenance>,
+    /// Whether its energies were ever trained, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_pretrained: Option<bool>,
 }
 
 /// Where a released model comes from, as its consortium says it: for people, nobody's proof.
@@ -148,6 +151,7 @@ impl Checkpoint {
             report: None,
             parameters: parameters_digest(&flat),
             release: None,
+            is_pretrained: None,
         };
         Ok(Self {
             card,
@@ -155,8 +159,8 @@ impl Checkpoint {
         })
     }
 
-    /// Writes both files into `folder`, each under another name first, so that a reader never
-    /// sees half a file. The card goes last: without it there is no checkpoint.
+    /// Writes both files into `folder`, durably, each under another name first, so that a reader
+    /// never sees half a file. The card goes last: without it there is no checkpoint.
     ///
     /// # Errors
     /// If the disk refuses, or the parameters were changed after [`Checkpoint::new`].
@@ -164,12 +168,23 @@ impl Checkpoint {
         let layout = layout(schema, self.card.size);
         self.check(schema, &layout)?;
         fs::create_dir_all(folder).map_err(at(folder))?;
-        write(
-            &folder.join(TENSORS),
-            &to_safetensors(&layout, &self.parameters, folder)?,
-        )?;
+        let tensors = to_safetensors(&layout, &self.parameters, folder)?;
+        write(folder, TENSORS, &tensors)?;
         let card = serde_json::to_vec_pretty(&self.card).expect("a card is plain data");
-        write(&folder.join(CARD), &card)
+        write(folder, CARD, &card)
+    }
+
+    /// Takes the card out of `folder`, durably: without it there is no checkpoint. Where there was
+    /// none, nothing is done.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn remove(folder: &Path) -> Result<(), CheckpointError> {
+        let card = folder.join(CARD);
+        match fs::remove_file(&card) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(at(&card)).and_then(|()| sync(folder)),
+        }
     }
 
     /// Reads a checkpoint and believes it only if schema, layout and digests agree.
@@ -286,13 +301,21 @@ fn from_safetensors(
     Ok(flat)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let path = folder.join(name);
     let partial = path.with_extension("partial");
     let mut file = File::create(&partial).map_err(at(&partial))?;
     file.write_all(bytes)
         .and_then(|()| file.sync_all())
         .map_err(at(&partial))?;
-    fs::rename(&partial, path).map_err(at(path))
+    fs::rename(&partial, &path).map_err(at(&path))?;
+    sync(folder)
+}
+
+/// Makes durable which names there are in a folder.
+fn sync(folder: &Path) -> Result<(), CheckpointError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(at(folder))
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
@@ -338,6 +361,23 @@ mod tests {
         assert_eq!(Checkpoint::load(&schema, folder.path()).unwrap(), made);
         let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(names.len(), 2, "no partial file is left");
+    }
+
+    #[test]
+    fn what_is_removed_is_not_there_and_removing_it_twice_does_no_harm() {
+        let (folder, schema, made) = saved();
+        for _ in 0..2 {
+            Checkpoint::remove(folder.path()).unwrap();
+            let error = Checkpoint::load(&schema, folder.path()).unwrap_err();
+            let is_away = matches!(
+                &error,
+                CheckpointError::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound
+            );
+            assert!(is_away, "{error}");
+        }
+        Checkpoint::remove(&folder.path().join("none")).unwrap();
+        made.save(&schema, folder.path()).unwrap();
+        assert_eq!(Checkpoint::load(&schema, folder.path()).unwrap(), made);
     }
 
     #[test]

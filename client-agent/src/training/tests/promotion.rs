@@ -116,6 +116,75 @@ fn of_one_day(of: &Installed) -> Installed {
     }
 }
 
+/// The same result elsewhere in the ledger.
+fn at(sequence: u64, of: &Installed) -> Installed {
+    let mut result = RoundResult::clone(&of.result);
+    let outcome = RoundOutcome {
+        sequence,
+        ..result.outcome.unverified().clone()
+    };
+    result.outcome = Signed::sign(outcome, &SigningKey::from_seed([3; 32]));
+    Installed {
+        result: Arc::new(result),
+        ..of.clone()
+    }
+}
+
+/// The same result of another consortium.
+fn elsewhere(of: &Installed) -> Installed {
+    let mut result = RoundResult::clone(&of.result);
+    let manifest = Manifest {
+        session: Digest([9; 32]),
+        ..result.manifest.unverified().clone()
+    };
+    result.manifest = Signed::sign(manifest, &SigningKey::from_seed([3; 32]));
+    Installed {
+        result: Arc::new(result),
+        ..of.clone()
+    }
+}
+
+/// The same model as a plan of another lineage has it.
+fn of_another_lineage(of: &Installed) -> Installed {
+    let Work::Finetune(mut training) = finetune() else {
+        panic!("it fine-tunes")
+    };
+    training.model.genesis_seed += 1;
+    Installed {
+        parameters: of.parameters.clone(),
+        ..result(Work::Finetune(training), 0, &[])
+    }
+}
+
+/// The same result with other parameters.
+fn changed(of: &Installed, change: impl Fn(&mut [f32])) -> Installed {
+    let mut parameters = of.parameters.as_ref().unwrap().to_vec();
+    change(&mut parameters);
+    Installed {
+        parameters: Some(Arc::new(parameters)),
+        ..of.clone()
+    }
+}
+
+/// Another model that ranks as this one does.
+fn quieter(of: &Installed) -> Installed {
+    changed(of, |parameters| {
+        let last = parameters.len() - 9;
+        parameters[last..]
+            .iter_mut()
+            .for_each(|value| *value *= 0.5);
+    })
+}
+
+/// A model whose energies are not those that were drawn.
+fn pretrained(of: &Installed) -> Installed {
+    changed(of, |parameters| {
+        for range in genesis::ranges(&model_terms().layout, &[Part::Energy]) {
+            parameters[range].iter_mut().for_each(|value| *value *= 2.0);
+        }
+    })
+}
+
 fn digest(of: &Installed) -> String {
     genesis::model_root(of.parameters.as_ref().unwrap()).to_hex()
 }
@@ -135,9 +204,12 @@ fn a_model_that_ranks_backwards_leaves_the_calibrated_one_in_place() {
     let metrics = bank.telemetry.render();
     let counted = "phalanx_models_refused_total{reason=\"unfitted\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
+    assert!(metrics.contains("phalanx_newest_model_refused 1"));
     // The next that is calibrated ends it.
     assert!(bank.install(&right).is_some());
     assert_eq!(bank.status().model_refused, None);
+    let metrics = bank.telemetry.render();
+    assert!(metrics.contains("phalanx_newest_model_refused 0"));
 }
 
 #[test]
@@ -178,7 +250,7 @@ fn a_bank_that_wants_each_model_gets_each() {
     assert_eq!(bank.status().model_refused, None);
 }
 
-// The client gives the newest model of its ledger alone, which was refused before.
+// The client gives the newest model of a lineage alone, which was refused before.
 #[test]
 fn after_a_restart_the_calibrated_model_is_in_place_again() {
     let (right, backwards) = right_and_backwards();
@@ -200,6 +272,95 @@ fn after_a_restart_the_calibrated_model_is_in_place_again() {
     let mut bank = bank.again(Promote::Always);
     let placed = bank.install(&backwards).unwrap();
     assert_ne!(placed.digest, before.digest);
+}
+
+// The client gives the newest model of each lineage, the oldest first: A of place 5 and B of place
+// 9, which was refused; not B of place 8, which was in place.
+#[test]
+fn after_a_restart_an_older_lineage_does_not_take_the_place_of_what_was_kept() {
+    let (right, backwards) = right_and_backwards();
+    let (older, kept) = (at(5, &of_another_lineage(&quieter(&right))), at(8, &right));
+    let refused = at(9, &backwards);
+    let mut bank = Bank::new(Promote::Calibrated);
+    assert!(bank.install(&older).is_some());
+    assert_eq!(bank.doubt(), None);
+    let before = bank.install(&kept).unwrap();
+    assert!(bank.install(&refused).is_none());
+    // Twice: the first start leaves what is kept as it is.
+    for _ in 0..2 {
+        bank = bank.again(Promote::Calibrated);
+        let resumed = bank.install(&older).unwrap();
+        assert_eq!((resumed.digest, resumed.version), (before.digest, 8));
+        assert_eq!(resumed.calibration, before.calibration);
+        assert!(bank.install(&refused).is_none());
+        let status = bank.status();
+        assert_eq!(status.model.unwrap().version, 8);
+        assert_eq!(status.model_refused.unwrap().version, 9);
+    }
+    // What is newer and calibrated goes on as ever, of whatever lineage.
+    let newer = bank.install(&at(10, &older)).unwrap();
+    assert_eq!(newer.version, 10);
+    let mut bank = bank.again(Promote::Calibrated);
+    assert_eq!(bank.install(&kept).unwrap().version, 10);
+}
+
+#[test]
+fn what_another_consortium_put_in_place_is_not_resumed() {
+    let (right, backwards) = right_and_backwards();
+    let mut bank = Bank::new(Promote::Calibrated);
+    bank.install(&at(8, &elsewhere(&right))).unwrap();
+    let mut bank = bank.again(Promote::Calibrated);
+    let placed = bank.install(&at(1, &right)).unwrap();
+    assert_eq!(placed.version, 1);
+    let mut bank = bank.again(Promote::Calibrated);
+    let placed = bank.install(&at(2, &elsewhere(&backwards))).unwrap();
+    assert_eq!(placed.version, 2);
+}
+
+#[test]
+fn what_gave_way_under_always_is_not_resumed() {
+    let (right, backwards) = right_and_backwards();
+    let mut bank = Bank::new(Promote::Calibrated);
+    bank.install(&at(8, &right)).unwrap();
+    let mut bank = bank.again(Promote::Always);
+    let placed = bank.install(&at(9, &backwards)).unwrap();
+    let mut bank = bank.again(Promote::Calibrated);
+    let again = bank.install(&at(9, &backwards)).unwrap();
+    assert_eq!((again.digest, again.version), (placed.digest, 9));
+}
+
+#[test]
+fn a_model_that_cannot_be_kept_leaves_no_earlier_one_to_resume() {
+    let (right, backwards) = right_and_backwards();
+    let mut bank = Bank::new(Promote::Calibrated);
+    bank.install(&at(8, &right)).unwrap();
+    // No file can be made where a folder is.
+    let blocked = bank.store.path().join("live/parameters.partial");
+    std::fs::create_dir(blocked).unwrap();
+    assert_eq!(bank.install(&at(9, &quieter(&right))).unwrap().version, 9);
+    assert_eq!(bank.doubt(), None);
+    let mut bank = bank.again(Promote::Calibrated);
+    let placed = bank.install(&at(10, &backwards)).unwrap();
+    assert_eq!(placed.version, 10);
+}
+
+// The energies that a plan of another lineage began with are others.
+#[test]
+fn a_resumed_model_comes_with_what_is_usual_where_it_was_pretrained_itself() {
+    let (right, backwards) = right_and_backwards();
+    let doubtful = at(18, &of_another_lineage(&backwards));
+    for (is_pretrained, kept) in [(false, right.clone()), (true, pretrained(&right))] {
+        let mut bank = Bank::new(Promote::Calibrated);
+        let before = bank.install(&kept).unwrap();
+        assert_eq!(
+            (bank.doubt(), before.usual.is_some()),
+            (None, is_pretrained)
+        );
+        let mut bank = bank.again(Promote::Calibrated);
+        let resumed = bank.install(&doubtful).unwrap();
+        assert_eq!(resumed.digest, before.digest);
+        assert_eq!(resumed.usual.is_some(), is_pretrained);
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Which models are put in place. A bank's thresholds are scores of a fixed scale, so what decides
 //! gives way only to what is calibrated as well; the bank may have it otherwise. The calibrated
-//! model in place is kept in the store: after a restart the client gives the newest of its ledger
-//! alone, which may be the one that was refused.
+//! model in place is kept in the store: after a restart the client gives the newest of each lineage
+//! alone, the oldest first, of which some gave way before and the last may have been refused.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use features::FeatureSchema;
 use host::telemetry::Telemetry;
 use host::telemetry::prometheus_client::metrics::counter::Counter;
 use host::telemetry::prometheus_client::metrics::family::Family;
-use model::{Calibration, Checkpoint, Scorer, Usual};
+use host::telemetry::prometheus_client::metrics::gauge::Gauge;
+use model::{Calibration, Checkpoint, CheckpointError, Scorer, Usual};
 use protocol::client::Installed;
 use protocol::genesis;
 use protocol::plan::Training;
@@ -33,12 +35,15 @@ pub(crate) struct Promotion {
     /// Where the calibrated model in place is kept; without it the next start knows of none.
     folder: Option<PathBuf>,
     refused: Family<[(&'static str, &'static str); 1], Counter>,
+    /// Whether the newest model was refused: a counter begins anew with each start.
+    is_refused: Gauge,
 }
 
 /// The federation's model in place.
 #[derive(Clone, Copy)]
 pub(super) struct Live {
     pub(super) root: Digest,
+    version: u64,
     pub(super) calibration: Calibration,
     /// Whether what decides is calibrated: this model, or the bank's own head on it.
     pub(super) is_calibrated: bool,
@@ -52,12 +57,19 @@ impl Promotion {
             review_from: probability_at(review_at),
             folder: Some(store.join(FOLDER)),
             refused: Family::default(),
+            is_refused: Gauge::default(),
         };
         telemetry.register(|registry| {
-            registry.sub_registry_with_prefix("phalanx").register(
+            let registry = registry.sub_registry_with_prefix("phalanx");
+            registry.register(
                 "models_refused",
                 "Models that were not put in place, by reason",
                 promotion.refused.clone(),
+            );
+            registry.register(
+                "newest_model_refused",
+                "1 while the newest model is not put in place",
+                promotion.is_refused.clone(),
             );
         });
         promotion
@@ -71,32 +83,28 @@ impl Promotion {
         }
     }
 
-    /// Keeps a model in place of the one before.
-    fn keep(&self, schema: &FeatureSchema, checkpoint: Result<Option<Checkpoint>, String>) {
-        let Some(folder) = self.folder() else {
-            return;
-        };
-        let kept = checkpoint.and_then(|checkpoint| {
-            let saved = checkpoint.map(|checkpoint| checkpoint.save(schema, folder));
-            saved.transpose().map_err(|error| error.to_string())
-        });
-        if let Err(error) = kept {
-            tracing::warn!(
-                error,
-                "the model in place is not kept: a restart will not know of it"
-            );
+    /// Leaves nothing to resume: what is in place is not what was kept.
+    fn forget(&self) {
+        if let Some(Err(error)) = self.folder.as_deref().map(Checkpoint::remove) {
+            tracing::warn!(%error, "an earlier model stays kept: a restart may go back to it");
         }
     }
 
-    /// The model that was in place when the agent last ran, and its place in the ledger.
-    fn kept(&self, schema: &FeatureSchema) -> Option<(Checkpoint, u64)> {
-        let folder = self.folder().filter(|folder| folder.exists())?;
-        let loaded = Checkpoint::load(schema, folder);
-        let loaded = loaded.inspect_err(|error| {
-            tracing::warn!(%error, "the model that was in place is of no use");
-        });
-        let checkpoint = loaded.ok()?;
-        let version = checkpoint.card.release.as_ref()?.sequence;
+    /// The model that was in place when the agent last ran, and its place in the ledger. Places in
+    /// another consortium's ledger say nothing of this one's.
+    fn kept(&self, schema: &FeatureSchema, session: &Digest) -> Option<(Checkpoint, u64)> {
+        let checkpoint = match Checkpoint::load(schema, self.folder()?) {
+            Ok(checkpoint) => checkpoint,
+            Err(CheckpointError::Disk { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return None;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the model that was in place is of no use");
+                return None;
+            }
+        };
+        let release = checkpoint.card.release.as_ref()?;
+        let version = (release.session == session.to_hex()).then_some(release.sequence)?;
         Some((checkpoint, version))
     }
 }
@@ -117,22 +125,31 @@ impl Trainer {
         fit: &Fit,
     ) -> Result<Option<Bundle>, TrainingError> {
         let doubt = fit.doubt(self.promotion.review_from);
-        let resumed = if doubt.is_some() && self.live.is_none() {
-            self.resume(training)?
+        let resumed = if self.live.is_none() {
+            self.resume(installed, doubt.as_ref())?
         } else {
             None
         };
+        let version = bundle.version;
+        if self.live.is_some_and(|live| live.version > version) {
+            tracing::info!(
+                version,
+                "the model is not put in place: a newer one is there"
+            );
+            return Ok(resumed);
+        }
         if !self.admits(&bundle, doubt.as_ref()) {
             return Ok(resumed);
         }
-        bundle.usual = self.usual(training, &bundle)?;
-        if doubt.is_none() {
-            let checkpoint = self.checkpoint(training, installed).map(|checkpoint| {
-                let mut checkpoint = checkpoint?;
-                checkpoint.card.calibration = bundle.calibration;
-                Some(checkpoint)
-            });
-            self.promotion.keep(&self.schema, checkpoint);
+        if lately::is_pretrained(&training.model, &bundle.parameters) {
+            bundle.usual = Some(self.usual(&bundle)?);
+        }
+        match self.promotion.rule {
+            Promote::Always => self.promotion.forget(),
+            Promote::Calibrated if doubt.is_none() => {
+                self.keep_model((training, installed), &bundle);
+            }
+            Promote::Calibrated => {}
         }
         self.put(&bundle, doubt, fit.rows() as u64);
         Ok(Some(bundle))
@@ -154,6 +171,7 @@ impl Trainer {
                 if let Some(live) = &mut self.live {
                     live.is_calibrated = doubt.is_none();
                 }
+                self.promotion.is_refused.set(0);
                 self.board.update(|status| {
                     status.model_refused = None;
                     if let Some(model) = &mut status.model {
@@ -191,6 +209,7 @@ impl Trainer {
         );
         let reason = [("reason", doubt.word())];
         self.promotion.refused.get_or_create(&reason).inc();
+        self.promotion.is_refused.set(1);
         self.board.update(|status| {
             status.model_refused = Some(RefusedStatus {
                 version,
@@ -205,6 +224,7 @@ impl Trainer {
     fn put(&mut self, bundle: &Bundle, doubt: Option<Doubt>, calibrated_on: u64) {
         self.live = Some(Live {
             root: Digest(bundle.digest),
+            version: bundle.version,
             calibration: bundle.calibration,
             is_calibrated: doubt.is_none(),
         });
@@ -218,6 +238,7 @@ impl Trainer {
             calibrated_on,
             calibration_doubt: doubt.map(|doubt| doubt.to_string()),
         };
+        self.promotion.is_refused.set(0);
         self.board.update(|of| {
             of.model = Some(status);
             of.model_refused = None;
@@ -226,11 +247,43 @@ impl Trainer {
         self.solos.retain(Solo::is_baseline);
     }
 
-    /// Puts what the last run had in place there again, with its calibration as it was.
-    fn resume(&mut self, training: &Training) -> Result<Option<Bundle>, TrainingError> {
-        let Some((checkpoint, version)) = self.promotion.kept(&self.schema) else {
+    /// Keeps what is put in place for the next start. Where that cannot be, nothing is kept: the
+    /// next start would take an earlier model for it.
+    fn keep_model(&self, (training, installed): (&Training, &Installed), bundle: &Bundle) {
+        let Some(folder) = self.promotion.folder() else {
+            return;
+        };
+        let save = || -> Result<(), String> {
+            let made = self.checkpoint(training, installed)?;
+            let mut checkpoint = made.ok_or_else(|| TrainingError::NoParameters.to_string())?;
+            checkpoint.card.calibration = bundle.calibration;
+            checkpoint.card.is_pretrained = Some(bundle.usual.is_some());
+            let saved = checkpoint.save(&self.schema, folder);
+            saved.map_err(|error| error.to_string())
+        };
+        if let Err(error) = save() {
+            tracing::warn!(
+                error,
+                "the model in place is not kept: a restart will not know of it"
+            );
+            self.promotion.forget();
+        }
+    }
+
+    /// Puts what the last run had in place there again, with its calibration as it was, where the
+    /// model that comes is in doubt or older.
+    fn resume(
+        &mut self,
+        installed: &Installed,
+        doubt: Option<&Doubt>,
+    ) -> Result<Option<Bundle>, TrainingError> {
+        let session = &installed.result.manifest.unverified().session;
+        let Some((checkpoint, version)) = self.promotion.kept(&self.schema, session) else {
             return Ok(None);
         };
+        if doubt.is_none() && version <= installed.result.outcome.unverified().sequence {
+            return Ok(None);
+        }
         let mut bundle = Bundle {
             slot: Slot::Live,
             head: Head::Federation,
@@ -241,23 +294,19 @@ impl Trainer {
             calibration: checkpoint.card.calibration,
             usual: None,
         };
-        bundle.usual = self.usual(training, &bundle)?;
+        // Only its own plan said which energies were drawn.
+        if checkpoint.card.is_pretrained == Some(true) {
+            bundle.usual = Some(self.usual(&bundle)?);
+        }
         self.put(&bundle, None, 0);
         Ok(Some(bundle))
     }
 
-    /// What is usual for a model over the last days; nothing where its energies mean nothing.
-    fn usual(
-        &mut self,
-        training: &Training,
-        bundle: &Bundle,
-    ) -> Result<Option<Usual>, TrainingError> {
-        if !lately::is_pretrained(&training.model, &bundle.parameters) {
-            return Ok(None);
-        }
+    /// What is usual for a pretrained model over the last days.
+    fn usual(&mut self, bundle: &Bundle) -> Result<Usual, TrainingError> {
         let (parameters, calibration) = (&bundle.parameters, bundle.calibration);
         let scorer = Scorer::new(&self.schema, bundle.size, parameters, calibration)?;
-        Ok(Some(self.lately.usual(&self.history, &scorer)?))
+        Ok(self.lately.usual(&self.history, &scorer)?)
     }
 }
 
