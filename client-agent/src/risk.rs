@@ -62,13 +62,28 @@ impl SharedRisk {
         table
     }
 
+    /// Whether what is counted under these terms may join the table: a day that was counted by
+    /// another delay than the rest cannot be counted again.
+    ///
+    /// # Errors
+    /// [`RiskError::Delay`] where the table was counted by another, and [`RiskError::TooFar`] where
+    /// the plan's days are beyond any calendar.
+    pub fn admit(&self, terms: &plan::RiskTerms, key: &BucketKey) -> Result<(), RiskError> {
+        let terms = terms_of(terms, key)?;
+        match self.table.as_ref().map(|table| table.admit(&terms)) {
+            // The operator starts anew.
+            Some(Err(RiskError::OtherTable)) | None => Ok(()),
+            Some(admitted) => admitted,
+        }
+    }
+
     /// Takes up a result's payload, and gives the table with it; none where the key that it was
     /// counted under has not come: then it waits. A result with another salt or size begins a
     /// table of its own: the operator has started anew.
     ///
     /// # Errors
-    /// [`RiskError`] where the payload is no sum of counts under these terms, or counts a day
-    /// again; the table is as it was.
+    /// [`RiskError`] where the payload is no sum of counts under these terms, counts a day again,
+    /// or by another delay; the table is as it was.
     pub fn absorb(
         &mut self,
         terms: &plan::RiskTerms,
@@ -276,6 +291,36 @@ mod tests {
             (shared.version(), shared.summary().newest_day),
             (3, Some(16_000))
         );
+    }
+
+    #[test]
+    fn counts_by_another_delay_never_join_the_table() {
+        let (key, under) = (key(1), key(1).commitment());
+        let mut shared = holding(&key);
+        let other = plan::RiskTerms {
+            from_day: 17_003,
+            label_delay_days: 9,
+            ..terms(1)
+        };
+        assert_eq!(shared.admit(&other, &key), Ok(()));
+        shared.absorb(&terms(1), under, &[3; 3 * 64]).unwrap();
+        let expected = RiskError::Delay {
+            found: 9,
+            expected: 7,
+        };
+        assert_eq!(shared.admit(&other, &key), Err(expected.clone()));
+        let absorbed = shared.absorb(&other, under, &[3; 3 * 64]);
+        assert_eq!((absorbed.unwrap_err(), shared.version()), (expected, 1));
+        let next = plan::RiskTerms {
+            label_delay_days: 7,
+            ..other.clone()
+        };
+        assert_eq!(shared.admit(&next, &key), Ok(()));
+        let salted = plan::RiskTerms {
+            salt: Digest([8; 32]),
+            ..other
+        };
+        assert_eq!(shared.admit(&salted, &key), Ok(()));
     }
 
     #[test]

@@ -83,7 +83,8 @@ pub struct RiskTerms {
     pub from_day: i32,
     /// Days counted.
     pub days: u16,
-    /// Whole days that labels are given to arrive after each counted day.
+    /// Whole days that labels are given to arrive after each counted day, the same for all days of
+    /// a table.
     pub label_delay_days: u16,
     /// Buckets in which fewer banks are present are not released.
     pub banks_min: u16,
@@ -117,7 +118,9 @@ impl RiskTerms {
     /// What a payment adds to the frauds of the counted days, by their places in the range, where
     /// that is not nothing: on its own day whether it was known for a fraud as of that day, and on
     /// each later one within [`REACH_DAYS`] what has changed since the day before. So a label
-    /// counts on one day alone, and the days up to any one add up to what was known as of that.
+    /// counts on one day alone, and the days up to any one add up to what was known as of that. A
+    /// window that begins between the two holds a withdrawal without its fraud, and takes it off
+    /// other frauds of the outlet.
     /// `place` is the payment's day, from the first counted one on.
     fn changes(&self, place: i64, known: &[KnownFraud]) -> Vec<(usize, i32)> {
         if known.is_empty() {

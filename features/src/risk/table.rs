@@ -28,6 +28,14 @@ pub enum RiskError {
     /// The terms are of another table.
     #[error("found other buckets or another key, expected those of the table")]
     OtherTable,
+    /// The terms give labels another time to arrive.
+    #[error("found a label delay of {found} days, expected {expected} as the table was counted by")]
+    Delay {
+        /// Days by the terms.
+        found: u16,
+        /// Days of the table.
+        expected: i64,
+    },
     /// The sum has another length.
     #[error("found {found} words, expected {expected}")]
     Length {
@@ -125,6 +133,31 @@ impl RiskTable {
         Some((payments, u64::try_from(frauds).unwrap_or(0).min(payments)))
     }
 
+    /// Whether counts under `terms` may stand beside the table's. Two delays would part a label's
+    /// days at two times: one that came between them counts on two days, or on none.
+    ///
+    /// # Errors
+    /// [`RiskError::OtherTable`] and [`RiskError::Delay`].
+    pub fn admit(&self, terms: &RiskTerms) -> Result<(), RiskError> {
+        if terms.buckets != self.buckets || terms.key != self.key {
+            return Err(RiskError::OtherTable);
+        }
+        let found = terms.label_delay_days;
+        match self.label_delay_days() {
+            Some(expected) if expected != i64::from(found) => {
+                Err(RiskError::Delay { found, expected })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whole days that labels were given to arrive, by the newest released day: by any other too.
+    fn label_delay_days(&self) -> Option<i64> {
+        let at = self.as_of.iter().rposition(Option::is_some)?;
+        let day = i64::from(self.first_day) + at as i64;
+        self.as_of[at].map(|as_of| i64::from(as_of) - day - 1)
+    }
+
     /// The newest released day.
     #[must_use]
     pub fn newest_day(&self) -> Option<i32> {
@@ -183,9 +216,7 @@ impl RiskTable {
     }
 
     fn judge(&self, terms: &RiskTerms, sum: &[i64]) -> Result<(), RiskError> {
-        if terms.buckets != self.buckets || terms.key != self.key {
-            return Err(RiskError::OtherTable);
-        }
+        self.admit(terms)?;
         if sum.len() as u64 != terms.words() {
             let (found, expected) = (sum.len() as u64, terms.words());
             return Err(RiskError::Length { found, expected });

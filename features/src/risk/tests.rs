@@ -427,6 +427,43 @@ fn what_one_outlet_takes_back_is_not_taken_from_another() {
     assert_eq!(table.window("outlet1", 18_001, 2), Some((5, 3)));
 }
 
+// Known eight days after its payment: by a delay of nine it counts on the payment's day, and by one
+// of seven on the next, so that days of both would count it twice.
+#[test]
+fn a_table_is_of_one_delay() {
+    let late = known(18_008 * DAY_MS + 6);
+    let wide = RiskTerms {
+        label_delay_days: 9,
+        ..terms(18_000, 1, 1)
+    };
+    let narrow = terms(18_001, 1, 1);
+    let counted = |terms: &RiskTerms| {
+        let mut bank = RiskCounts::new(terms.clone());
+        bank.add(&payment(1, 18_000), &late);
+        sum(vec![bank])
+    };
+    let bucket = wide.buckets_of("outlet1")[0] as usize;
+    let frauds = |terms: &RiskTerms| counted(terms)[2 * bucket + 1];
+    assert_eq!((frauds(&wide), frauds(&narrow)), (1, 1));
+    let mut table = RiskTable::new(64, key(7));
+    table.admit(&narrow).unwrap();
+    table.absorb(&wide, &counted(&wide)).unwrap();
+    let before = table.clone();
+    let expected = Err(RiskError::Delay {
+        found: 7,
+        expected: 9,
+    });
+    assert_eq!(table.admit(&narrow), expected);
+    assert_eq!(table.absorb(&narrow, &counted(&narrow)), expected);
+    assert_eq!(table, before);
+    let next = RiskTerms {
+        label_delay_days: 9,
+        ..narrow
+    };
+    table.absorb(&next, &counted(&next)).unwrap();
+    assert_eq!(table.window("outlet1", 18_001, 2), Some((1, 1)));
+}
+
 #[test]
 fn impossible_sums_leave_the_table_as_it_was() {
     let terms = terms(18_000, 1, 1);
