@@ -378,7 +378,7 @@ fn check_survivors(result: &RoundResult) -> Result<(), LedgerError> {
 
 fn check_sum(result: &RoundResult) -> Result<(), LedgerError> {
     let manifest = result.manifest.unverified();
-    let kind = result.plan.plan.unverified().work.kind();
+    let work = &result.plan.plan.unverified().work;
     if u64::try_from(result.sum.len()) != Ok(manifest.words) {
         let found = result.sum.len();
         return Err(LedgerError::Words {
@@ -392,8 +392,11 @@ fn check_sum(result: &RoundResult) -> Result<(), LedgerError> {
         &result.sum,
         result.survivors.len(),
         manifest.value_bits,
-        kind,
+        work.kind(),
     )?;
+    if let Work::Risk(terms) = work {
+        vector::check_risk(&result.sum, terms.buckets)?;
+    }
     Ok(())
 }
 

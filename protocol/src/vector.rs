@@ -91,13 +91,27 @@ pub fn encode_counts(counts: &[u32], bits: u8) -> Result<Vec<u32>, VectorError> 
     encode_sized(counts, bits, |count| count)
 }
 
-/// The same of risk counts, which are in two's complement: labels that are taken back may bring a
-/// count below zero, by as much as others above.
+/// The same of risk counts in so many buckets, which are in two's complement: labels that are taken
+/// back may bring frauds below zero, by as much as others above.
 ///
 /// # Errors
-/// As [`encode_counts`], of either sign.
-pub fn encode_risk(counts: &[u32], bits: u8) -> Result<Vec<u32>, VectorError> {
+/// As [`encode_counts`], of either sign; any other count below zero.
+pub fn encode_risk(counts: &[u32], buckets: u32, bits: u8) -> Result<Vec<u32>, VectorError> {
+    let signed = counts.iter().map(|count| count.cast_signed());
+    if let Some(index) = below_zero(signed, buckets) {
+        return Err(VectorError::BelowZero { index });
+    }
     encode_sized(counts, bits, |count| count.cast_signed().unsigned_abs())
+}
+
+/// The first risk count below zero that is none of frauds: payments and frauds take turns, and the
+/// last counts, one for each bucket, say whether the bank is present.
+fn below_zero(counts: impl ExactSizeIterator<Item = i32>, buckets: u32) -> Option<usize> {
+    let presence = counts.len().saturating_sub(buckets as usize);
+    let is_frauds = |at: usize| at < presence && at % 2 == 1;
+    let mut counts = counts.enumerate();
+    let found = counts.find(|&(at, count)| count < 0 && !is_frauds(at));
+    found.map(|(at, _)| at)
 }
 
 fn encode_sized(counts: &[u32], bits: u8, size: fn(u32) -> u32) -> Result<Vec<u32>, VectorError> {
@@ -179,6 +193,22 @@ pub fn check_sum(sum: &[i32], survivors: usize, bits: u8, kind: Kind) -> Result<
             found: payload[index],
             least,
             most,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether a sum that was checked can be one of risk counts in so many buckets: nothing but frauds
+/// goes below zero.
+///
+/// # Errors
+/// [`SumError::BelowZero`], for the first value that does.
+pub fn check_risk(sum: &[i32], buckets: u32) -> Result<(), SumError> {
+    let payload = payload(sum);
+    match below_zero(payload.iter().copied(), buckets) {
+        Some(index) => Err(SumError::BelowZero {
+            index,
+            found: payload[index],
         }),
         None => Ok(()),
     }
@@ -277,6 +307,12 @@ pub enum VectorError {
         /// The largest that fits.
         most: u32,
     },
+    /// A risk count that only frauds may be.
+    #[error("count {index} is below zero, expected that of frauds alone")]
+    BelowZero {
+        /// The first such count.
+        index: usize,
+    },
 }
 
 impl VectorError {
@@ -287,6 +323,7 @@ impl VectorError {
             Self::Length { .. } => "an update that is not of the plan's parts",
             Self::NotFinite { .. } => "an update that is not finite",
             Self::CountTooLarge { .. } => "a count above what the plan's words hold",
+            Self::BelowZero { .. } => "a count below zero that is none of frauds",
         }
     }
 }
@@ -321,6 +358,14 @@ pub enum SumError {
         found: i32,
         /// The largest honest one.
         most: i64,
+    },
+    /// Risk counts that only frauds may be.
+    #[error("value {index} is {found}, expected none below zero but of frauds")]
+    BelowZero {
+        /// Its place in the payload.
+        index: usize,
+        /// The value.
+        found: i32,
     },
     /// A value no honest sum has.
     #[error("value {index} is {found}, expected {least} to {most}")]

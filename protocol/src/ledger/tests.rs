@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use super::*;
 use crate::fixture;
+use crate::limits::HEADER_WORDS;
 use crate::plan::{Adaptive, ServerRule};
 use crate::signed::Signed;
 
@@ -45,6 +46,27 @@ fn counted(ledger: &Ledger, plan: &Plan) -> RoundResult {
     let counts = vec![2; words];
     let vectors = vec![vector::encode_counts(&counts, 27).unwrap(); 5];
     fixture::result(ledger, plan, &vectors)
+}
+
+/// Such a sum is no bank's to read, whoever signed it.
+#[test]
+fn a_sum_of_payments_below_zero_is_refused_and_one_of_frauds_is_not() {
+    let plan = fixture::plan(fixture::risk(), 1);
+    for (index, is_taken) in [(2, false), (3, true), (22, false)] {
+        let mut ledger = Ledger::new(fixture::session());
+        let mut vectors = vec![vector::encode_counts(&[0; 25], 27).unwrap(); 5];
+        vectors[1][HEADER_WORDS + index] = u32::MAX;
+        let result = fixture::result(&ledger, &plan, &vectors);
+        match ledger.apply(&result) {
+            Ok(_) => assert!(is_taken, "{index}"),
+            Err(error) => {
+                let expected = SumError::BelowZero { index, found: -1 };
+                assert_eq!(error, LedgerError::Sum(expected));
+                assert!(!is_taken, "{index}");
+            }
+        }
+        assert_eq!(ledger.length(), u64::from(is_taken));
+    }
 }
 
 /// A history of every kind: two plans on one model, counts between them.

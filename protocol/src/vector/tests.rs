@@ -51,16 +51,22 @@ proptest! {
         prop_assert_eq!(banks(&decoded) as usize, counts.len());
     }
 
-    /// Frauds that are taken back: below zero and above, in either width, up to the largest there
-    /// is. A least of zero in `check_sum`, or a sum without its sign, fails here.
+    /// Frauds that are taken back, of two days in four buckets: below zero and above, in either
+    /// width, up to the largest there is. A least of zero in `check_sum`, or a sum without its
+    /// sign, fails here.
     #[test]
     fn sum_of_risk_counts_may_be_below_zero(
-        counts in prop::collection::vec(prop::collection::vec(-2_047_i32..=2_047, 20), 1..12),
+        mut counts in prop::collection::vec(prop::collection::vec(-2_047_i32..=2_047, 20), 1..12),
     ) {
+        for (at, count) in counts.iter_mut().flat_map(|counts| counts.iter_mut().enumerate()) {
+            if at >= 16 || at % 2 == 0 {
+                *count = count.abs();
+            }
+        }
         for width in fixture::WIDTHS {
             let vectors = counts.iter().map(|counts| {
                 let words = counts.iter().map(|count| count.cast_unsigned());
-                encode_risk(&words.collect::<Vec<_>>(), 12).unwrap()
+                encode_risk(&words.collect::<Vec<_>>(), 4, 12).unwrap()
             });
             let mut sum = vec![0_u32; 26];
             for vector in vectors {
@@ -69,6 +75,7 @@ proptest! {
             let decoded = decode_sum(&sum, counts.len(), 12, Kind::Risk, width).unwrap();
             let plain = (0..20).map(|k| counts.iter().map(|counts| counts[k]).sum::<i32>());
             prop_assert_eq!(payload(&decoded), plain.collect::<Vec<_>>());
+            prop_assert_eq!(check_risk(&decoded, 4), Ok(()));
         }
     }
 
@@ -251,21 +258,41 @@ fn count_that_does_not_fit_is_refused_not_clamped() {
     );
 }
 
-/// A risk count is bounded on both sides alike; below zero nothing else is a count.
+/// Frauds, of a day in one bucket, are bounded on both sides alike; below zero nothing else is a
+/// count.
 #[test]
 fn count_below_zero_is_bounded_as_one_above() {
-    let below = |count: i32| [count.cast_unsigned()];
-    assert!(encode_risk(&below(-127), 8).is_ok());
+    let below = |count: i32| [0, count.cast_unsigned(), 0];
+    assert!(encode_risk(&below(-127), 1, 8).is_ok());
     for count in [-128, 128, i32::MIN, i32::MAX] {
         let found = count.unsigned_abs();
         let expected = VectorError::CountTooLarge {
-            index: 0,
+            index: 1,
             found,
             most: 127,
         };
-        assert_eq!(encode_risk(&below(count), 8), Err(expected));
+        assert_eq!(encode_risk(&below(count), 1, 8), Err(expected));
     }
     assert!(encode_counts(&below(-1), 26).is_err());
+}
+
+/// Of one day in two buckets: payments and frauds in turn, then whether a bank is there.
+#[test]
+fn nothing_but_frauds_goes_below_zero() {
+    for index in 0..6 {
+        let mut counts = [0_u32; 6];
+        counts[index] = u32::MAX;
+        let encoded = encode_risk(&counts, 2, 26);
+        let sum = [header(0), counts.to_vec()].concat();
+        let sum = decode_sum(&sum, 1, 26, Kind::Risk, Width::Full).unwrap();
+        if [1, 3].contains(&index) {
+            assert!(encoded.is_ok() && check_risk(&sum, 2).is_ok());
+        } else {
+            assert_eq!(encoded, Err(VectorError::BelowZero { index }));
+            let expected = SumError::BelowZero { index, found: -1 };
+            assert_eq!(check_risk(&sum, 2), Err(expected));
+        }
+    }
 }
 
 /// Each check of a sum, and the fault that it is for.

@@ -67,7 +67,7 @@ impl RiskPlan {
                 let seat = Seat(bank);
                 Ok(Vector {
                     seat,
-                    words: vector::encode_risk(&words, BITS)?,
+                    words: vector::encode_risk(&words, self.buckets, BITS)?,
                     arrives: true,
                 })
             });

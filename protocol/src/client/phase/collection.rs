@@ -211,7 +211,9 @@ fn encode(
             Work::Pretrain(terms) | Work::Finetune(terms),
             Contribution::Update { delta, examples },
         ) => vector::encode_update(&delta, examples, terms, bits, &bank.draw()),
-        (Work::Risk(_), Contribution::Counts(counts)) => vector::encode_risk(&counts, bits),
+        (Work::Risk(terms), Contribution::Counts(counts)) => {
+            vector::encode_risk(&counts, terms.buckets, bits)
+        }
         (Work::Evaluate(_), Contribution::Counts(counts)) => vector::encode_counts(&counts, bits),
         (Work::Pretrain(_) | Work::Finetune(_), Contribution::Counts(_)) => {
             return Err("counts, expected an update".to_owned());

@@ -195,7 +195,8 @@ impl Reveal {
             survivors: survivors.clone(),
             sum,
         };
-        // A model that would leave the numbers shows only when it is stepped.
+        // A model that would leave the numbers shows only when it is stepped, and payments below
+        // zero only beside the plan's buckets.
         if desk.ledger.clone().apply(&result).is_err() {
             return round.abandoned(desk.now, Cause::Sum);
         }

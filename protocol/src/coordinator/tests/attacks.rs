@@ -10,6 +10,7 @@ use crate::blame::Misbehaviour;
 use crate::event::CoordinatorEvent;
 use crate::fixture;
 use crate::id::{Context, Seat};
+use crate::limits;
 use crate::message::{
     Ack, Cause, Complaint, Escrow, EscrowHeader, Fault, MaskedTrailer, Reveal, ToClient,
     ToCoordinator,
@@ -201,6 +202,41 @@ fn a_vector_that_is_no_vector_never_reaches_the_ledger() {
         matches!(event, CoordinatorEvent::RoundAbandoned(_, _, Cause::Sum))
     };
     assert_eq!(federation.count(failed), 1);
+}
+
+/// One payment less than none in a bucket, which no other bank's counts make up for: of no use to
+/// any reader, and the day would be spent. One fraud less is a withdrawal like any other.
+#[test]
+fn payments_below_zero_never_reach_the_ledger_and_frauds_do() {
+    // The first day's fourth bucket: payments, frauds; last whether banks are there.
+    for (word, is_taken) in [(6, false), (7, true), (23, false)] {
+        let mut federation = Federation::new(5);
+        federation.up = liar(move |message| match message {
+            ToCoordinator::Masked(mut masked) => {
+                let at = 4 * (limits::HEADER_WORDS + word);
+                let bytes = &mut masked.words.0[at..at + 4];
+                let found = u32::from_le_bytes(bytes.try_into().unwrap());
+                bytes.copy_from_slice(&found.wrapping_sub(1).to_le_bytes());
+                let root = vector::masked_root(&masked.words, Width::Full);
+                masked.trailer = resigned(&masked.trailer, |trailer: &mut MaskedTrailer| {
+                    trailer.root = root;
+                });
+                vec![ToCoordinator::Masked(masked)]
+            }
+            message => vec![message],
+        });
+        let id = federation.start(plan(fixture::risk(), 1, 4));
+        federation.run(|federation| {
+            let desk = &federation.coordinator.desk;
+            desk.ledger.length() == 1 || desk.plans.get(id).is_none()
+        });
+        let length = federation.coordinator.desk.ledger.length();
+        assert_eq!(length, u64::from(is_taken), "{word}");
+        let failed = |event: &CoordinatorEvent| {
+            matches!(event, CoordinatorEvent::RoundAbandoned(_, _, Cause::Sum))
+        };
+        assert_eq!(federation.count(failed), usize::from(!is_taken), "{word}");
+    }
 }
 
 #[test]
