@@ -6,7 +6,7 @@
 //! The bank's own models are trained between them, a round's worth at a time.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use host::workers;
@@ -111,9 +111,9 @@ fn run(
     trainer.catch_up();
     loop {
         if waiting.is_empty() && !trainer.has_solo_work() {
-            match queue.recv() {
-                Ok(job) => waiting.push_back(job),
-                Err(_) => return,
+            match wait(trainer, queue) {
+                Some(job) => waiting.push_back(job),
+                None => return,
             }
         }
         loop {
@@ -145,6 +145,19 @@ fn run(
             None => trainer.advance_solo().into_iter().for_each(&mut *deliver),
         }
     }
+}
+
+/// The next job, or none where nobody is left to give one. Live payments that the disk refused are
+/// asked for again meanwhile: a round may be days away.
+fn wait(trainer: &mut Trainer, queue: &Receiver<Job>) -> Option<Job> {
+    while let Some(pause) = trainer.pause() {
+        match queue.recv_timeout(pause) {
+            Ok(job) => return Some(job),
+            Err(RecvTimeoutError::Timeout) => trainer.catch_up(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+    queue.recv().ok()
 }
 
 fn is_superseded(waiting: &VecDeque<Job>) -> bool {

@@ -57,7 +57,7 @@ pub(crate) struct Pace {
     work: &'static str,
     /// Between two looks at a journal that was read to its end.
     usual: Duration,
-    /// How long to wait after the next refusal; nothing where the last stretch went well.
+    /// How long was waited after the last refusal; nothing where the last stretch went well.
     refused: Option<Duration>,
     is_stopped: bool,
 }
@@ -83,8 +83,8 @@ impl Pace {
                 }
             }
             Err(error) if error.is_passing() => {
-                let pause = self.refused.unwrap_or(PAUSE_MIN);
-                self.refused = Some((pause * 2).min(PAUSE_MAX));
+                let pause = pause_after(self.refused);
+                self.refused = Some(pause);
                 let (work, pause_s) = (self.work, pause.as_secs_f32());
                 tracing::error!(%error, work, pause_s, "the journal cannot be read; tried again");
                 pause
@@ -108,6 +108,12 @@ impl Pace {
     pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped
     }
+}
+
+/// How long to wait after a refusal: twice as long as after the one just before it, if there was
+/// one.
+pub(crate) fn pause_after(last: Option<Duration>) -> Duration {
+    last.map_or(PAUSE_MIN, |last| (last * 2).min(PAUSE_MAX))
 }
 
 impl JournalError {

@@ -470,17 +470,35 @@ fn a_model_that_was_pretrained_comes_with_what_is_usual() {
     assert!(surprises.len() == energies.len() && surprises.iter().all(Option::is_some));
 }
 
-/// One released day: four payments, four frauds, four banks in every bucket.
-fn released_day(from_day: u32) -> Installed {
-    let terms = RiskTerms {
+fn risk_terms(from_day: u32, label_delay_days: u16) -> RiskTerms {
+    RiskTerms {
         buckets: 16,
         salt: Digest([5; 32]),
         from_day,
         days: 1,
-        label_delay_days: 2,
+        label_delay_days,
         banks_min: 1,
+    }
+}
+
+/// One released day: four payments, four frauds, four banks in every bucket.
+fn released_day(from_day: u32) -> Installed {
+    result(Work::Risk(risk_terms(from_day, 2)), 0, &[4; 16 * 3])
+}
+
+#[test]
+fn a_risk_plan_of_another_delay_than_the_table_is_declined() {
+    let (mut trainer, _) = trainer(Baseline::Off);
+    trainer.keep(bucket_key());
+    trainer.install(&released_day(17_000));
+    let mut counted = |label_delay_days| {
+        let mut order = order(Work::Risk(risk_terms(17_001, label_delay_days)));
+        order.bucket_key = Some(bucket_key());
+        trainer.contribute(&order)
     };
-    result(Work::Risk(terms), 0, &[4; 16 * 3])
+    assert!(counted(2).is_ok());
+    let declined = counted(3).unwrap_err().to_string();
+    assert!(declined.contains("label delay of 3 days"), "{declined}");
 }
 
 #[test]

@@ -37,12 +37,14 @@ use crate::releases::Releases;
 use crate::risk::{self, SharedRisk};
 use crate::scoring::{Beside, Bundle, Head, Slot};
 use crate::status::{Board, EvaluationStatus, TrainingStatus};
+use live::Reached;
 use promotion::Live;
 
 /// A bank's learning: its past, its moments, and what the federation has given it.
 pub struct Trainer {
     history: History,
     journal: Option<Follower>,
+    reached: Reached,
     releases: Option<Releases>,
     schema: FeatureSchema,
     board: Board,
@@ -79,6 +81,7 @@ impl Trainer {
             schema: history.schema().clone(),
             history,
             journal: None,
+            reached: Reached::End,
             releases: None,
             board,
             beside: Beside::default(),
@@ -114,6 +117,11 @@ impl Trainer {
                     .bucket_key
                     .as_ref()
                     .ok_or(TrainingError::NoBucketKey)?;
+                // A day is summed once: what is missing then is missing for good.
+                if self.reached != Reached::End {
+                    return Err(TrainingError::Unread);
+                }
+                self.risk.admit(terms, key)?;
                 let counts = risk::count(&self.history, terms, key)?;
                 Ok(Contribution::Counts(counts))
             }
@@ -425,6 +433,9 @@ pub enum TrainingError {
         /// Of this agent's schema.
         expected: usize,
     },
+    /// Risk counts where durable payments or labels would be missing from them.
+    #[error("found live payments or labels that cannot be read, expected all that is durable")]
+    Unread,
     /// Risk counts without the key that merchants are hashed under.
     #[error("found no bucket key, expected one for risk counts")]
     NoBucketKey,

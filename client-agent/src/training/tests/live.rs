@@ -1,6 +1,9 @@
 //! Payments scored live and their labels reach what is learnt from: the same rows as were scored,
 //! the labels of whichever day is asked about, and nothing of a later one.
 
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use features::{RawTransaction, Transaction};
 use host::disk::Store;
 use host::shutdown::Shutdown;
@@ -12,7 +15,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::history::Report;
 use crate::history::tests::write;
-use crate::journal::{Follower, Journal};
+use crate::journal::{Entry, Follower, Journal, LabelEntry};
 use crate::risk::SharedRisk;
 use crate::scoring::tests::policy;
 use crate::scoring::{LabelStatus, Scoring, Settings};
@@ -173,6 +176,110 @@ fn live_labels_are_counted_as_they_were_known() {
     history.catch_up(&mut again).unwrap();
     let mut trainer = Trainer::new(history, own, Board::default());
     assert_eq!(judged(&mut trainer, 20), (12, 12));
+}
+
+/// The journal of a live day's payments, of which one was reported as a fraud at once; the last
+/// entry is this.
+fn journal(store: &Store, last: &Value) -> Journal {
+    let mut journal = Journal::open(store).unwrap();
+    let payments = (0..PER_DAY).map(|slot| payment(LIVE.start, slot));
+    for payment in payments.chain([last.clone()]) {
+        let entry = Entry {
+            txn_id: payment["txn_id"].as_str().unwrap_or("damaged").to_owned(),
+            digest: [0; 32],
+            transaction: payment.to_string(),
+            answer: "{}".to_owned(),
+            vector: Vec::new(),
+        };
+        journal.append(&entry).unwrap();
+    }
+    let fraud = payment(LIVE.start, 1);
+    let label = LabelEntry {
+        label_id: [0; 32],
+        txn_id: fraud["txn_id"].as_str().unwrap().to_owned(),
+        payment: 1,
+        fraud: true,
+        known_at: fraud["ts"].as_i64().unwrap(),
+        told_at: 0,
+        source: "analyst".to_owned(),
+        supersedes: None,
+        after: 2,
+    };
+    journal.append_label(&label).unwrap();
+    journal.settle().unwrap();
+    journal
+}
+
+fn following(history: History, journal: &Journal) -> Trainer {
+    let own = config::Own {
+        baseline: Baseline::Off,
+        head: config::Head::Federation,
+    };
+    Trainer::new(history, own, Board::default()).following(journal.follow())
+}
+
+fn is_declined(trainer: &mut Trainer) -> bool {
+    let mut order = order(Work::Risk(terms(LIVE.start, 7)));
+    order.bucket_key = Some(bucket_key());
+    let contribution = trainer.contribute(&order);
+    matches!(contribution, Err(TrainingError::Unread))
+}
+
+// A day is summed once: a label that is durable and missing from it would be missing for good.
+// Other work is done with what is there.
+#[test]
+fn a_risk_round_is_declined_until_all_that_is_durable_is_read() {
+    let bank = Bank::new();
+    let journal = journal(&bank.store(), &payment(LIVE.start + 1, 0));
+    let left = journal.faults().entry_reads;
+    let mut trainer = following(bank.history, &journal);
+    for pause_s in [1, 2] {
+        left.store(1, Ordering::SeqCst);
+        trainer.catch_up();
+        assert_eq!(trainer.pause(), Some(Duration::from_secs(pause_s)));
+        assert!(is_declined(&mut trainer));
+        assert!(trainer.contribute(&order(evaluate())).is_ok());
+    }
+    trainer.catch_up();
+    assert_eq!(trainer.pause(), None);
+    assert_eq!(frauds(&mut trainer, LIVE.start, 7), 4);
+}
+
+#[test]
+fn a_bank_whose_journal_is_damaged_counts_no_risk() {
+    let bank = Bank::new();
+    let journal = journal(&bank.store(), &json!({}));
+    let mut trainer = following(bank.history, &journal);
+    for _ in 0..2 {
+        trainer.catch_up();
+        assert_eq!(trainer.pause(), None);
+        assert!(is_declined(&mut trainer));
+        assert!(trainer.contribute(&order(evaluate())).is_ok());
+    }
+}
+
+// No order and no result comes: the worker asks again by itself, after a second.
+#[test]
+fn what_the_disk_refused_is_read_again_without_a_round() {
+    let bank = Bank::new();
+    let journal = journal(&bank.store(), &payment(LIVE.start + 1, 0));
+    let left = journal.faults().entry_reads;
+    let mut trainer = following(bank.history, &journal);
+    left.store(2, Ordering::SeqCst);
+    trainer.catch_up();
+    assert_eq!(left.load(Ordering::SeqCst), 1);
+    let (jobs, queue) = channel();
+    std::thread::scope(|scope| {
+        let trainer = &mut trainer;
+        let waited = scope.spawn(move || wait(trainer, &queue).is_none());
+        let patience = Instant::now() + Duration::from_secs(60);
+        while left.load(Ordering::SeqCst) > 0 && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(jobs);
+        assert!(waited.join().unwrap(), "nobody is left to give a job");
+    });
+    assert_eq!(left.load(Ordering::SeqCst), 0);
 }
 
 fn terms(from_day: u32, label_delay_days: u16) -> RiskTerms {
