@@ -38,6 +38,8 @@ use ids::{Bounds, Ids};
 use labels::Labels;
 use lately::Lately;
 
+use crate::scoring::Beside;
+
 /// An append-only journal in one store and a folder in it. One writer at a time.
 pub struct Journal {
     store: Store,
@@ -95,12 +97,16 @@ impl Journal {
         if let Some(Torn { bytes }) = torn {
             tracing::warn!(
                 bytes,
-                "the last run left decisions at the journal's end that were not whole: they are \
-                 cut off; none of them was answered, and such a payment may be sent again"
+                "the journal's end holds decisions that are not whole: they are cut off; where \
+                 the disk keeps its word none of them was answered, and such a payment may be \
+                 sent again"
             );
         }
         moved::move_entries(store, &mut log)?;
         let labels = Labels::open(store)?;
+        // They name payments by number, and would speak of others.
+        let named = labels.payments()?.max(Actions::open(store)?.payments()?);
+        check_whole(log.len(), named)?;
         let ids = Ids::open(store, log.reader(), bounds)?;
         let journal = Self {
             store: store.clone(),
@@ -116,6 +122,19 @@ impl Journal {
         };
         journal.tell_settled();
         Ok(journal)
+    }
+
+    /// Says through `beside` whether the ids of payments can be kept on disk.
+    pub(crate) fn telling(&self, beside: Beside) {
+        self.ids.telling(beside);
+    }
+
+    /// Whether another payment can be taken, as far as the list of ids is concerned.
+    ///
+    /// # Errors
+    /// [`JournalError::Full`] where it cannot be written and memory has no room for more.
+    pub(crate) fn check_room(&self) -> Result<(), JournalError> {
+        self.ids.check_room()
     }
 
     /// Somebody who reads along from the first entry on, on a thread of its own.
@@ -259,7 +278,9 @@ impl Journal {
     }
 
     /// Tells followers how far they may read: both numbers of one moment, which two atomics could
-    /// not tell, so that no payment is within reach without the labels that came before it.
+    /// not tell, so that no payment is within reach without the labels that came before it. The
+    /// lock is held while two numbers are copied, and readers look ten times a second: that one of
+    /// them, behind the writer, is held up just there is the worst that the writer waits for.
     fn tell_settled(&self) {
         let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         *settled = Reach {
@@ -297,13 +318,22 @@ pub enum JournalError {
         /// Its number.
         sequence: u64,
     },
-    /// Files were lost, or are of another day than the store's tables.
+    /// Files were lost, have rotted at their end, or are of an earlier day than the store's tables.
     #[error("found {found} journal entries, expected at least {expected}: restore a backup")]
     Short {
         /// Entries in the files.
         found: u64,
-        /// Entries whose ids the store has.
+        /// Entries of which the store's tables speak.
         expected: u64,
+    },
+    /// The list of ids can be written no further, and what waits for it is all that may.
+    #[error(
+        "the ids of payments cannot be kept on disk, and memory is full with {found} of them: make \
+         room, then start the agent again"
+    )]
+    Full {
+        /// Ids in memory.
+        found: usize,
     },
     /// An earlier build was started after its journal had been moved.
     #[error(
@@ -362,6 +392,15 @@ pub enum JournalError {
         /// What the door says.
         error: FieldError,
     },
+}
+
+/// Refuses a log that is shorter than the store's tables say: numbers that they have given to
+/// payments would go to others.
+fn check_whole(found: u64, expected: u64) -> Result<(), JournalError> {
+    match found < expected {
+        true => Err(JournalError::Short { found, expected }),
+        false => Ok(()),
+    }
 }
 
 /// The number after the last of a table.

@@ -211,7 +211,8 @@ impl Scoring {
         let batches = Batches::new(queue_max);
         let (scored, meters) = (worker.scored.clone(), worker.meters.clone());
         let schema = worker.encoder.schema().clone();
-        let journal = &worker.journal;
+        let (journal, beside) = (&worker.journal, Beside::new(clock, telemetry));
+        journal.telling(beside.clone());
         let alerts = Alerts::start(journal.follow(), journal.actions()?, clock, telemetry);
         let alerts = alerts.map_err(ScoringError::Thread)?;
         let worker = std::thread::Builder::new()
@@ -227,7 +228,7 @@ impl Scoring {
             clock,
             batches,
             alerts,
-            beside: Beside::new(clock, telemetry),
+            beside,
         })))
     }
 

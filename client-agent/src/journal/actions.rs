@@ -7,9 +7,9 @@ use host::disk::{Store, Table};
 use protocol::wire;
 use serde::{Deserialize, Serialize};
 
-use super::JournalError;
 #[cfg(test)]
 use super::faults::Faults;
+use super::{JournalError, end_of};
 
 /// One action on one alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +62,14 @@ impl Actions {
             faults: faults.clone(),
             ..self
         }
+    }
+
+    /// Payments that the journal must have for all actions to be on one of them.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be read, or a key is no number.
+    pub(super) fn payments(&self) -> Result<u64, JournalError> {
+        end_of(&self.table)
     }
 
     /// The actions on an alert, in order.

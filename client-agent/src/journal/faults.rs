@@ -1,16 +1,20 @@
 //! A disk that refuses, or takes its time, when a test says so. What must hold then is tested in
 //! `scoring/tests`.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
-use host::disk::DiskError;
+use host::disk::{DiskError, Store};
 
+use super::ids::Bounds;
 use super::{Journal, JournalError};
 
 /// How many appends, flushes, batches of ids, followers' readings (of a decision from disk, of a
 /// payment's labels) and flushes of an alert's actions are refused from now on, as by a disk that
-/// is full or fails; clones share it.
+/// is full or fails; clones share it. After a refused flush the log takes nothing until the journal
+/// is opened again, as `host::disk::Segments` has it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) appends: Arc<AtomicU32>,
@@ -19,6 +23,7 @@ pub(crate) struct Faults {
     pub(crate) ids: Arc<AtomicU32>,
     pub(crate) label_reads: Arc<AtomicU32>,
     pub(crate) actions: Arc<AtomicU32>,
+    is_failed: Arc<AtomicBool>,
     slow: Arc<(Mutex<Slow>, Condvar)>,
 }
 
@@ -35,6 +40,7 @@ pub(crate) struct Held(Faults);
 
 impl Faults {
     pub(super) fn append(&self) -> Result<(), JournalError> {
+        self.check_sound()?;
         refuse(&self.appends)
     }
 
@@ -45,7 +51,16 @@ impl Faults {
         turn.notify_all();
         let mut slow = turn.wait_while(slow, |slow| slow.is_held).unwrap();
         slow.is_flushing = false;
-        refuse(&self.flushes)
+        self.check_sound()?;
+        let flushed = refuse(&self.flushes);
+        flushed.inspect_err(|_| self.is_failed.store(true, Ordering::SeqCst))
+    }
+
+    fn check_sound(&self) -> Result<(), JournalError> {
+        match self.is_failed.load(Ordering::SeqCst) {
+            true => Err(refusal("it was not opened again since a failure")),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn read_entry(&self) -> Result<(), JournalError> {
@@ -93,16 +108,28 @@ impl Journal {
     pub(crate) fn faults(&self) -> Faults {
         self.faults.clone()
     }
+
+    /// A journal in a new folder whose memory is full with so many ids.
+    pub(crate) fn forgetful(folder: &Path, recent_max: usize) -> Self {
+        let bounds = Bounds {
+            recent_max,
+            batch_max: 4,
+            pause: Duration::from_millis(1),
+        };
+        Self::open_with(&Store::open(folder).unwrap(), bounds).unwrap()
+    }
 }
 
 fn refuse(left: &AtomicU32) -> Result<(), JournalError> {
     let one_less = |left: u32| left.checked_sub(1);
     let refused = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
-    refused.map_or(Ok(()), |_| {
-        Err(JournalError::Disk(DiskError::Store {
-            what: "write",
-            path: "store".into(),
-            error: "no space left on device".to_owned(),
-        }))
+    refused.map_or(Ok(()), |_| Err(refusal("no space left on device")))
+}
+
+fn refusal(error: &str) -> JournalError {
+    JournalError::Disk(DiskError::Store {
+        what: "write",
+        path: "store".into(),
+        error: error.to_owned(),
     })
 }

@@ -1,24 +1,25 @@
 //! Which number a payment's entry has, by its `txn_id`. A table of the store says so, and a thread
 //! writes it behind the journal's writer, so that no answer waits for it: the newest ids are in
 //! memory until they are durable there. The log has every id too: what the table lacks after a
-//! crash is read from it again.
+//! crash is read from it again. What the log lacks is not made up for: a number that the table has
+//! given to a payment must not go to another.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use host::disk::{SegmentReader, Segments, Store, Table};
-use host::workers;
 
 use super::ahead::Ahead;
 #[cfg(test)]
 use super::faults::Faults;
-use super::{JournalError, sequence_of, txn_id_of};
+use super::{JournalError, check_whole, sequence_of, txn_id_of};
+use crate::scoring::{Beside, Part};
 
 /// The ids of one journal, as its writer has them. Dropping it ends the thread.
 pub(super) struct Ids {
@@ -30,6 +31,8 @@ pub(super) struct Ids {
     indexer: Arc<Mutex<Indexer>>,
     /// The ids of all entries below are durable in the table.
     indexed: Arc<AtomicU64>,
+    /// Whether the disk refused the last batch.
+    is_refused: Arc<AtomicBool>,
     bounds: Bounds,
     /// `None` only while ending.
     leave: Option<SyncSender<()>>,
@@ -84,10 +87,15 @@ impl Ids {
             Ok(())
         })?;
         let (table, indexed) = (indexer.table.clone(), Arc::clone(&indexer.indexed));
+        let is_refused = Arc::clone(&indexer.is_refused);
         let indexer = Arc::new(Mutex::new(indexer));
         let (leave, left) = sync_channel(1);
         let shared = Arc::clone(&indexer);
-        let thread = workers::behind("ids", move || run(&shared, bounds.pause, &left))
+        // Not behind what answers payments, as other threads are: a writer whose memory is full
+        // waits until the flush that this one has begun is over.
+        let thread = thread::Builder::new()
+            .name("ids".to_owned())
+            .spawn(move || run(&shared, bounds.pause, &left))
             .map_err(JournalError::Thread)?;
         Ok(Self {
             recent,
@@ -95,6 +103,7 @@ impl Ids {
             table,
             indexer,
             indexed,
+            is_refused,
             bounds,
             leave: Some(leave),
             thread: Some(thread),
@@ -110,6 +119,13 @@ impl Ids {
         number.map(|number| sequence_of(&number)).transpose()
     }
 
+    /// Says through `beside` from here on, and of what has been so far, whether ids can be kept.
+    pub(super) fn telling(&self, beside: Beside) {
+        let mut indexer = lock(&self.indexer);
+        beside.tell(Part::Ids, indexer.beside.of(Part::Ids));
+        indexer.beside = beside;
+    }
+
     /// Makes room for an id. Where the thread is too far behind, the writer does its work; where
     /// the disk refuses that, nothing can be appended: what has no id would be counted twice.
     ///
@@ -122,9 +138,23 @@ impl Ids {
         }
         // Only what is durable is indexed.
         log.flush()?;
-        lock(&self.indexer).step()?;
+        lock(&self.indexer).advance()?;
         self.forget(usize::MAX);
         Ok(())
+    }
+
+    /// Whether there is room for another id, or can be made.
+    ///
+    /// # Errors
+    /// [`JournalError::Full`] where memory is full and the disk refused the last batch.
+    pub(super) fn check_room(&self) -> Result<(), JournalError> {
+        let (found, indexed) = (self.order.len(), self.indexed.load(Ordering::Acquire));
+        let oldest = self.order.front().map(|(_, number)| *number);
+        let is_full = found >= self.bounds.recent_max && oldest >= Some(indexed);
+        match is_full && self.is_refused.load(Ordering::Relaxed) {
+            true => Err(JournalError::Full { found }),
+            false => Ok(()),
+        }
     }
 
     /// Keeps the id of the entry that was appended last.
@@ -181,14 +211,16 @@ impl fmt::Debug for Ids {
 struct Indexer {
     store: Store,
     table: Table,
-    /// How far the table is durable, at [`REACH`].
+    /// How far the table is durable, at [`REACH`], and what it may speak of, at [`SEEN`].
     cursor: Table,
     log: SegmentReader,
     /// The first entry whose id is not durable in the table.
     next: u64,
     /// The same, for the writer.
     indexed: Arc<AtomicU64>,
+    is_refused: Arc<AtomicBool>,
     batch_max: u64,
+    beside: Beside,
     #[cfg(test)]
     faults: Faults,
 }
@@ -203,14 +235,12 @@ enum Progress {
 impl Indexer {
     fn open(store: &Store, log: SegmentReader, batch_max: u64) -> Result<Self, JournalError> {
         let cursor = store.table(CURSOR)?;
-        let reach = cursor.get(REACH)?;
-        let next = reach.map_or(Ok(0), |reach| sequence_of(&reach))?;
-        if next > log.len() {
-            return Err(JournalError::Short {
-                found: log.len(),
-                expected: next,
-            });
-        }
+        let told = |key| -> Result<u64, JournalError> {
+            let number = cursor.get(key)?;
+            number.map_or(Ok(0), |number| sequence_of(&number))
+        };
+        let (next, seen) = (told(REACH)?, told(SEEN)?);
+        check_whole(log.len(), next.max(seen))?;
         Ok(Self {
             store: store.clone(),
             table: store.table("journal/ids")?,
@@ -218,7 +248,9 @@ impl Indexer {
             log,
             next,
             indexed: Arc::new(AtomicU64::new(next)),
+            is_refused: Arc::default(),
             batch_max,
+            beside: Beside::default(),
             #[cfg(test)]
             faults: Faults::default(),
         })
@@ -227,6 +259,32 @@ impl Indexer {
     /// Durable entries whose ids are not.
     fn behind(&self) -> u64 {
         self.log.len().saturating_sub(self.next)
+    }
+
+    /// Takes a step, and tells where the disk has begun to refuse that, or takes it again.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    fn advance(&mut self) -> Result<Progress, JournalError> {
+        let stepped = self.step();
+        let was_refused = self.is_refused.swap(stepped.is_err(), Ordering::Relaxed);
+        match &stepped {
+            Err(error) if !was_refused => {
+                tracing::warn!(%error, "the ids of payments cannot be kept on disk: they stay in \
+                    memory, and when that is full no payment is taken");
+                let why = format!(
+                    "the ids of payments stay in memory, and when that is full no payment is \
+                     taken: {error}; make room, then start the agent again"
+                );
+                self.beside.tell(Part::Ids, Err(why));
+            }
+            Ok(_) if was_refused => {
+                let why = "the ids of payments are kept on disk again";
+                self.beside.tell(Part::Ids, Ok(why.to_owned()));
+            }
+            Ok(_) | Err(_) => {}
+        }
+        stepped
     }
 
     /// Puts a batch of ids into the table and makes them durable. Not as one batch of the store,
@@ -248,6 +306,8 @@ impl Indexer {
         // Where the last batch ended, which is durable: of this one a crash may keep the cursor and
         // lose ids.
         self.cursor.put(REACH, &self.next.to_be_bytes())?;
+        // Durable in the log already.
+        self.cursor.put(SEEN, &end.to_be_bytes())?;
         self.store.flush()?;
         self.next = end;
         self.indexed.store(end, Ordering::Release);
@@ -275,21 +335,14 @@ impl Indexer {
 
 /// Puts ids into the table until the journal is dropped. What the disk refuses is tried again.
 fn run(indexer: &Mutex<Indexer>, pause: Duration, left: &Receiver<()>) {
-    let (mut wait, mut is_refused) = (pause, false);
+    let mut wait = pause;
     loop {
         match left.recv_timeout(wait) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
-        let stepped = lock(indexer).step();
-        if let Err(error) = &stepped
-            && !is_refused
-        {
-            tracing::warn!(%error, "the ids of payments cannot be kept on disk: they stay in \
-                memory, and when that is full no payment is taken");
-        }
-        is_refused = stepped.is_err();
-        wait = match stepped {
+        let advanced = lock(indexer).advance();
+        wait = match advanced {
             Ok(Progress::More) => Duration::ZERO,
             Ok(Progress::All) | Err(_) => pause,
         };
@@ -310,7 +363,10 @@ pub(super) fn note_reach(store: &Store, entries: u64) -> Result<(), JournalError
 const FORGOTTEN_AT_ONCE: usize = 16;
 
 const CURSOR: &str = "journal/cursor";
+/// The ids of all entries below are in the table.
 const REACH: &[u8] = b"ids";
+/// The log had all entries below, durably, when the last batch was put: it must have them still.
+const SEEN: &[u8] = b"seen";
 
 #[cfg(test)]
 mod tests {
@@ -318,7 +374,7 @@ mod tests {
 
     use super::*;
     use crate::journal::Journal;
-    use crate::journal::tests::{append, entry};
+    use crate::journal::tests::{append, entry, tear};
 
     /// The thread has no part in it.
     const ALONE: Bounds = Bounds {
@@ -378,6 +434,27 @@ mod tests {
         assert_eq!(open(&store).ids.order.len(), 2);
     }
 
+    // What was flushed last is beyond the cursor's reach, and the log must have it all the same.
+    // Planted fault: `Indexer::open` that looks at the cursor's reach alone.
+    #[test]
+    fn a_log_without_an_entry_whose_id_the_table_may_have_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = open(&store);
+        append(&mut journal, &names(0..2));
+        append(&mut journal, &names(2..3));
+        assert_eq!(lock(&journal.ids.indexer).step().unwrap(), Progress::All);
+        assert_eq!(reach(&store), Some(0));
+        drop(journal);
+        tear(folder.path());
+        // The second time nothing is torn.
+        for _ in 0..2 {
+            let error = Journal::open(&store).unwrap_err().to_string();
+            let expected = "found 2 journal entries, expected at least 3";
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
     #[test]
     fn a_writer_that_is_too_far_ahead_does_the_work_itself_and_memory_has_a_bound() {
         let folder = tempfile::tempdir().unwrap();
@@ -402,9 +479,13 @@ mod tests {
         let faults = journal.faults();
         faults.ids.store(u32::MAX, Ordering::SeqCst);
         append(&mut journal, &names(0..8));
+        // Full, and nobody has yet been refused.
+        journal.check_room().unwrap();
         for _ in 0..2 {
             let refused = journal.append(&entry("t8"));
             assert!(matches!(refused, Err(JournalError::Disk(_))));
+            let room = journal.check_room();
+            assert!(matches!(room, Err(JournalError::Full { found: 8 })));
         }
         assert!(journal.find("t8").unwrap().is_none());
         assert_eq!(journal.len(), 8);
@@ -413,6 +494,7 @@ mod tests {
         }
         faults.ids.store(0, Ordering::SeqCst);
         append(&mut journal, &names(8..9));
+        journal.check_room().unwrap();
         assert!(is_in_table(&store, "t0"));
         drop(journal);
         let journal = open(&store);

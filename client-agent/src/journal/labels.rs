@@ -55,6 +55,16 @@ impl Labels {
         self.next
     }
 
+    /// Payments that the journal must have for the last label to speak of one of them.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be read or the label is damaged.
+    pub(super) fn payments(&self) -> Result<u64, JournalError> {
+        let last = self.next.checked_sub(1).map(|last| self.at(last));
+        let last = last.transpose()?.flatten();
+        Ok(last.map_or(0, |label| label.after.max(label.payment.saturating_add(1))))
+    }
+
     pub(super) fn table(&self) -> &Table {
         &self.entries
     }

@@ -1,6 +1,7 @@
 //! What is journaled comes back, also after a crash at the wrong moment; damage is named.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -45,6 +46,14 @@ fn newest_file(folder: &Path) -> PathBuf {
     let paths = files.map(|file| file.unwrap().path());
     let logs = paths.filter(|path| path.extension().is_some_and(|ext| ext == "log"));
     logs.max().unwrap()
+}
+
+/// Takes a byte off the last group, as a crash may, or a disk that forgets.
+pub(super) fn tear(folder: &Path) {
+    let path = newest_file(folder);
+    let length = path.metadata().unwrap().len();
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    file.set_len(length - 1).unwrap();
 }
 
 /// Appends payments and makes them durable.
@@ -158,15 +167,8 @@ fn a_follower_reads_every_entry_once_and_no_further_than_it_may() {
 fn a_payment_whose_group_was_torn_is_unseen_and_its_id_free() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    {
-        let mut journal = Journal::open(&store).unwrap();
-        append(&mut journal, &["kept".to_owned()]);
-        append(&mut journal, &["lost".to_owned()]);
-    }
-    let path = newest_file(folder.path());
-    let length = path.metadata().unwrap().len();
-    let file = std::fs::File::options().write(true).open(path).unwrap();
-    file.set_len(length - 1).unwrap();
+    drop(with_one_to_lose(&store));
+    tear(folder.path());
     let mut journal = Journal::open(&store).unwrap();
     assert_eq!(journal.len(), 1);
     assert!(journal.find("kept").unwrap() == Some(entry("kept")));
@@ -174,6 +176,56 @@ fn a_payment_whose_group_was_torn_is_unseen_and_its_id_free() {
     append(&mut journal, &["next".to_owned(), "lost".to_owned()]);
     assert!(journal.find("next").unwrap() == Some(entry("next")));
     assert!(journal.find("lost").unwrap() == Some(entry("lost")));
+}
+
+// Labels and actions lie under numbers, which the next payments would take over.
+#[test]
+fn a_journal_without_a_payment_that_was_labelled_or_looked_at_is_refused() {
+    let is_refused_after = |speak: fn(&mut Journal)| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = with_one_to_lose(&store);
+        speak(&mut journal);
+        drop(journal);
+        tear(folder.path());
+        // The second time nothing is torn.
+        for _ in 0..2 {
+            let error = Journal::open(&store).unwrap_err().to_string();
+            let expected = "found 1 journal entries, expected at least 2";
+            assert!(error.contains(expected), "{error}");
+        }
+    };
+    is_refused_after(|journal| journal.append_label(&label("lost", 1)).unwrap());
+    // An earlier build's label does not say after which payment it came.
+    is_refused_after(|journal| {
+        let label = LabelEntry {
+            after: 0,
+            ..label("lost", 1)
+        };
+        journal.append_label(&label).unwrap();
+    });
+    // About another payment, and later than the one that is lost.
+    is_refused_after(|journal| {
+        let label = LabelEntry {
+            after: 2,
+            ..label("kept", 0)
+        };
+        journal.append_label(&label).unwrap();
+    });
+    is_refused_after(|journal| journal.actions().unwrap().keep(1, &[]).unwrap());
+}
+
+/// A journal of two payments, each in a group of its own. The thread has no part in it: the table
+/// knows neither.
+fn with_one_to_lose(store: &Store) -> Journal {
+    let bounds = Bounds {
+        pause: Duration::from_secs(3_600),
+        ..Bounds::default()
+    };
+    let mut journal = Journal::open_with(store, bounds).unwrap();
+    append(&mut journal, &["kept".to_owned()]);
+    append(&mut journal, &["lost".to_owned()]);
+    journal
 }
 
 #[test]

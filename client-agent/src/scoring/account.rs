@@ -25,7 +25,7 @@ pub(super) struct Account {
     /// The model that decides.
     live: Option<ModelName>,
     policy: PolicyName,
-    /// Decisions in the journal, all of them durable.
+    /// Decisions in the journal, all of them durable, where it can take another.
     journal: Result<u64, JournalError>,
     /// How long the disk took for the last of them since the start.
     flushed_in: Option<Duration>,
@@ -43,7 +43,10 @@ impl Worker {
         Account {
             live: self.live.as_ref().map(|live| live.name.clone()),
             policy: self.settings.policy.name().clone(),
-            journal: self.settle().map(|()| self.journal.len()),
+            journal: self
+                .settle()
+                .and_then(|()| self.journal.check_room())
+                .map(|()| self.journal.len()),
             flushed_in: self.flushes.last(),
             risk_age_days: self.encoder.risk_age_days(today),
             breaker: self.guard.account(now_ms),

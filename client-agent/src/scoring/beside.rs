@@ -33,16 +33,20 @@ pub(crate) enum Part {
     Snapshot,
     /// Learning from live payments (`training.rs`).
     Learning,
+    /// The list of payments' ids (`journal/ids.rs`), which scoring does without until memory is
+    /// full.
+    Ids,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 2] = [Self::Snapshot, Self::Learning];
+    pub(crate) const ALL: [Self; 3] = [Self::Snapshot, Self::Learning, Self::Ids];
 
     /// The word in health and metric.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
             Self::Learning => "learning",
+            Self::Ids => "ids",
         }
     }
 }

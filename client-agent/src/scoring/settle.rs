@@ -1,6 +1,7 @@
 //! Making durable what was journaled, and what is said of it: how long the disk took, and whether
-//! it refuses. While it does no decision can be given, so `/readyz` says no and whoever sends
-//! payments turns to another agent. When a batch must be durable, `worker.rs` says.
+//! it refuses. While it does, or no payment can be taken for want of room for its id, no decision
+//! can be given, so `/readyz` says no and whoever sends payments turns to another agent. When a
+//! batch must be durable, `worker.rs` says.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ pub(super) struct Flushes {
     seconds: Histogram,
     /// How long the last one took that the disk did not refuse.
     last: Option<Duration>,
-    /// Hindered while the disk refuses.
+    /// Hindered while no decision can be given.
     telemetry: Telemetry,
 }
 
@@ -45,7 +46,6 @@ impl Flushes {
 
     fn ended(&mut self, took: Duration, settled: &Result<(), JournalError>) {
         self.seconds.observe(took.as_secs_f64());
-        self.telemetry.set_hindered(settled.is_err());
         if settled.is_ok() {
             self.last = Some(took);
         }
@@ -56,9 +56,18 @@ impl Worker {
     /// Makes durable what is not. Where there is nothing, the disk is not asked and nothing is
     /// counted.
     pub(super) fn settle(&mut self) -> Result<(), JournalError> {
-        if self.journal.is_settled() {
-            return Ok(());
-        }
+        let settled = match self.journal.is_settled() {
+            true => Ok(()),
+            false => self.flush(),
+        };
+        // Where ids have no room, each payment was refused by itself: what else is in the batch,
+        // retries and questions, is durable or needs not be.
+        let is_hindered = settled.is_err() || self.journal.check_room().is_err();
+        self.flushes.telemetry.set_hindered(is_hindered);
+        settled
+    }
+
+    fn flush(&mut self) -> Result<(), JournalError> {
         let began = Instant::now();
         let settled = self.journal.settle();
         self.flushes.ended(began.elapsed(), &settled);

@@ -1,6 +1,8 @@
 //! The hot path, top to bottom: a batch of whatever waits, each payment read against what was
 //! known before it, scored, decided, journaled, remembered; one flush; then the answers. One thread
-//! owns all state, in order of arrival; nothing here is shared, locked or awaited.
+//! owns all state, in order of arrival, and waits for the disk alone: for its own flush, and where
+//! the list of ids is as far behind as it may be, for that of the thread that writes it
+//! (`journal/ids.rs`). What it tells to who reads along costs it no more than a copy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -50,8 +50,8 @@ pub struct SegmentReader {
     shared: Arc<Shared>,
 }
 
-/// What an unclean stop left half written at the end, and was cut off at opening. No flush had said
-/// that it is durable.
+/// What an unclean stop left half written at the end, and was cut off at opening. Where the disk
+/// keeps its word no flush had said that it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Torn {
     /// How much.

@@ -49,7 +49,7 @@ fn health_is_what_scoring_needs_and_tells_the_rest() {
             wrong_in(&health),
             [
                 "history", "worker", "journal", "model", "risk", "breaker", "snapshot", "learning",
-                "clock", "link"
+                "ids", "clock", "link"
             ]
         );
 

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::socket::{door, fetch, with_server};
 use super::*;
 use crate::journal::faults::Faults;
 
@@ -45,16 +46,23 @@ fn a_payment_that_was_not_journaled_leaves_no_trace() {
     assert_eq!(vectors(&failing, &ids), vectors(&sound, &ids));
 }
 
+// What was not durable is forgotten, and the log takes nothing until it is opened again.
 #[test]
 fn an_answer_that_is_not_durable_is_not_given_and_its_payment_counts_once() {
     let (failing, sound) = (Bank::new(), Bank::new());
     let (scoring, faults) = start(&failing);
     faults.flushes.store(1, Ordering::SeqCst);
-    let problem = scoring.score(&stream(1)).unwrap_err();
-    assert_eq!(problem.kind, ProblemType::Unavailable);
-    // It is in the journal, and durable with the next flush.
+    for number in [1, 1, 6] {
+        let problem = scoring.score(&stream(number)).unwrap_err();
+        assert_eq!(problem.kind, ProblemType::Unavailable);
+    }
+    drop(scoring);
+    let (scoring, _) = start(&failing);
+    assert_eq!(scoring.scored(), 0);
+    for number in [1, 6] {
+        assert!(!scoring.score(&stream(number)).unwrap().replayed);
+    }
     assert!(scoring.score(&stream(1)).unwrap().replayed);
-    scoring.score(&stream(6)).unwrap();
     assert_eq!(scoring.scored(), 2);
     drop(scoring);
     let (scoring, _) = start(&sound);
@@ -81,4 +89,62 @@ fn a_label_that_was_not_journaled_is_not_learnt_and_may_be_told_again() {
     let journal = open(bank.folder.path());
     assert_eq!(journal.follow().reach().labels, 1);
     assert_eq!(journal.labels_of("t0").unwrap().len(), 1);
+}
+
+// Nothing is refused while there is room in memory, and only part and metric tell; then no payment
+// can be taken, and what sends them must know. Whatever needs no id is answered. Planted faults:
+// `Worker::settle` that does not look for room, an `Indexer::advance` that tells nothing.
+#[test]
+fn ids_that_cannot_be_kept_are_told_and_an_agent_without_room_for_more_is_not_ready() {
+    let bank = Bank::new();
+    let journal = Journal::forgetful(bank.folder.path(), 8);
+    let faults = journal.faults();
+    faults.ids.store(u32::MAX, Ordering::SeqCst);
+    let scoring = Scoring::start(settings(), history(), journal, &bank.telemetry).unwrap();
+    bank.telemetry.set_ready(true);
+    scoring.score(&stream(0)).unwrap();
+    wait_for_ids(&bank, 1);
+    for number in 1..8 {
+        scoring.score(&stream(number)).unwrap();
+    }
+    let door = door(scoring.clone());
+    let router = agent_router(&bank.telemetry, &door, || json!({}), || true);
+    with_server(router, |address| {
+        // The eighth has filled the memory: the next cannot be taken.
+        assert!(fetch(address, "/readyz").0.starts_with("HTTP/1.1 503"));
+        for number in [8, 9] {
+            let problem = scoring.score(&stream(number)).unwrap_err();
+            assert_eq!(problem.kind, ProblemType::Unavailable);
+        }
+        assert!(scoring.score(&stream(0)).unwrap().replayed);
+        assert!(fetch(address, "/readyz").0.starts_with("HTTP/1.1 503"));
+        let (head, health) = fetch(address, "/healthz?verbose");
+        assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+        assert!(why(&health, "journal").contains("memory is full with 8 of them"));
+        assert!(why(&health, "ids").contains("no space left"));
+        faults.ids.store(0, Ordering::SeqCst);
+        wait_for_ids(&bank, 0);
+        assert!(fetch(address, "/healthz").0.starts_with("HTTP/1.1 200"));
+        assert!(fetch(address, "/readyz").0.starts_with("HTTP/1.1 200"));
+        let health = fetch(address, "/healthz?verbose").1;
+        assert!(why(&health, "ids").ends_with("kept on disk again"));
+        assert!(!scoring.score(&stream(8)).unwrap().replayed);
+    });
+}
+
+/// Returns once the metric of the list of ids shows a value.
+fn wait_for_ids(bank: &Bank, value: u8) {
+    let line = format!("phalanx_part_failing{{part=\"ids\"}} {value}");
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !bank.telemetry.render().contains(&line) {
+        assert!(Instant::now() < patience, "{line} does not come");
+        std::thread::yield_now();
+    }
+}
+
+/// What a check says.
+fn why<'a>(health: &'a Value, name: &str) -> &'a str {
+    let checks = health["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name);
+    check.unwrap()["why"].as_str().unwrap()
 }
