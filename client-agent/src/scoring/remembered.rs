@@ -54,7 +54,8 @@ impl Remembered {
     /// without the federation's table, which enters no window.
     ///
     /// # Errors
-    /// [`JournalError`] where the journal cannot be read.
+    /// [`JournalError`] where the journal cannot be read; what was read before is remembered, and
+    /// the next try goes on from there.
     pub(crate) fn catch_up(&mut self, journal: Follower) -> Result<Replayed, JournalError> {
         let (mut journal, before) = (journal.starting_at(self.place), self.place);
         let reach = journal.reach();
@@ -63,6 +64,7 @@ impl Remembered {
             let after = label.after.max(label.payment.saturating_add(1));
             self.pass(&mut journal, reach.until(after))?;
             self.learn(&journal, &label)?;
+            self.place.labels = journal.place().labels;
         }
         self.pass(&mut journal, reach)?;
         self.place = journal.place();
@@ -76,6 +78,7 @@ impl Remembered {
         while let Some(told) = journal.next_told(reach)? {
             let vector = self.encoder.encode(&told.payment);
             self.recent.push(told.payment.day(), &vector.0);
+            self.place.entries = journal.place().entries;
         }
         Ok(())
     }

@@ -153,20 +153,34 @@ impl Work {
         if self.place == Some(self.journal.reach()) {
             return Ok(None);
         }
-        // A copy: what failed in the middle of the journal could not go on.
-        let found = match &self.unsaved {
-            Some(unsaved) => Some(Remembered::clone(unsaved)),
-            None => self.snapshots.load(&self.journal)?,
-        };
-        let mut remembered = found.ok_or(SnapshotError::Missing)?;
-        let before = remembered.place();
+        // The state is large, and the worker has it too: what cannot be saved is not copied, but
+        // goes on from where it has come to.
+        if let Some(mut unsaved) = self.unsaved.take() {
+            let made = self.make(&mut unsaved, None);
+            if made.is_err() {
+                self.unsaved = Some(unsaved);
+            }
+            return made;
+        }
+        let loaded = self.snapshots.load(&self.journal)?;
+        let mut loaded = loaded.ok_or(SnapshotError::Missing)?;
+        let saved = loaded.place();
+        self.make(&mut loaded, Some(saved))
+    }
+
+    /// Brings what is remembered up to the journal, and saves it unless the last snapshot, which
+    /// stands at `saved`, has as much.
+    fn make(
+        &mut self,
+        remembered: &mut Remembered,
+        saved: Option<Reach>,
+    ) -> Result<Option<Reach>, SnapshotError> {
         remembered.catch_up(self.journal.clone())?;
         let place = remembered.place();
-        let is_new = place != before || self.unsaved.is_some();
+        let is_new = saved != Some(place);
         if is_new {
-            let bytes = self.snapshots.save(&remembered, &self.journal)?;
+            let bytes = self.snapshots.save(remembered, &self.journal)?;
             self.meters.profiles(bytes);
-            self.unsaved = None;
         }
         self.place = Some(place);
         Ok(is_new.then_some(place))
@@ -255,6 +269,8 @@ mod tests {
             why.starts_with("the last one is 0 s old, and the next"),
             "{why}"
         );
+        // What could not be saved is kept for the next try.
+        assert!(work.unsaved.is_some());
         work.age = Some((Duration::from_secs(7_000), Instant::now()));
         let why = tell(&mut work).unwrap_err();
         assert!(why.starts_with("the last one is 70"), "{why}");
@@ -265,5 +281,6 @@ mod tests {
         );
         std::fs::remove_dir(&draft).unwrap();
         assert_eq!(tell(&mut work), Ok("the last one is 0 s old".to_owned()));
+        assert!(work.unsaved.is_none());
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::history::tests::write;
-use crate::journal::Journal;
+use crate::journal::{Entry, Journal};
 use crate::scoring::Scoring;
 use crate::scoring::tests::{open, settings};
 
@@ -323,6 +323,41 @@ fn what_the_start_could_not_save_the_keeper_saves() {
     keeper.unwrap().end();
     let kept = snapshots.load(&follower).unwrap().unwrap();
     assert!(bytes(&kept, &follower) == bytes(&whole(&follower), &follower));
+}
+
+// Planted fault: where the place is told at the end alone, all before the damage comes in twice.
+#[test]
+fn what_fails_in_the_middle_of_the_journal_stands_where_it_has_come_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let payment = |card| Event::Payment {
+        card,
+        outlet: 1,
+        hours: 1,
+        cents: 5,
+    };
+    let label = Event::Label {
+        of: 0,
+        fraud: true,
+        hours: 1,
+    };
+    let events = [payment(1), label, payment(2)];
+    play(folder.path(), &mut Play::new(), &events);
+    let mut journal = open(folder.path());
+    let expected = bytes(&whole(&journal.follow()), &journal.follow());
+    let damaged = Entry {
+        txn_id: "damaged".to_owned(),
+        digest: [0; 32],
+        transaction: "{}".to_owned(),
+        answer: "{}".to_owned(),
+        vector: Vec::new(),
+    };
+    journal.append(&damaged).unwrap();
+    journal.settle().unwrap();
+    let mut remembered = Remembered::new(encoder());
+    for _ in 0..2 {
+        assert!(remembered.catch_up(journal.follow()).is_err());
+        assert!(bytes(&remembered, &journal.follow()) == expected);
+    }
 }
 
 #[test]
