@@ -34,6 +34,8 @@ pub struct History {
     silence: Verdict,
     /// What encoders of this past may remember.
     limits: Limits,
+    /// Payments that are kept at the most.
+    most: usize,
     live: Option<Live>,
 }
 
@@ -267,8 +269,15 @@ impl History {
             summary: Summary::default(),
             silence,
             limits: Limits::default(),
+            most: PAYMENTS_MAX,
             live: None,
         }
+    }
+
+    /// The same with room for so many payments.
+    #[cfg(test)]
+    pub(crate) fn with_room(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// Takes a payment in, after those that came before it.
@@ -281,7 +290,7 @@ impl History {
         transaction: &Transaction,
         label: Option<&Label>,
     ) -> Result<(), HistoryError> {
-        if self.memory.len() >= PAYMENTS_MAX {
+        if self.memory.len() >= self.most {
             return Err(HistoryError::TooLong);
         }
         let verdict = Verdict::new(label, self.silence);

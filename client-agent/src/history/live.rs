@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use features::{KnownFraud, Transaction};
 
 use super::memory::{Report, Verdict};
-use super::{History, HistoryError, PAYMENTS_MAX};
+use super::{History, HistoryError};
 use crate::journal::reading::{self, Progress, Reads};
 use crate::journal::{Follower, Reach};
 
@@ -24,6 +24,8 @@ pub(super) struct Live {
     reports: BTreeMap<usize, Vec<Report>>,
     /// How often something of a day's payments changed.
     changes: BTreeMap<i32, u64>,
+    /// Payments for which there was no room.
+    left_out: u64,
 }
 
 /// Payments whose numbers in the journal follow on each other. A journal has few gaps, so numbers
@@ -68,35 +70,28 @@ impl Live {
 }
 
 impl History {
-    /// Takes in what has become durable in a journal since the last time. Payments for which there
-    /// is no room are left out, which is logged.
+    /// Takes in what has become durable in a journal since the last time. Returns how many live
+    /// payments have been left out by then, of all that were read: there is no room for them.
     ///
     /// # Errors
     /// [`HistoryError::Journal`] where the journal cannot be read on, [`HistoryError::Kept`] where
     /// the disk refuses; what was read stays, and what was refused is read again the next time.
-    pub fn catch_up(&mut self, journal: &mut Follower) -> Result<(), HistoryError> {
+    pub fn catch_up(&mut self, journal: &mut Follower) -> Result<u64, HistoryError> {
         let reach = journal.reach();
         let mut following = Following {
             history: self,
             journal,
-            left_out: 0,
         };
-        let read = reading::read(&mut following, reach, usize::MAX);
-        let left_out = following.left_out;
-        if left_out > 0 {
-            let error = HistoryError::TooLong;
-            tracing::warn!(%error, left_out, "live payments are not learnt from");
-        }
-        read?;
-        Ok(())
+        reading::read(&mut following, reach, usize::MAX)?;
+        Ok(self.live.as_ref().map_or(0, |live| live.left_out))
     }
 
     /// Takes in a payment scored live, by its number in the journal, after those before it. One
     /// that is no later than the file's last is left out: what the file covers, the file tells.
     ///
     /// # Errors
-    /// [`HistoryError::TooLong`] above [`PAYMENTS_MAX`]; [`HistoryError::Kept`] where the disk
-    /// refuses.
+    /// [`HistoryError::TooLong`] above [`PAYMENTS_MAX`](super::PAYMENTS_MAX), which is counted;
+    /// [`HistoryError::Kept`] where the disk refuses.
     pub fn follow(&mut self, sequence: u64, transaction: &Transaction) -> Result<(), HistoryError> {
         let memory = &mut self.memory;
         let live = self.live.get_or_insert_with(|| Live {
@@ -105,11 +100,13 @@ impl History {
             stretches: Vec::new(),
             reports: BTreeMap::new(),
             changes: BTreeMap::new(),
+            left_out: 0,
         });
         if live.file_until.is_some_and(|until| transaction.ts <= until) {
             return Ok(());
         }
-        if memory.len() >= PAYMENTS_MAX {
+        if memory.len() >= self.most {
+            live.left_out += 1;
             return Err(HistoryError::TooLong);
         }
         let at = memory.len();
@@ -203,8 +200,6 @@ fn stretches(reports: &[Report]) -> Vec<KnownFraud> {
 struct Following<'a> {
     history: &'a mut History,
     journal: &'a mut Follower,
-    /// Payments for which there was no room.
-    left_out: u64,
 }
 
 impl Reads for Following<'_> {
@@ -217,7 +212,8 @@ impl Reads for Following<'_> {
     fn read_one(&mut self, reach: Reach) -> Result<Progress, HistoryError> {
         if let Some(told) = self.journal.next_told(reach)? {
             match self.history.follow(told.sequence, &told.payment) {
-                Err(HistoryError::TooLong) => self.left_out += 1,
+                // Counted there; labels of those before it still come.
+                Err(HistoryError::TooLong) => {}
                 followed => followed?,
             }
         } else if let Some(label) = self.journal.next_label(reach)? {

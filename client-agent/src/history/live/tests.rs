@@ -104,6 +104,19 @@ fn what_finds_no_room_is_learnt_once_there_is_some() {
     assert_eq!(payments(&history).len(), 200);
 }
 
+// Also later, when nothing more has come: they are still not learnt from.
+#[test]
+fn payments_for_which_there_is_no_room_are_told_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = journal(folder.path());
+    let history = History::new(FeatureSchema::standard(), Verdict::Genuine);
+    let (mut history, mut follower) = (history.with_room(140), journal.follow());
+    for _ in 0..2 {
+        assert_eq!(history.catch_up(&mut follower).unwrap(), 60);
+        assert_eq!(payments(&history).len(), 140);
+    }
+}
+
 #[test]
 fn what_the_file_covers_the_file_tells() {
     let mut history = history(Verdict::Genuine);

@@ -18,7 +18,7 @@ use crate::history::tests::write;
 use crate::journal::{Entry, Follower, Journal, LabelEntry};
 use crate::risk::SharedRisk;
 use crate::scoring::tests::policy;
-use crate::scoring::{LabelStatus, Scoring, Settings};
+use crate::scoring::{Beside, LabelStatus, Part, Scoring, Settings};
 use crate::training::window::{Shown, Windows};
 
 const DAY_MS: i64 = 86_400_000;
@@ -280,6 +280,29 @@ fn what_the_disk_refused_is_read_again_without_a_round() {
         assert!(waited.join().unwrap(), "nobody is left to give a job");
     });
     assert_eq!(left.load(Ordering::SeqCst), 0);
+}
+
+// Room for half of a day's payments.
+#[test]
+fn live_payments_that_find_no_room_are_told() {
+    let bank = Bank::new();
+    let (scoring, follower) = start(&bank.store(), &bank.encoder);
+    let own = config::Own {
+        baseline: Baseline::Off,
+        head: config::Head::Federation,
+    };
+    let (room, beside) = (bank.history.file_len() + 5, Beside::default());
+    let mut trainer = Trainer::new(bank.history.with_room(room), own, Board::default())
+        .following(follower)
+        .telling(beside.clone());
+    trainer.catch_up();
+    assert!(beside.of(Part::Learning).is_ok());
+    play(&scoring, LIVE.start..LIVE.start + 1);
+    for _ in 0..2 {
+        trainer.catch_up();
+        let why = beside.of(Part::Learning).unwrap_err();
+        assert!(why.starts_with("5 live payments are not learnt"), "{why}");
+    }
 }
 
 fn terms(from_day: u32, label_delay_days: u16) -> RiskTerms {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::Trainer;
+use crate::history::HistoryError;
 use crate::journal::Follower;
 use crate::journal::reading;
 use crate::scoring::{Beside, Part};
@@ -46,13 +47,19 @@ impl Trainer {
 
     /// Takes in what has become durable since the last time. What the disk refuses waits for the
     /// next time. A journal that is damaged is left: what was read of it stays. Either is told, and
-    /// risk counts are declined meanwhile.
+    /// risk counts are declined meanwhile. Payments for which there is no room are told too.
     pub fn catch_up(&mut self) {
         let Some(mut journal) = self.journal.take() else {
             return;
         };
         let (reached, found) = match self.history.catch_up(&mut journal) {
-            Ok(()) => {
+            Ok(left_out) if left_out > 0 => {
+                self.journal = Some(journal);
+                let error = HistoryError::TooLong;
+                let found = format!("{left_out} live payments are not learnt from: {error}");
+                (Reached::End, Err(found))
+            }
+            Ok(_) => {
                 self.journal = Some(journal);
                 let found = "what was durable when a round or a result came last is learnt";
                 (Reached::End, Ok(found.to_owned()))
