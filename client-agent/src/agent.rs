@@ -7,7 +7,6 @@ use std::path::PathBuf;
 
 use crypto::Digest;
 use host::address::{self, AddressError};
-use host::clock::Clock;
 use host::config::ConfigError;
 use host::disk::{DiskError, RecordLog, Store};
 use host::drive::{Body, Input, drive};
@@ -74,6 +73,11 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         Err(AgentError::History(HistoryError::Leaving)) => return Ok(()),
         recovered => recovered?,
     };
+    // Before anybody can tell a label: it counts those that are told from here on.
+    let told = (&telemetry, board.clone(), scoring.beside());
+    let (clock, schema) = (scoring.clock(), config.schema.clone());
+    let watcher = Watcher::start(clock, config.watch, schema, journal.clone(), told);
+    let watcher = watcher.map_err(AgentError::Thread)?;
     door.open(scoring.clone());
     board.update(|status| status.ready = true);
     telemetry.set_ready(true);
@@ -82,9 +86,6 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         None => None,
     };
 
-    let (schema, told) = (config.schema.clone(), (&telemetry, board.clone()));
-    let watcher = Watcher::start(config.watch, schema, journal.clone(), told);
-    let watcher = watcher.map_err(AgentError::Thread)?;
     let meters = Meters::new(&telemetry, board.clone(), config.schema.clone());
     let trainer = Trainer::new(history, config.own, board)
         .on(config.device)
@@ -242,7 +243,7 @@ async fn take_part(
         &mut party,
         &mut body,
         &mut received,
-        Clock::start(),
+        scoring.clock(),
         shutdown,
     )
     .await;

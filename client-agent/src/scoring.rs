@@ -211,9 +211,10 @@ impl Scoring {
         let batches = Batches::new(queue_max);
         let (scored, meters) = (worker.scored.clone(), worker.meters.clone());
         let schema = worker.encoder.schema().clone();
-        let (journal, beside) = (&worker.journal, Beside::new(clock, telemetry));
+        let journal = &worker.journal;
+        let (actions, beside) = (journal.actions()?, Beside::new(clock, telemetry));
         journal.telling(beside.clone());
-        let alerts = Alerts::start(journal.follow(), journal.actions()?, clock, telemetry);
+        let alerts = Alerts::start(journal.follow(), actions, clock, telemetry, beside.clone());
         let alerts = alerts.map_err(ScoringError::Thread)?;
         let worker = std::thread::Builder::new()
             .name("scoring".to_owned())
@@ -230,6 +231,11 @@ impl Scoring {
             alerts,
             beside,
         })))
+    }
+
+    /// The one clock of the process that scores.
+    pub(crate) fn clock(&self) -> Clock {
+        self.0.clock
     }
 
     /// Where parts that scoring does without tell how they are.

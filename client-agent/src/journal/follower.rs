@@ -65,6 +65,11 @@ impl Follower {
         (self.next_entry, self.next_label) = (place.entries, place.labels);
     }
 
+    /// Leaves the next decision out: it cannot be read, and what comes after it can.
+    pub(crate) fn pass_by(&mut self) {
+        self.next_entry = self.next_entry.saturating_add(1);
+    }
+
     /// What is durable at this moment. A label is never within reach without its payment.
     pub(crate) fn reach(&self) -> Reach {
         *self.settled.lock().unwrap_or_else(PoisonError::into_inner)

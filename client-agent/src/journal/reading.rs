@@ -1,8 +1,9 @@
 //! What reading along has in common, whoever reads: a stretch at a time, from which it comes back
 //! to other work, and what follows where the journal is refused. A disk that refuses is asked again
-//! and nothing is passed by; what is damaged ends the reading, said once.
+//! and nothing is passed by; what is damaged ends the reading, said once, unless a reader can do
+//! without it and passes it by.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use host::disk::DiskError;
 
@@ -59,6 +60,10 @@ pub(crate) struct Pace {
     usual: Duration,
     /// How long was waited after the last refusal; nothing where the last stretch went well.
     refused: Option<Duration>,
+    /// Why the last stretch did not go well.
+    why: Option<String>,
+    /// When the next stretch is due; at once where there was none yet.
+    due: Option<Instant>,
     is_stopped: bool,
 }
 
@@ -68,13 +73,29 @@ impl Pace {
             work,
             usual,
             refused: None,
+            why: None,
+            due: None,
             is_stopped: false,
         }
     }
 
-    /// How long to wait after a stretch that ended so. Refusals are logged here, and nowhere else.
-    pub(crate) fn after(&mut self, read: &Result<Progress, JournalError>) -> Duration {
-        match read {
+    /// How long it is until the next stretch is due. Whoever is asked something meanwhile waits for
+    /// the rest of it afterwards: else who asks often would put the next stretch off for ever.
+    pub(crate) fn wait(&self, now: Instant) -> Duration {
+        let left = |due: Instant| due.saturating_duration_since(now);
+        self.due.map_or(Duration::ZERO, left)
+    }
+
+    /// Whether the next stretch is due.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.wait(now).is_zero()
+    }
+
+    /// Takes in how a stretch ended by `now`, from which follows when the next one is due. Refusals
+    /// are logged here, and nowhere else.
+    pub(crate) fn after(&mut self, now: Instant, read: &Result<Progress, JournalError>) {
+        self.why = read.as_ref().err().map(ToString::to_string);
+        let pause = match read {
             Ok(progress) => {
                 self.refused = None;
                 match progress {
@@ -96,10 +117,21 @@ impl Pace {
                 self.is_stopped = true;
                 self.usual
             }
+        };
+        self.due = Some(now + pause);
+    }
+
+    /// How reading is: why it is well, or why it is not.
+    pub(crate) fn account(&self) -> Result<String, String> {
+        match &self.why {
+            None => Ok("the journal is read along".to_owned()),
+            Some(why) if self.is_stopped => Err(format!("the journal is no longer read: {why}")),
+            Some(why) => Err(format!("the journal cannot be read; tried again: {why}")),
         }
     }
 
-    /// Whether the last stretch was refused: who is asked something meanwhile need not try at once.
+    /// Whether the last stretch was refused: who is asked something meanwhile does not try before
+    /// the next one is due.
     pub(crate) fn is_refused(&self) -> bool {
         self.is_stopped || self.refused.is_some()
     }
@@ -130,7 +162,8 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A disk that refused is asked again after a second.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
-/// A disk that goes on refusing is asked once a minute, which is also how often that is logged.
+/// A disk that goes on refusing is asked once a minute, whoever else is asked something meanwhile,
+/// and that is also how often it is logged.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -203,22 +236,30 @@ mod tests {
         journal.settle().unwrap();
         let (faults, mut reader) = (journal.faults(), numbers(&journal));
         let mut pace = Pace::new("counting", Duration::from_secs(7));
-        let second = Duration::from_secs(1);
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        assert!(pace.is_due(now) && pace.account().is_ok());
         for refused in [&faults.entry_reads, &faults.label_reads] {
             refused.store(2, Ordering::SeqCst);
             for pause in [second, 2 * second] {
                 let read = stretch(&mut reader);
                 assert!(read.as_ref().is_err_and(JournalError::is_passing));
-                assert_eq!(pace.after(&read), pause);
+                pace.after(now, &read);
+                assert_eq!(pace.wait(now), pause);
+                // Whatever comes between does not put it off.
+                assert_eq!(pace.wait(now + second / 4), pause - second / 4);
+                assert!(!pace.is_due(now + second / 4) && pace.is_due(now + pause));
                 assert!(pace.is_refused() && !pace.is_stopped());
+                let why = pace.account().unwrap_err();
+                assert!(why.contains("no space left on device"), "{why}");
             }
             let read = stretch(&mut reader);
-            assert_eq!(pace.after(&read), Duration::ZERO);
-            assert!(!pace.is_refused());
+            pace.after(now, &read);
+            assert!(pace.is_due(now) && !pace.is_refused() && pace.account().is_ok());
         }
         assert!(stretch(&mut reader).is_ok_and(|read| read == Progress::More));
         let read = stretch(&mut reader);
-        assert_eq!(pace.after(&read), Duration::from_secs(7));
+        pace.after(now, &read);
+        assert_eq!(pace.wait(now), Duration::from_secs(7));
         assert_eq!(reader.found, [0, 1, 2, 3, 4, 5]);
     }
 
@@ -230,7 +271,11 @@ mod tests {
         journal.settle().unwrap();
         journal.faults().entry_reads.store(99, Ordering::SeqCst);
         let (mut reader, mut pace) = (numbers(&journal), Pace::new("counting", Duration::ZERO));
-        let pauses = (0..9).map(|_| pace.after(&stretch(&mut reader)).as_secs());
+        let now = Instant::now();
+        let pauses = (0..9).map(|_| {
+            pace.after(now, &stretch(&mut reader));
+            pace.wait(now).as_secs()
+        });
         assert_eq!(pauses.collect::<Vec<_>>(), [1, 2, 4, 8, 16, 32, 60, 60, 60]);
     }
 
@@ -251,8 +296,10 @@ mod tests {
             let read = stretch(&mut reader);
             let is_named = matches!(read, Err(JournalError::Payment { sequence: 1, .. }));
             assert!(is_named && reader.found == [0]);
-            pace.after(&read);
+            pace.after(Instant::now(), &read);
             assert!(pace.is_stopped() && pace.is_refused());
+            let why = pace.account().unwrap_err();
+            assert!(why.starts_with("the journal is no longer read: "), "{why}");
         }
     }
 }

@@ -17,6 +17,10 @@ pub(crate) struct Tally {
     pub(crate) days: u32,
     /// Decisions in these days.
     pub(crate) decisions: u64,
+    /// Whether counting ended before the first of these days, behind a thousand older decisions in
+    /// a row: by a clock that was behind, unless the days before were quiet.
+    #[serde(default)]
+    pub(crate) broken_off: bool,
     /// Those of them that no model scored.
     pub(crate) unscored: u64,
     /// The others, by day and score.
@@ -61,7 +65,7 @@ impl Follower {
         let reach = self.reach();
         let known = self.known(reach)?;
         let (mut tally, mut cells) = (Tally::default(), BTreeMap::<(u32, u16), Cell>::new());
-        let mut older = 0;
+        let (mut older, mut reached) = (0, 0);
         // Backwards, since the last days are asked for.
         for sequence in (0..reach.entries).rev() {
             if !is_wanted() {
@@ -79,12 +83,14 @@ impl Follower {
                 tally.days = days;
                 older += 1;
                 if older >= OLDER_MAX {
+                    tally.broken_off = reached < days;
                     break;
                 }
                 continue;
             }
             older = 0;
-            tally.days = tally.days.max(day + 1);
+            reached = reached.max(day + 1);
+            tally.days = tally.days.max(reached);
             tally.decisions += 1;
             let Some(score) = told.score else {
                 tally.unscored += 1;
@@ -135,7 +141,8 @@ struct Known {
 }
 
 /// Who reads backwards for the last decisions stops after so many older ones in a row. Entries are
-/// in order of time, but for a clock that was set back for a while.
+/// in order of time, but for a clock that was set back for a while. Where it was for longer, what
+/// lies before is not found.
 pub(crate) const OLDER_MAX: u32 = 1_000;
 
 const DAY_MS: u64 = 86_400_000;
@@ -231,6 +238,7 @@ mod tests {
         let expected = Tally {
             days: 2,
             decisions: 4,
+            broken_off: false,
             unscored: 1,
             cells: vec![cell(0, 2, 1, 7_000), cell(1, 1, 1, 101)],
         };
@@ -250,6 +258,25 @@ mod tests {
         journal.settle().unwrap();
         let tally = journal.follow().tally(NOW_MS, 2, || true).unwrap().unwrap();
         assert_eq!((tally.days, tally.decisions), (2, 2));
+    }
+
+    // The last run had a clock that was a year behind: what lies before it is not found, which is
+    // said. An older journal alone is no reason to say it.
+    #[test]
+    fn a_clock_that_was_behind_for_long_hides_decisions_and_that_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&Store::open(folder.path()).unwrap()).unwrap();
+        let behind = (0..u64::from(OLDER_MAX)).map(|_| 9_000);
+        for (number, hours) in (0..).zip([30].into_iter().chain(behind).chain([1])) {
+            journal.append(&entry(number, hours, Some(700))).unwrap();
+        }
+        journal.settle().unwrap();
+        let follower = journal.follow();
+        let tally = |days| follower.tally(NOW_MS, days, || true).unwrap().unwrap();
+        let two = tally(2);
+        assert_eq!((two.days, two.decisions, two.broken_off), (2, 1, true));
+        let one = tally(1);
+        assert_eq!((one.days, one.decisions, one.broken_off), (1, 1, false));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use host::workers;
 use model::Scorer;
 use tokio::sync::oneshot;
 
+use super::beside::Beside;
 use super::door::Door;
 use super::problem::{Problem, ProblemType};
 use crate::journal::{Action, Actions, Follower};
@@ -67,15 +68,17 @@ struct Queue {
 }
 
 impl Alerts {
-    /// Starts the keeper. The queue answers once it has read the journal.
+    /// Starts the keeper, which tells there whether it can read. The queue answers once it has read
+    /// the journal.
     pub(super) fn start(
         journal: Follower,
         actions: Actions,
         clock: Clock,
         telemetry: &Telemetry,
+        beside: Beside,
     ) -> std::io::Result<Self> {
         let (questions, asked) = sync_channel(QUESTIONS_MAX);
-        let keeper = Keeper::new(journal, actions, clock, telemetry);
+        let keeper = Keeper::new(journal, actions, clock, telemetry, beside);
         let keeper = workers::behind("alerts", move || keeper.run(&asked))?;
         Ok(Self {
             questions: Some(questions),

@@ -33,19 +33,31 @@ pub(crate) enum Part {
     Snapshot,
     /// Learning from live payments (`training.rs`).
     Learning,
+    /// The alert queue (`alerts.rs`).
+    Alerts,
+    /// Whether scoring still sees what it was made for (`watch.rs`).
+    Watch,
     /// The list of payments' ids (`journal/ids.rs`), which scoring does without until memory is
     /// full.
     Ids,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 3] = [Self::Snapshot, Self::Learning, Self::Ids];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Snapshot,
+        Self::Learning,
+        Self::Alerts,
+        Self::Watch,
+        Self::Ids,
+    ];
 
     /// The word in health and metric.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
             Self::Learning => "learning",
+            Self::Alerts => "alerts",
+            Self::Watch => "watch",
             Self::Ids => "ids",
         }
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::Instant;
 
 use features::{FeatureSchema, Transaction};
 use host::clock::Clock;
@@ -23,7 +23,7 @@ use super::watching::{Evaluation, Watching};
 use crate::history::Report;
 use crate::journal::reading::{self, LOOK_EVERY, Pace, Progress, Reads};
 use crate::journal::{Follower, JournalError, LabelEntry, Reach, Told};
-use crate::scoring::{Answer, Bundle, Decision, ModelName, Slot};
+use crate::scoring::{Answer, Beside, Bundle, Decision, ModelName, Part, Slot};
 use crate::status::{AlarmStatus, Board};
 
 /// The watching thread; it ends with this handle.
@@ -77,18 +77,20 @@ impl Installs {
 }
 
 impl Watcher {
-    /// Starts watching what `journal` holds, from the last two million decisions on.
+    /// Starts watching what `journal` holds, from the last two million decisions on. Labels told
+    /// from this moment on are counted, so it comes before anybody can tell one.
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn start(
+    pub(crate) fn start(
+        clock: Clock,
         settings: Settings,
         schema: FeatureSchema,
         journal: Follower,
-        (telemetry, board): (&Telemetry, Board),
+        told: (&Telemetry, Board, Beside),
     ) -> std::io::Result<Self> {
         let (words, heard) = sync_channel(WORDS_MAX);
-        let reader = Reader::new(settings, schema, journal, (telemetry, board));
+        let reader = Reader::new(clock, settings, schema, journal, told);
         let thread = workers::behind("watching", move || reader.run(&heard))?;
         Ok(Self {
             words,
@@ -119,6 +121,7 @@ struct Reader {
     journal: Follower,
     meters: Meters,
     board: Board,
+    beside: Beside,
     clock: Clock,
     started_ms: u64,
     /// When mature payments were measured last.
@@ -129,18 +132,19 @@ struct Reader {
 
 impl Reader {
     fn new(
+        clock: Clock,
         settings: Settings,
         schema: FeatureSchema,
         journal: Follower,
-        (telemetry, board): (&Telemetry, Board),
+        (telemetry, board, beside): (&Telemetry, Board, Beside),
     ) -> Self {
-        let clock = Clock::start();
         Self {
             watching: Watching::new(settings, schema.clone()),
             schema,
             journal: journal.starting_at_last(DECISIONS_READ_MAX),
             meters: Meters::new(telemetry),
             board,
+            beside,
             clock,
             started_ms: clock.now().0,
             measured_ms: None,
@@ -150,14 +154,18 @@ impl Reader {
 
     fn run(mut self, words: &Receiver<Word>) {
         let mut pace = Pace::new("watching", LOOK_EVERY);
-        let mut pause = Duration::ZERO;
         loop {
-            match words.recv_timeout(pause) {
+            match words.recv_timeout(pace.wait(Instant::now())) {
                 Ok(Word::Model(model)) => self.install(&model),
                 Ok(Word::Leave) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            pause = pace.after(&self.read());
+            if !pace.is_due(Instant::now()) {
+                continue;
+            }
+            let read = self.read();
+            pace.after(Instant::now(), &read);
+            self.beside.tell(Part::Watch, pace.account());
             if pace.is_stopped() {
                 return;
             }
@@ -376,6 +384,21 @@ mod tests {
     use crate::journal::{Entry, Journal};
     use crate::scoring::tests::{Bank, answers, bundle, stream};
 
+    fn reader(journal: Follower, telemetry: &Telemetry) -> Reader {
+        let (settings, schema) = (Settings::default(), FeatureSchema::standard());
+        let told = (telemetry, Board::default(), Beside::default());
+        Reader::new(Clock::start(), settings, schema, journal, told)
+    }
+
+    /// A thread that watches, and where it tells how it is.
+    fn watcher(journal: Follower) -> (Watcher, Beside) {
+        let (settings, schema) = (Settings::default(), FeatureSchema::standard());
+        let beside = Beside::default();
+        let told = (&Telemetry::default(), Board::default(), beside.clone());
+        let watcher = Watcher::start(Clock::start(), settings, schema, journal, told);
+        (watcher.unwrap(), beside)
+    }
+
     fn read_all(reader: &mut Reader) {
         while reader.read().unwrap() == Progress::More {}
     }
@@ -387,10 +410,8 @@ mod tests {
         let bank = Bank::new();
         let (scoring, journal) = bank.start_followed();
         let start = || {
-            let (telemetry, schema) = (Telemetry::default(), FeatureSchema::standard());
-            let told = (&telemetry, Board::default());
-            let reader = Reader::new(Settings::default(), schema, journal.clone(), told);
-            (reader, telemetry)
+            let telemetry = Telemetry::default();
+            (reader(journal.clone(), &telemetry), telemetry)
         };
         let (mut reader, telemetry) = start();
         let live = bundle(Slot::Live, 1);
@@ -424,9 +445,7 @@ mod tests {
     fn the_thread_ends_with_its_handle_whoever_may_still_tell_it_of_models() {
         let bank = Bank::new();
         let (scoring, journal) = bank.start_followed();
-        let told = (&Telemetry::default(), Board::default());
-        let schema = FeatureSchema::standard();
-        let watcher = Watcher::start(Settings::default(), schema, journal, told).unwrap();
+        let (watcher, _) = watcher(journal);
         let installs = watcher.installs();
         installs.tell(Watched::of(&bundle(Slot::Live, 1)));
         drop(watcher);
@@ -491,9 +510,8 @@ mod tests {
         let mut journal = Journal::open(&Store::open(folder.path()).unwrap()).unwrap();
         (0..3).for_each(|number| journal.append(&entry(number)).unwrap());
         journal.settle().unwrap();
-        let (telemetry, schema) = (Telemetry::default(), FeatureSchema::standard());
-        let (columns, told) = (schema.len(), (&telemetry, Board::default()));
-        let mut reader = Reader::new(Settings::default(), schema, journal.follow(), told);
+        let (telemetry, columns) = (Telemetry::default(), FeatureSchema::standard().len());
+        let mut reader = reader(journal.follow(), &telemetry);
         let faults = journal.faults();
         faults.entry_reads.store(1, Ordering::SeqCst);
         assert!(reader.read().is_err_and(|error| error.is_passing()));
@@ -527,7 +545,7 @@ mod tests {
         assert!(telemetry.render().contains(counted));
     }
 
-    // Its thread ends, and whoever tells it of models afterwards is not kept.
+    // Its thread ends, which is told, and whoever tells it of models afterwards is not kept.
     #[test]
     fn a_payment_that_is_damaged_ends_the_watch() {
         let folder = tempfile::tempdir().unwrap();
@@ -538,11 +556,10 @@ mod tests {
         };
         journal.append(&damaged).unwrap();
         journal.settle().unwrap();
-        let (telemetry, schema) = (Telemetry::default(), FeatureSchema::standard());
-        let told = (&telemetry, Board::default());
-        let mut watcher =
-            Watcher::start(Settings::default(), schema, journal.follow(), told).unwrap();
+        let (mut watcher, beside) = watcher(journal.follow());
         watcher.thread.take().unwrap().join().unwrap();
+        let why = beside.of(Part::Watch).unwrap_err();
+        assert!(why.starts_with("the journal is no longer read: "), "{why}");
         (0..9).for_each(|_| watcher.installs().tell(Watched::of(&bundle(Slot::Live, 1))));
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Terms {
 pub(super) struct Plan {
     /// Days whose alerts were counted: those asked for, or fewer where the journal is younger.
     pub(super) days: u32,
+    /// Whether some of these days may lack decisions: a clock was behind for a while.
+    pub(super) broken_off: bool,
     /// Decisions that no model scored; no threshold catches them.
     pub(super) unscored: u64,
     /// Mature payments, and the frauds among them, with their amount in minor units.
@@ -118,6 +120,7 @@ impl Plan {
         };
         Some(Self {
             days,
+            broken_off: tally.broken_off,
             unscored: tally.unscored,
             judged,
             frauds,
@@ -248,6 +251,7 @@ mod tests {
         Tally {
             days,
             decisions: 0,
+            broken_off: false,
             unscored: 7,
             cells: cells.to_vec(),
         }

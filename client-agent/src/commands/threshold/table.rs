@@ -9,6 +9,7 @@ pub(super) fn table(plan: &Plan, terms: &Terms, has_segments: bool) -> String {
         judged,
         frauds,
         unscored,
+        broken_off,
         ..
     } = plan;
     let mut text = format!(
@@ -16,6 +17,10 @@ pub(super) fn table(plan: &Plan, terms: &Terms, has_segments: bool) -> String {
          {frauds} of them frauds\n",
         terms.maturity_days
     );
+    if *broken_off {
+        text += "counting ended before the first of these days, behind a thousand older decisions \
+                 in a row: where a clock was behind for a while, what came before is not counted\n";
+    }
     if *unscored > 0 {
         text += &format!("decided without a model, and in no row: {unscored}\n");
     }

@@ -80,6 +80,7 @@ fn said(precision_min: f64) -> (String, Value) {
     let tally = Tally {
         days: 2,
         decisions: 61,
+        broken_off: precision_min > 0.5,
         unscored: 1,
         cells: vec![
             cell(0, 810, 40, 0),
@@ -125,7 +126,9 @@ fn the_table_marks_the_live_and_the_recommended_row() {
         (&plan["recommended"], &plan["live"]),
         (&json!(811), &json!(784))
     );
+    assert!(!text.contains("counting ended"), "{text}");
     let (text, plan) = said(0.99);
+    assert!(text.contains("\ncounting ended before"), "{text}");
     assert!(
         text.contains("no threshold has at most 20 alerts"),
         "{text}"

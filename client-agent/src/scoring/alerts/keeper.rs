@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::Instant;
 
 use host::clock::Clock;
 use host::telemetry::Telemetry;
@@ -18,6 +18,7 @@ use super::trail::Trail;
 use super::{Question, Queue};
 use crate::journal::reading::{self, LOOK_EVERY, Pace, Progress, Reads};
 use crate::journal::{Action, Actions, Deed, Follower, JournalError, LabelEntry, Reach, Told};
+use crate::scoring::beside::{Beside, Part};
 use crate::scoring::decisions::{place_of, unreadable};
 use crate::scoring::labels::in_force;
 use crate::scoring::problem::{Problem, ProblemType};
@@ -32,7 +33,11 @@ pub(super) struct Keeper {
     pub(super) live: Option<Arc<Scorer>>,
     pub(super) clock: Clock,
     meters: Meters,
+    beside: Beside,
     pace: Pace,
+    /// Damaged decisions and labels that were passed by, and what was wrong with the first.
+    passed_by: u64,
+    first_passed_by: Option<String>,
     /// Whether the journal was read to its end once.
     is_whole: bool,
 }
@@ -43,6 +48,7 @@ impl Keeper {
         actions: Actions,
         clock: Clock,
         telemetry: &Telemetry,
+        beside: Beside,
     ) -> Self {
         // An alert reads its own labels when it opens; the last ones make the cases.
         journal.skip_to_last_labels(CASES_MAX as u64);
@@ -55,33 +61,26 @@ impl Keeper {
             live: None,
             clock,
             meters: Meters::new(telemetry),
+            beside,
             pace: Pace::new("the alert queue", LOOK_EVERY),
+            passed_by: 0,
+            first_passed_by: None,
             is_whole: false,
         }
     }
 
     /// Works until the handle is dropped.
     pub(super) fn run(mut self, questions: &Receiver<Question>) {
-        let mut wait = Duration::ZERO;
         loop {
-            match questions.recv_timeout(wait) {
-                Ok(question) => {
-                    self.answer(question);
-                    // It has tried itself, and the disk is not asked again before its time.
-                    if self.pace.is_refused() {
-                        continue;
-                    }
-                }
+            match questions.recv_timeout(self.pace.wait(Instant::now())) {
+                Ok(question) => self.answer(question),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            wait = match self.pace.is_stopped() {
-                true => LOOK_EVERY,
-                false => {
-                    let read = self.follow();
-                    self.pace.after(&read)
-                }
-            };
+            if self.pace.is_due(Instant::now()) {
+                // Where it is refused, the pace has said why.
+                let _ = self.follow();
+            }
         }
     }
 
@@ -110,34 +109,72 @@ impl Keeper {
     }
 
     /// Reads what has come since the last stretch. The first reading is long, and is not waited
-    /// for; behind what is damaged a queue would look whole and lack alerts.
+    /// for; a disk that refused is not asked before its time, however many ask here.
     fn catch_up(&mut self) -> Result<(), Problem> {
         let unavailable = |detail: &str| Err(Problem::new(ProblemType::Unavailable, detail));
-        while !self.pace.is_stopped() {
-            if !self.is_whole {
-                return unavailable(
-                    "found the journal still being read, expected a question a little later",
-                );
-            }
-            let read = self.follow();
-            self.pace.after(&read);
-            match read {
+        if self.pace.is_refused() && !self.pace.is_due(Instant::now()) {
+            return unavailable("the journal cannot be read");
+        }
+        if !self.is_whole {
+            return unavailable(
+                "found the journal still being read, expected a question a little later",
+            );
+        }
+        loop {
+            match self.follow() {
                 Ok(Progress::More) => {}
                 Ok(Progress::All) => return Ok(()),
-                Err(_) => break,
+                Err(_) => return unavailable("the journal cannot be read"),
             }
         }
-        unavailable("the journal cannot be read")
     }
 
     /// Reads one stretch of the journal: decisions, then the labels of what is known by then.
     fn follow(&mut self) -> Result<Progress, JournalError> {
         let reach = self.journal.reach();
-        let read = reading::read(self, reach, STRETCH)?;
+        let read = reading::read(self, reach, STRETCH);
+        self.pace.after(Instant::now(), &read);
+        self.beside.tell(Part::Alerts, self.account());
+        let read = read?;
         if read == Progress::All {
             self.show_counts();
         }
         Ok(read)
+    }
+
+    /// How the queue is: why it is whole, or what it lacks.
+    fn account(&self) -> Result<String, String> {
+        let read = self.pace.account()?;
+        match &self.first_passed_by {
+            None => Ok(read),
+            Some(first) => Err(format!(
+                "found {} damaged decisions or labels, which the queue lacks; the first: {first}",
+                self.passed_by
+            )),
+        }
+    }
+
+    /// Counts what is damaged. Not each is logged: there may be a file of them.
+    fn count_damage(&mut self, error: &JournalError) {
+        self.passed_by = self.passed_by.saturating_add(1);
+        let passed_by = self.passed_by;
+        if passed_by.is_power_of_two() {
+            tracing::error!(%error, passed_by, "what is damaged is not in the alert queue");
+        }
+        self.first_passed_by
+            .get_or_insert_with(|| error.to_string());
+    }
+
+    /// Takes in the next decision or label, and nothing of one that cannot be read.
+    fn read_next(&mut self, reach: Reach) -> Result<Progress, JournalError> {
+        if let Some(told) = self.journal.next_told(reach)? {
+            self.take(&told)?;
+        } else if let Some(label) = self.journal.next_label(reach)? {
+            self.take_label(&label)?;
+        } else {
+            return Ok(Progress::All);
+        }
+        Ok(Progress::More)
     }
 
     fn show_counts(&mut self) {
@@ -272,15 +309,21 @@ impl Reads for Keeper {
         &mut self.journal
     }
 
+    /// One that is damaged is passed by and counted: a queue that ended there would lack all that
+    /// comes after it too.
     fn read_one(&mut self, reach: Reach) -> Result<Progress, JournalError> {
-        if let Some(told) = self.journal.next_told(reach)? {
-            self.take(&told)?;
-        } else if let Some(label) = self.journal.next_label(reach)? {
-            self.take_label(&label)?;
-        } else {
-            return Ok(Progress::All);
+        let place = self.journal.place();
+        match self.read_next(reach) {
+            Err(error) if !error.is_passing() => {
+                // The journal itself passes by labels, and by no decision.
+                if self.journal.place() == place {
+                    self.journal.pass_by();
+                }
+                self.count_damage(&error);
+                Ok(Progress::More)
+            }
+            read => read,
         }
-        Ok(Progress::More)
     }
 }
 
@@ -317,10 +360,13 @@ const STRETCH: usize = 1_000;
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
 
     use features::{RawTransaction, Transaction};
     use host::disk::Store;
     use serde_json::json;
+    use tokio::sync::oneshot;
 
     use super::*;
     use crate::journal::{Entry, Journal};
@@ -365,7 +411,8 @@ mod tests {
 
     fn keeper(journal: &Journal, most: usize, telemetry: &Telemetry) -> Keeper {
         let actions = journal.actions().unwrap();
-        let keeper = Keeper::new(journal.follow(), actions, Clock::start(), telemetry);
+        let (clock, beside) = (Clock::start(), Beside::default());
+        let keeper = Keeper::new(journal.follow(), actions, clock, telemetry, beside);
         Keeper {
             index: Index::new(most),
             ..keeper
@@ -519,13 +566,70 @@ mod tests {
         journal.settle().unwrap();
         faults.label_reads.store(1, Ordering::SeqCst);
         assert!(matches!(keeper.follow(), Err(JournalError::Disk(_))));
+        while keeper.follow().unwrap() == Progress::More {}
         assert_eq!(open(&mut keeper), ["t1"]);
     }
 
-    // An answer of another build is passed by; a payment that the door refuses was never journaled
-    // so, and what comes after it is not told as if it were all.
+    // Seven refusals in a row are a minute's pause, which no test outlasts.
     #[test]
-    fn what_is_damaged_ends_the_queue_and_an_answer_of_another_build_does_not() {
+    fn a_disk_that_refused_is_not_asked_before_its_time_however_often_the_queue_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&store).unwrap();
+        let faults = journal.faults();
+        let mut keeper = keeper(&journal, 10, &Telemetry::default());
+        keeper.follow().unwrap();
+        assert!(keeper.is_whole && keeper.beside.of(Part::Alerts).is_ok());
+        journal.append(&entry(0, 800, "review")).unwrap();
+        journal.settle().unwrap();
+        faults.entry_reads.store(9, Ordering::SeqCst);
+        (0..7).for_each(|_| assert!(keeper.follow().is_err()));
+        for _ in 0..3 {
+            let problem = keeper.catch_up().unwrap_err();
+            assert_eq!(problem.kind, ProblemType::Unavailable);
+        }
+        assert_eq!(faults.entry_reads.swap(0, Ordering::SeqCst), 2);
+        let why = keeper.beside.of(Part::Alerts).unwrap_err();
+        assert!(why.contains("tried again"), "{why}");
+        keeper.follow().unwrap();
+        assert!(keeper.beside.of(Part::Alerts).is_ok());
+        assert_eq!(open(&mut keeper), ["t0"]);
+    }
+
+    // The first reading is refused once, and somebody asks all the time. Planted fault: a wait that
+    // begins anew with every question never ends.
+    #[test]
+    fn who_asks_all_the_time_does_not_keep_the_queue_from_being_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut journal = Journal::open(&store).unwrap();
+        journal.append(&entry(0, 800, "review")).unwrap();
+        journal.settle().unwrap();
+        journal.faults().entry_reads.store(1, Ordering::SeqCst);
+        let keeper = keeper(&journal, 10, &Telemetry::default());
+        let (questions, asked) = sync_channel(1);
+        let thread = std::thread::spawn(move || keeper.run(&asked));
+        let patience = Instant::now() + Duration::from_secs(60);
+        let listing = loop {
+            let (reply, told) = oneshot::channel();
+            questions
+                .send(Question::List(Wanted::queue(), reply))
+                .unwrap();
+            match told.blocking_recv().unwrap() {
+                Ok(queue) => break queue.listing,
+                Err(problem) => assert_eq!(problem.kind, ProblemType::Unavailable),
+            }
+            assert!(Instant::now() < patience);
+        };
+        assert_eq!(listing.alerts.len(), 1);
+        drop(questions);
+        thread.join().unwrap();
+    }
+
+    // An answer of another build is passed by; so is a payment that the door refuses, which was
+    // never journaled so, but that is damage, and is told for as long as the queue lacks it.
+    #[test]
+    fn what_is_damaged_is_passed_by_and_told() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let mut journal = Journal::open(&store).unwrap();
@@ -549,11 +653,27 @@ mod tests {
             journal.append(&entry).unwrap();
         }
         journal.settle().unwrap();
+        assert!(keeper.beside.of(Part::Alerts).is_ok());
+        let told = |keeper: &Keeper, expected: &str| {
+            let why = keeper.beside.of(Part::Alerts).unwrap_err();
+            assert!(why.starts_with(expected), "{why}");
+            assert!(why.contains("the first: journal entry 2"), "{why}");
+        };
         for _ in 0..2 {
-            let problem = keeper.catch_up().unwrap_err();
-            assert_eq!(problem.kind, ProblemType::Unavailable);
-            assert!(keeper.pace.is_stopped() && keeper.index.at(3).is_none());
+            assert_eq!(open(&mut keeper), ["t1", "t3"]);
+            told(&keeper, "found 1 damaged");
         }
+
+        // A label that cannot be read settles nothing, and the next one does.
+        for sequence in [1, 3] {
+            let label = label(sequence, "analyst", START_MS + 1, true);
+            journal.append_label(&label).unwrap();
+        }
+        let labels = store.table("labels/entries").unwrap();
+        labels.put(&0_u64.to_be_bytes(), &[9]).unwrap();
+        journal.settle().unwrap();
+        assert_eq!(open(&mut keeper), ["t1"]);
+        told(&keeper, "found 2 damaged");
     }
 
     // After a refused flush the action is there, and yet not durable.

@@ -49,7 +49,7 @@ fn health_is_what_scoring_needs_and_tells_the_rest() {
             wrong_in(&health),
             [
                 "history", "worker", "journal", "model", "risk", "breaker", "snapshot", "learning",
-                "ids", "clock", "link"
+                "alerts", "watch", "ids", "clock", "link"
             ]
         );
 
@@ -66,6 +66,16 @@ fn health_is_what_scoring_needs_and_tells_the_rest() {
         let journal = health["checks"][2]["why"].as_str().unwrap();
         let flushed = "1 decisions, all of them durable; the last flush took ";
         assert!(journal.starts_with(flushed), "{journal}");
+        // The queue has told of itself before it answers.
+        while fetch(address, "/v1/alerts").0.starts_with("HTTP/1.1 503") {
+            std::thread::yield_now();
+        }
+        let health = fetch(address, "/healthz?verbose").1;
+        let alerts = &health["checks"][8];
+        assert_eq!(
+            (&alerts["name"], &alerts["why"]),
+            (&json!("alerts"), &json!("the journal is read along"))
+        );
         scoring.install(bundle(Slot::Live, 5)).unwrap();
         let health = fetch(address, "/healthz?a=b&verbose=1").1;
         assert_eq!(wrong_in(&health), ["risk", "link"]);
