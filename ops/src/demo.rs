@@ -57,7 +57,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 6)]
     pretrain_rounds: u32,
     /// Rounds of fine-tuning.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 40)]
     finetune_rounds: u32,
     /// Local steps in a round of fine-tuning.
     #[arg(long, default_value_t = 60)]

@@ -517,7 +517,7 @@ mod tests {
         let patience = Instant::now() + Duration::from_secs(30);
         while journal.ids.indexed.load(Ordering::SeqCst) < 40 {
             assert!(Instant::now() < patience, "the thread does not come");
-            std::thread::yield_now();
+            thread::yield_now();
         }
         assert!(names(0..40).iter().all(|id| is_in_table(&store, id)));
         // Each append forgets more than it adds.
