@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use features::{FieldError, RawTransaction, Transaction};
 use host::disk::{DiskError, Segments, Store, Table, Torn};
+use host::workers::Breather;
 use protocol::wire;
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +149,7 @@ impl Journal {
             next_entry: 0,
             next_label: 0,
             heard: self.lately.heard(),
+            breather: Breather::default(),
             #[cfg(test)]
             faults: self.faults.clone(),
         }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crypto::{Digest, sha256};
 use features::Transaction;
 use host::disk::{DiskError, SegmentReader};
+use host::workers::Breather;
 
 use super::ahead::Ahead;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub struct Follower {
     pub(super) next_label: u64,
     /// The last decisions, as the writer told them.
     pub(super) heard: Heard,
+    pub(super) breather: Breather,
     #[cfg(test)]
     pub(super) faults: Faults,
 }

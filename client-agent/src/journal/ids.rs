@@ -14,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use host::disk::{SegmentReader, Segments, Store, Table};
+use host::workers::Breather;
 
 use super::ahead::Ahead;
 #[cfg(test)]
@@ -76,7 +77,7 @@ impl Ids {
     ) -> Result<Self, JournalError> {
         let mut indexer = Indexer::open(store, log, bounds.batch_max)?;
         while indexer.behind() > bounds.recent_max as u64 {
-            indexer.step()?;
+            indexer.step(|| ())?;
         }
         let mut recent = HashMap::with_capacity(bounds.recent_max);
         let mut order = VecDeque::new();
@@ -138,7 +139,7 @@ impl Ids {
         }
         // Only what is durable is indexed.
         log.flush()?;
-        lock(&self.indexer).advance()?;
+        lock(&self.indexer).advance(|| ())?;
         self.forget(usize::MAX);
         Ok(())
     }
@@ -265,8 +266,8 @@ impl Indexer {
     ///
     /// # Errors
     /// As [`Self::step`].
-    fn advance(&mut self) -> Result<Progress, JournalError> {
-        let stepped = self.step();
+    fn advance(&mut self, breathe: impl FnMut()) -> Result<Progress, JournalError> {
+        let stepped = self.step(breathe);
         let was_refused = self.is_refused.swap(stepped.is_err(), Ordering::Relaxed);
         match &stepped {
             Err(error) if !was_refused => {
@@ -287,13 +288,13 @@ impl Indexer {
         stepped
     }
 
-    /// Puts a batch of ids into the table and makes them durable. Not as one batch of the store,
-    /// which would hold the writer up for its whole length.
+    /// Puts a batch of ids into the table, with a breath before each, and makes them durable. Not
+    /// as one batch of the store, which would hold the writer up for its whole length.
     ///
     /// # Errors
     /// [`JournalError`] where the log cannot be read or the disk refuses: nothing is taken for
     /// durable then, and the same batch comes again.
-    fn step(&mut self) -> Result<Progress, JournalError> {
+    fn step(&mut self, mut breathe: impl FnMut()) -> Result<Progress, JournalError> {
         let end = self.log.len().min(self.next.saturating_add(self.batch_max));
         if end <= self.next {
             return Ok(Progress::All);
@@ -301,6 +302,7 @@ impl Indexer {
         #[cfg(test)]
         self.faults.index()?;
         self.read(self.next..end, |id, number| {
+            breathe();
             Ok(self.table.put(id.as_bytes(), &number.to_be_bytes())?)
         })?;
         // Where the last batch ended, which is durable: of this one a crash may keep the cursor and
@@ -335,13 +337,21 @@ impl Indexer {
 
 /// Puts ids into the table until the journal is dropped. What the disk refuses is tried again.
 fn run(indexer: &Mutex<Indexer>, pause: Duration, left: &Receiver<()>) {
-    let mut wait = pause;
+    let (mut wait, mut breather) = (pause, Breather::default());
     loop {
         match left.recv_timeout(wait) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
         }
-        let advanced = lock(indexer).advance();
+        let mut indexer = lock(indexer);
+        // A writer whose memory is full would wait for it.
+        let is_near = indexer.behind() < NEAR;
+        let advanced = indexer.advance(|| {
+            if is_near {
+                breather.breathe();
+            }
+        });
+        drop(indexer);
         wait = match advanced {
             Ok(Progress::More) => Duration::ZERO,
             Ok(Progress::All) | Err(_) => pause,
@@ -358,6 +368,9 @@ fn lock(indexer: &Mutex<Indexer>) -> MutexGuard<'_, Indexer> {
 pub(super) fn note_reach(store: &Store, entries: u64) -> Result<(), JournalError> {
     Ok(store.table(CURSOR)?.put(REACH, &entries.to_be_bytes())?)
 }
+
+/// From so many ids on, a quarter of what memory holds, they are written without a rest.
+const NEAR: u64 = 16_384;
 
 /// Ids that one append forgets at most, so that none takes long; more than it adds.
 const FORGOTTEN_AT_ONCE: usize = 16;
@@ -423,7 +436,7 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let mut journal = open(&store);
         append(&mut journal, &names(0..6));
-        let step = |journal: &Journal| lock(&journal.ids.indexer).step().unwrap();
+        let step = |journal: &Journal| lock(&journal.ids.indexer).step(|| ()).unwrap();
         assert_eq!(step(&journal), Progress::All);
         assert!(is_in_table(&store, "t3") && !is_in_table(&store, "t4"));
         assert_eq!(reach(&store), Some(0));
@@ -443,7 +456,10 @@ mod tests {
         let mut journal = open(&store);
         append(&mut journal, &names(0..2));
         append(&mut journal, &names(2..3));
-        assert_eq!(lock(&journal.ids.indexer).step().unwrap(), Progress::All);
+        assert_eq!(
+            lock(&journal.ids.indexer).step(|| ()).unwrap(),
+            Progress::All
+        );
         assert_eq!(reach(&store), Some(0));
         drop(journal);
         tear(folder.path());

@@ -30,6 +30,8 @@ pub struct Segments {
     active: Arc<Files>,
     /// Durable bytes of the active segment.
     bytes: u64,
+    /// Up to here it is as long, durably: beyond its groups with zeros.
+    room: u64,
     /// Durable records.
     durable: u64,
     /// Appended records; the number of the next one.
@@ -87,6 +89,7 @@ impl Segments {
             shared: Arc::new(shared),
             active,
             bytes: opened.bytes,
+            room: opened.bytes,
             durable: opened.records,
             next: opened.records,
             groups: Vec::new(),
@@ -202,9 +205,15 @@ impl Segments {
         #[cfg(test)]
         self.faults.write(&files.log, bytes, at).map_err(failed)?;
         files.log.write_all_at(bytes, at).map_err(failed)?;
+        let end = at + bytes.len() as u64;
+        let room = match end <= self.room {
+            true => self.room,
+            false => files.make_room(end, self.segment_bytes_max),
+        };
         #[cfg(test)]
         self.faults.at(faults::Step::Sync).map_err(failed)?;
         files.log.sync_data().map_err(failed)?;
+        self.room = room;
         // After the group and not synced: opening makes the last segment's index anew.
         #[cfg(test)]
         self.faults.at(faults::Step::Index).map_err(failed)?;
@@ -217,11 +226,12 @@ impl Segments {
     }
 
     /// Goes on in the next segment. The index of this one is durable before a group of the next
-    /// is, since opening trusts it.
+    /// is, since opening trusts it, and so is where it ends.
     fn begin_segment(&mut self) -> Result<(), DiskError> {
         self.active.sync_index()?;
+        self.active.end_at(self.bytes)?;
         self.active = Arc::new(Files::create(&self.shared.folder, self.durable)?);
-        self.bytes = 0;
+        (self.bytes, self.room) = (0, 0);
         let mut known = self.shared.known();
         known.firsts.push(self.durable);
         known.keep(&self.active);
@@ -245,6 +255,15 @@ impl Segments {
             let error = format!("it was not opened again since a failure: {failure}");
             Err(DiskError::new(what, &self.shared.folder, error))
         })
+    }
+}
+
+/// Takes the room back. What does not come to this, opening does.
+impl Drop for Segments {
+    fn drop(&mut self) {
+        if self.failure.is_none() && self.bytes < self.room {
+            let _ = self.active.log.set_len(self.bytes);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use host::clock::Clock;
 use host::telemetry::Telemetry;
@@ -40,6 +40,8 @@ pub(super) struct Keeper {
     first_passed_by: Option<String>,
     /// Whether the journal was read to its end once.
     is_whole: bool,
+    /// When its alerts were counted last.
+    counted: Option<Instant>,
 }
 
 impl Keeper {
@@ -66,6 +68,7 @@ impl Keeper {
             passed_by: 0,
             first_passed_by: None,
             is_whole: false,
+            counted: None,
         }
     }
 
@@ -137,7 +140,8 @@ impl Keeper {
         self.beside.tell(Part::Alerts, self.account());
         let read = read?;
         if read == Progress::All {
-            self.show_counts();
+            self.is_whole = true;
+            self.show_counts(Instant::now());
         }
         Ok(read)
     }
@@ -177,8 +181,14 @@ impl Keeper {
         Ok(Progress::More)
     }
 
-    fn show_counts(&mut self) {
-        self.is_whole = true;
+    /// Not at every look: it walks the whole queue, and the longer that is the longer a payment may
+    /// wait for the core.
+    fn show_counts(&mut self, now: Instant) {
+        let is_fresh = |counted: Instant| now.duration_since(counted) < COUNT_EVERY;
+        if self.counted.is_some_and(is_fresh) {
+            return;
+        }
+        self.counted = Some(now);
         let now_ms = self.now_ms();
         let counts = self.index.counts(now_ms);
         self.meters
@@ -353,6 +363,9 @@ const CASES_MAX: usize = 2_000;
 
 /// Actions on one alert, of at most 4.2 KiB: they are written again with every one.
 const ACTIONS_MAX: usize = 32;
+
+/// How often the metrics of the queue are made anew at most: far below what a scrape can see.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// Entries read between two questions: some ten milliseconds.
 const STRETCH: usize = 1_000;

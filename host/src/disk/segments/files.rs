@@ -65,6 +65,23 @@ impl Files {
         })
     }
 
+    /// Writes zeros from `end` on, for the groups to come: a flush that makes the file no longer
+    /// has its bytes to wait for alone, not what the file system says of them too, and takes half
+    /// the time. Gives the place up to which there is room now, `end` where the disk has none.
+    pub(super) fn make_room(&self, end: u64, bytes_max: u64) -> u64 {
+        let bytes = bytes_max.saturating_sub(end).min(ROOM.len() as u64);
+        let zeros = &ROOM[..bytes as usize];
+        self.log
+            .write_all_at(zeros, end)
+            .map_or(end, |()| end + bytes)
+    }
+
+    /// Cuts the log off behind its last group, durably.
+    pub(super) fn end_at(&self, end: u64) -> Result<(), DiskError> {
+        let cut = self.log.set_len(end).and_then(|()| self.log.sync_all());
+        cut.map_err(|error| DiskError::new("cut", &self.path, error))
+    }
+
     /// Bytes of the log: no more than its index can tell.
     pub(super) fn length(&self) -> Result<u64, DiskError> {
         let found = self.log.metadata().map_err(|error| self.unread(error))?;
@@ -95,12 +112,13 @@ impl Files {
         let read = |error| self.unread(error);
         let start = self.offset(numbers.start).map_err(read)?;
         let start = start.ok_or_else(|| self.lost(numbers.start))?;
-        let stop = if numbers.end < end {
-            self.offset(numbers.end).map_err(read)?
-        } else {
-            None
+        // Behind the last durable record is room that need not be read, or what is being written.
+        let (last, beyond) = match numbers.end < end {
+            true => (numbers.end, 0),
+            false => (end - 1, NEAR_BYTES as u64),
         };
-        let stop = stop.map_or_else(|| self.length(), Ok)?;
+        let stop = self.offset(last).map_err(read)?;
+        let stop = stop.map_or_else(|| self.length(), |stop| Ok(stop + beyond))?;
         let bytes = usize::try_from(stop.saturating_sub(start)).unwrap_or(bytes_max);
         let mut bytes = vec![0; bytes.min(bytes_max)];
         let got = read_full(&self.log, &mut bytes, start).map_err(read)?;
@@ -238,3 +256,6 @@ fn path_of(folder: &Path, first: u64) -> PathBuf {
 
 const ENTRY_BYTES: u64 = 4;
 const NEAR_BYTES: usize = 4096;
+
+/// What is written ahead: for some hundred flushes, in half a millisecond.
+static ROOM: [u8; 256 << 10] = [0; 256 << 10];

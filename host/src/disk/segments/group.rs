@@ -1,5 +1,6 @@
 //! How bytes lie in a segment: groups one after another, each written at once and durable before
-//! the next is written. A group is a header and its records; all integers are little endian.
+//! the next is written. A group is a header and its records; all integers are little endian. While
+//! a segment is written, zeros follow its last group, which no group begins with.
 //!
 //! ```text
 //! group    magic [4] · payload bytes u32 · records u32 · first number u64 · CRC-32 u32 · payload

@@ -1,6 +1,7 @@
 //! What is held against what when a log is opened. Each group was durable before the next one was
 //! written, and the last segment's index before the next segment was begun. So a crash can tear the
-//! last group of the last segment and no other, and can leave only that segment's index wrong.
+//! last group of the last segment and no other, and can leave only that segment's index wrong and
+//! zeros behind its groups.
 //!
 //! Therefore the last segment is walked, group by group with their sums, and its index made anew.
 //! Of the others the index is trusted where it has an entry for each record up to the next segment
@@ -155,21 +156,36 @@ fn walk(files: &Files) -> Result<Walk, DiskError> {
     Ok(walk)
 }
 
-/// Cuts off what follows the last sound group, which is torn where no sound group is in it.
+/// Cuts off what follows the last sound group: room, as far as it is zeros to the end; what is
+/// before that is torn where no sound group is in it.
 fn cut(files: &Files, walk: &Walk) -> Result<Option<Torn>, DiskError> {
     if walk.end == walk.length {
         return Ok(None);
     }
     let found = find_later(&files.log, walk, walk.next(files.first));
-    if found.map_err(|error| DiskError::new("read", &files.path, error))? {
+    let unread = |error| DiskError::new("read", &files.path, error);
+    if found.map_err(unread)? {
         return Err(damaged_at(files, walk));
     }
-    let cut = files.log.set_len(walk.end);
-    cut.and_then(|()| files.log.sync_all())
-        .map_err(|error| DiskError::new("cut", &files.path, error))?;
-    Ok(Some(Torn {
-        bytes: walk.length - walk.end,
-    }))
+    let torn = written_behind(&files.log, walk).map_err(unread)?;
+    files.end_at(walk.end)?;
+    Ok((torn > 0).then_some(Torn { bytes: torn }))
+}
+
+/// Bytes from the last sound group's end to the last one that is not zero.
+fn written_behind(log: &File, walk: &Walk) -> io::Result<u64> {
+    let mut bytes = vec![0; SEARCH_BYTES];
+    let (mut from, mut end) = (walk.end, walk.end);
+    while from < walk.length {
+        let left = usize::try_from(walk.length - from).unwrap_or(SEARCH_BYTES);
+        let part = &mut bytes[..left.min(SEARCH_BYTES)];
+        log.read_exact_at(part, from)?;
+        if let Some(last) = part.iter().rposition(|byte| *byte != 0) {
+            end = from + last as u64 + 1;
+        }
+        from += part.len() as u64;
+    }
+    Ok(end - walk.end)
 }
 
 fn damaged_at(files: &Files, walk: &Walk) -> DiskError {

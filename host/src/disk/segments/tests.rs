@@ -103,6 +103,13 @@ fn files(folder: &Path, extension: &str) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
+/// What is torn of these bytes behind the last sound group: not zeros at their end.
+fn torn_in(bytes: &[u8]) -> Option<Torn> {
+    let last = bytes.iter().rposition(|byte| *byte != 0)?;
+    let bytes = last as u64 + 1;
+    Some(Torn { bytes })
+}
+
 fn firsts(folder: &Path) -> Vec<u64> {
     let files = files(folder, "log");
     let names = files.keys().map(|path| path.file_stem().unwrap());
@@ -149,19 +156,19 @@ fn a_cut_anywhere_in_the_last_group_leaves_the_records_before_it() {
     let file = path(folder.path(), 0);
     let mut log = sound(folder.path());
     written(&mut log, 0..3);
-    let end = fs::read(&file).unwrap().len();
+    let end = usize::try_from(log.bytes).unwrap();
     written(&mut log, 3..6);
     drop(log);
     let whole = fs::read(&file).unwrap();
     for cut in end..whole.len() {
         fs::write(&file, &whole[..cut]).unwrap();
         let (mut log, torn) = opened(folder.path());
-        let bytes = (cut - end) as u64;
-        assert_eq!(torn, (bytes > 0).then_some(Torn { bytes }), "{cut}");
+        assert_eq!(torn, torn_in(&whole[end..cut]), "{cut}");
         assert_eq!(fs::read(&file).unwrap(), whole[..end]);
         holds(&log, 3);
         written(&mut log, 3..6);
         holds(&log, 6);
+        drop(log);
         assert_eq!(fs::read(&file).unwrap(), whole);
     }
 }
@@ -173,7 +180,7 @@ fn a_flipped_bit_is_damage_where_a_group_follows_and_torn_where_none_does() {
     let mut log = sound(folder.path());
     written(&mut log, 0..2);
     written(&mut log, 2..4);
-    let last = fs::read(&file).unwrap().len();
+    let last = usize::try_from(log.bytes).unwrap();
     written(&mut log, 4..6);
     drop(log);
     let whole = fs::read(&file).unwrap();
@@ -187,23 +194,38 @@ fn a_flipped_bit_is_damage_where_a_group_follows_and_torn_where_none_does() {
             continue;
         }
         let (log, torn) = opened(folder.path());
-        let bytes = (whole.len() - last) as u64;
-        assert_eq!(torn, Some(Torn { bytes }), "{place}");
+        assert_eq!(torn, torn_in(&bytes[last..]), "{place}");
         holds(&log, 4);
     }
 }
 
-/// A file system may have made the file longer and not written it.
+// A process that was killed leaves its room, one that ends does not.
 #[test]
-fn zeros_at_the_end_are_torn() {
+fn zeros_at_the_end_are_room_and_what_stands_among_them_is_torn() {
     let folder = tempfile::tempdir().unwrap();
-    written(&mut sound(folder.path()), 0..4);
     let file = path(folder.path(), 0);
-    let mut bytes = fs::read(&file).unwrap();
-    bytes.extend([0; 3000]);
+    let (mut log, _) = Segments::open(folder.path()).unwrap();
+    written(&mut log, 0..4);
+    let end = usize::try_from(log.bytes).unwrap();
+    let left = fs::read(&file).unwrap();
+    assert_eq!(left[end..], [0; 256 << 10]);
+    // Which the next groups do not make longer.
+    written(&mut log, 4..8);
+    let whole = fs::read(&file).unwrap();
+    assert_eq!(whole.len(), left.len());
+    drop(log);
+    assert!(fs::metadata(&file).unwrap().len() < 1000);
+    for (bytes, records) in [(&left, 4), (&whole, 8)] {
+        fs::write(&file, bytes).unwrap();
+        holds(&sound(folder.path()), records);
+        assert!(fs::metadata(&file).unwrap().len() < 1000);
+    }
+    // Of a group some sectors may have come to the disk and its first not.
+    let mut bytes = left;
+    bytes[end + 700..end + 800].fill(7);
     fs::write(&file, bytes).unwrap();
     let (log, torn) = opened(folder.path());
-    assert_eq!(torn, Some(Torn { bytes: 3000 }));
+    assert_eq!(torn, Some(Torn { bytes: 800 }));
     holds(&log, 4);
 }
 
@@ -506,8 +528,8 @@ enum Deed {
     Append(usize),
     Flush,
     Reopen,
-    /// Ends without a flush, and takes so many bytes off the last segment.
-    Crash(u64),
+    /// Ends without a flush or taking the room back, and takes so many bytes off the last segment.
+    Crash(u64, bool),
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -515,15 +537,14 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         6 => (0..150_usize).prop_map(Deed::Append),
         3 => Just(Deed::Flush),
         1 => Just(Deed::Reopen),
-        1 => (0..300_u64).prop_map(Deed::Crash),
+        1 => (0..300_u64, any::<bool>()).prop_map(|(bytes, is_room)| Deed::Crash(bytes, is_room)),
     ];
     prop::collection::vec(deed, 0..50)
 }
 
-/// The last segment and its length.
-fn end_of(folder: &Path) -> (PathBuf, u64) {
-    let (path, bytes) = files(folder, "log").pop_last().unwrap();
-    (path, bytes.len() as u64)
+/// The last segment.
+fn last_of(folder: &Path) -> (PathBuf, Vec<u8>) {
+    files(folder, "log").pop_last().unwrap()
 }
 
 proptest! {
@@ -550,23 +571,26 @@ proptest! {
                 Deed::Flush => {
                     log.flush().unwrap();
                     durable = model.len();
-                    flushes.push((end_of(folder), durable));
+                    flushes.push(((last_of(folder).0, log.bytes), durable));
                 }
                 Deed::Reopen => {
                     drop(log);
                     log = sound(folder);
                     model.truncate(durable);
                 }
-                Deed::Crash(bytes) => {
+                Deed::Crash(bytes, is_room) => {
+                    let (path, mut left) = last_of(folder);
+                    // Of the groups, or of the room behind them.
+                    let end = if is_room { left.len() as u64 } else { log.bytes };
+                    let cut = end.saturating_sub(bytes);
+                    left.truncate(usize::try_from(cut).unwrap());
                     drop(log);
-                    let (path, length) = end_of(folder);
-                    let cut = length.saturating_sub(bytes);
-                    let file = fs::File::options().write(true).open(&path).unwrap();
-                    file.set_len(cut).unwrap();
+                    fs::write(&path, &left).unwrap();
                     let (found, torn) = opened(folder);
                     log = found;
-                    let torn = torn.map_or(0, |torn| torn.bytes);
-                    prop_assert_eq!(end_of(folder).1 + torn, cut);
+                    let end = usize::try_from(log.bytes).unwrap();
+                    prop_assert_eq!(torn, torn_in(&left[end..]));
+                    prop_assert_eq!(last_of(folder).1.len(), end);
                     let kept = usize::try_from(log.len()).unwrap();
                     let end = (path, cut);
                     let before = flushes.iter().filter(|(flushed, _)| *flushed <= end);
