@@ -198,24 +198,10 @@ fn until_day(work: &Work) -> i64 {
     i64::from(training.to_day) + i64::from(training.label_delay_days)
 }
 
-const MAP: &str = r#"
-[feed]
-name = "made up"
-format = "csv"
-
-[fields]
-txn_id = "id"
-ts = "ts"
-rail = { const = "card" }
-amount_minor = "amount"
-currency = { const = "EUR" }
-account_tok = "account"
-terminal_tok = "terminal"
-
-[labels]
-fraud = "fraud"
-known_after_days = 3
-"#;
+const MAP: &str = concat!(
+    include_str!("../../ops/config/maps/cards.toml"),
+    "terminal_tok = \"terminal\"\n\n[labels]\nfraud = \"fraud\"\nknown_after_days = 3\n"
+);
 
 const CARDS: u64 = 20_000;
 const TERMINALS: u64 = 5_000;

@@ -13,19 +13,7 @@ use protocol::credential::Role;
 use protocol::time::Time;
 
 /// How the history's rows are read.
-pub(crate) const MAP: &str = r#"
-[feed]
-name = "sample"
-format = "csv"
-
-[fields]
-txn_id = "id"
-ts = "ts"
-rail = { const = "card" }
-amount_minor = "amount"
-currency = { const = "EUR" }
-account_tok = "account"
-"#;
+pub(crate) const MAP: &str = include_str!("../../../ops/config/maps/cards.toml");
 
 /// Where the agent dials, and nobody listens.
 pub(crate) const NOBODY: &str = "127.0.0.1:9";

@@ -9,22 +9,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::watch::tests::{Chance, payment};
 
-const MAP: &str = r#"
-[feed]
-name = "made up"
-format = "csv"
-
-[fields]
-txn_id = "id"
-ts = "ts"
-rail = { const = "card" }
-amount_minor = "amount"
-currency = { const = "EUR" }
-account_tok = "account"
-terminal_tok = "terminal"
-mcc = "mcc"
-channel = "channel"
-"#;
+const MAP: &str = concat!(
+    include_str!("../../../../ops/config/maps/cards.toml"),
+    "terminal_tok = \"terminal\"\nmcc = \"mcc\"\nchannel = \"channel\"\n"
+);
 
 const LABELS: &str = r#"
 [labels]
@@ -175,7 +163,7 @@ fn the_object_has_every_figure_of_every_day() {
     assert!(keys.iter().all(|key| told.get(key).is_some()), "{found:?}");
     assert_eq!(
         (&told["feed"], &told["model"]),
-        (&json!("made up"), &json!("none"))
+        (&json!("cards"), &json!("none"))
     );
     let reference = (&told["reference_from_day"], &told["reference_to_day"]);
     assert_eq!(reference, (&json!(20_001), &json!(20_008)));
