@@ -225,7 +225,8 @@ impl Journal {
         #[cfg(test)]
         self.faults.append()?;
         // Whoever flushes the store makes the label durable too, at any moment from here on: the
-        // payments that came before it have to be so.
+        // payments that came before it have to be so. Where none came since the last label, the
+        // disk is asked for nothing: a list of labels costs one flush.
         self.log.flush()?;
         self.labels.append(label)
     }

@@ -469,6 +469,19 @@ fn a_reader_on_another_thread_sees_prefixes_without_gaps() {
 
 // The last two are of a disk that lets nothing be cut either: half a group is torn, a whole one
 // that could not be made durable is there again.
+// Who writes elsewhere what must not be durable before the log flushes it before every write.
+#[test]
+fn a_flush_of_nothing_asks_the_disk_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = sound(folder.path());
+    written(&mut log, 0..3);
+    log.faults.refused = vec![Step::Write, Step::Sync, Step::Index];
+    log.flush().unwrap();
+    log.flush().unwrap();
+    append(&mut log, 3..4);
+    assert!(log.flush().is_err());
+}
+
 #[test]
 fn after_a_failed_flush_a_log_refuses_until_it_is_opened_again() {
     for (refused, is_torn, is_back) in [
