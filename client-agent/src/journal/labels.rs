@@ -31,6 +31,9 @@ pub(crate) struct LabelEntry {
     /// Payments in the journal when it came: it was told after the last of them and before the
     /// next. 0 where an earlier build wrote it, which did not say.
     pub(crate) after: u64,
+    /// When that happened of which it speaks, milliseconds since 1970-01-01 UTC; nothing where
+    /// nobody said so: then it is the payment itself, at its own time.
+    pub(crate) event_at: Option<i64>,
 }
 
 /// The labels of one store.
@@ -117,9 +120,12 @@ fn decode(sequence: u64, value: &[u8]) -> Result<LabelEntry, JournalError> {
     let damaged = |_| JournalError::DamagedLabel { sequence };
     match value.split_first() {
         Some((&VERSION, bytes)) => wire::decode(bytes).map_err(damaged),
-        // All but the last field, which is a number.
+        // All but the last field, or the last two: a number, and a time that nobody said.
+        Some((&VERSION_WITHOUT_EVENT, bytes)) => {
+            wire::decode(&[bytes, &NONE].concat()).map_err(damaged)
+        }
         Some((&VERSION_WITHOUT_AFTER, bytes)) => {
-            wire::decode(&[bytes, &0_u64.to_be_bytes()].concat()).map_err(damaged)
+            wire::decode(&[bytes, &0_u64.to_be_bytes(), &NONE].concat()).map_err(damaged)
         }
         Some((&found, _)) => Err(JournalError::LabelVersion { sequence, found }),
         None => Err(JournalError::DamagedLabel { sequence }),
@@ -127,10 +133,16 @@ fn decode(sequence: u64, value: &[u8]) -> Result<LabelEntry, JournalError> {
 }
 
 /// Format of a label, its first byte. A change to [`LabelEntry`] is a change of this number.
-pub(super) const VERSION: u8 = 2;
+pub(super) const VERSION: u8 = 3;
 
-/// The format before a label said when it came.
+/// The format before a label said when that happened of which it speaks.
+const VERSION_WITHOUT_EVENT: u8 = 2;
+
+/// The format before it said when it came.
 const VERSION_WITHOUT_AFTER: u8 = 1;
+
+/// How `wire` writes that there is no value.
+const NONE: [u8; 1] = [0];
 
 #[cfg(test)]
 mod tests {
@@ -147,6 +159,7 @@ mod tests {
             source: "analyst".to_owned(),
             supersedes: (!fraud).then_some([3; 32]),
             after: 8,
+            event_at: fraud.then_some(known_at - 1),
         }
     }
 
@@ -188,20 +201,46 @@ mod tests {
         assert_eq!(labels.of("lost", 9).unwrap(), [label("lost", 2, true)]);
     }
 
+    // As those builds wrote it: the digest of its words, then each field, numbers big endian.
     #[test]
     fn a_label_of_an_earlier_build_is_read() {
-        let label = label("a", 5, false);
-        let bytes = wire::encode(&label);
-        let earlier = [&[VERSION_WITHOUT_AFTER][..], &bytes[..bytes.len() - 8]].concat();
-        let expected = LabelEntry { after: 0, ..label };
-        assert_eq!(decode(4, &earlier).unwrap(), expected);
+        let mut first = vec![VERSION_WITHOUT_AFTER];
+        first.extend([5_u8; 32]);
+        first.extend([&1_u64.to_be_bytes()[..], b"a"].concat());
+        first.extend(7_u64.to_be_bytes());
+        first.push(0);
+        first.extend(5_i64.to_be_bytes());
+        first.extend(99_u64.to_be_bytes());
+        first.extend([&7_u64.to_be_bytes()[..], b"analyst"].concat());
+        first.push(1);
+        first.extend([3_u8; 32]);
+        let expected = label("a", 5, false);
+        let undated = LabelEntry {
+            after: 0,
+            ..expected.clone()
+        };
+        assert_eq!(decode(4, &first).unwrap(), undated);
+        let mut second = [&first[..], &8_u64.to_be_bytes()].concat();
+        second[0] = VERSION_WITHOUT_EVENT;
+        assert_eq!(decode(4, &second).unwrap(), expected);
+        // Beside those of this build, under their numbers.
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let entries = store.table("labels/entries").unwrap();
+        entries.put(&0_u64.to_be_bytes(), &second).unwrap();
+        let of = store.table("labels/of").unwrap();
+        let numbers = BTreeSet::from([0_u64]);
+        of.put(b"a", &wire::encode(&numbers)).unwrap();
+        let mut labels = Labels::open(&store).unwrap();
+        labels.append(&label("a", 6, true)).unwrap();
+        assert_eq!(labels.of("a", 9).unwrap(), [expected, label("a", 6, true)]);
     }
 
     #[test]
     fn damage_and_a_foreign_format_are_named() {
         let said = |value: &[u8]| decode(4, value).unwrap_err().to_string();
         assert!(said(&[VERSION, 1, 2]).contains("label 4 is damaged"));
-        assert!(said(&[9]).contains("label 4 has format 9, expected 2"));
+        assert!(said(&[9]).contains("label 4 has format 9, expected 3"));
         assert!(said(&[]).contains("label 4 is damaged"));
     }
 }

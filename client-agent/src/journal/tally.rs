@@ -190,6 +190,7 @@ mod tests {
             source: "analyst".to_owned(),
             supersedes: None,
             after: payment + 1,
+            event_at: None,
         }
     }
 

@@ -75,6 +75,7 @@ fn label(txn_id: &str, payment: u64) -> LabelEntry {
         source: "analyst".to_owned(),
         supersedes: None,
         after: payment + 1,
+        event_at: None,
     }
 }
 

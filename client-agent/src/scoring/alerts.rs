@@ -28,6 +28,8 @@ use dossier::Dossier;
 use index::{Listing, Row, Wanted};
 use keeper::Keeper;
 
+pub(super) use alert::Verdict;
+
 mod act;
 mod alert;
 mod api;

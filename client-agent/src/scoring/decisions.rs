@@ -1,5 +1,6 @@
 //! `GET /v1/decisions`: what was decided, on what payment and by what numbers, as it is in the
-//! journal. The worker owns the journal, so it is asked; the hot path is in `worker.rs`.
+//! journal, and what was said of the payment since. The worker owns the journal, so it is asked;
+//! the hot path is in `worker.rs`.
 
 use axum::Json;
 use axum::extract::Query;
@@ -11,10 +12,11 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::labels::{KnownLabel, told_back};
 use super::problem::{Problem, ProblemType};
 use super::worker::{Job, Worker, undurable};
 use super::{Scoring, gone};
-use crate::journal::{Entry, JournalError};
+use crate::journal::{Entry, JournalError, LabelEntry};
 
 /// What a decision is looked for by.
 pub(super) enum Sought {
@@ -24,15 +26,30 @@ pub(super) enum Sought {
     Payment(String),
 }
 
+/// What is in the journal of a decision.
+pub(super) struct Found {
+    entry: Entry,
+    /// The labels of its payment, in order of arrival.
+    labels: Vec<LabelEntry>,
+}
+
 impl Worker {
-    /// The journal's entry, which is made durable before it is told, as an answer is.
-    pub(super) fn find(&mut self, sought: &Sought) -> Result<Option<Entry>, Problem> {
+    /// The journal's entry and its labels, made durable before they are told, as an answer is.
+    pub(super) fn find(&mut self, sought: &Sought) -> Result<Option<Found>, Problem> {
         self.settle().map_err(|error| undurable(&error))?;
-        let found = match sought {
-            Sought::Place(place) => self.journal.at(*place),
-            Sought::Payment(txn_id) => self.journal.find(txn_id),
+        self.found(sought).map_err(|error| unreadable(&error))
+    }
+
+    fn found(&self, sought: &Sought) -> Result<Option<Found>, JournalError> {
+        let entry = match sought {
+            Sought::Place(place) => self.journal.at(*place)?,
+            Sought::Payment(txn_id) => self.journal.find(txn_id)?,
         };
-        found.map_err(|error| unreadable(&error))
+        let Some(entry) = entry else {
+            return Ok(None);
+        };
+        let labels = self.journal.labels_of(&entry.txn_id)?;
+        Ok(Some(Found { entry, labels }))
     }
 }
 
@@ -71,8 +88,7 @@ async fn by_decision<'a>(scoring: &'a Scoring, decision_id: &str) -> Result<Reco
 async fn find(scoring: &Scoring, sought: Sought) -> Result<Record<'_>, Problem> {
     let waiting = scoring.ask(|reply| Job::Find(sought, reply))?;
     let found = waiting.await.map_err(|_| gone())?;
-    let entry = found?.ok_or_else(unknown)?;
-    Record::read(scoring, entry)
+    Record::read(scoring, found?.ok_or_else(unknown)?)
 }
 
 /// The place that a decision's id names: ids are made in `worker.rs`.
@@ -90,16 +106,16 @@ struct Record<'a> {
     transaction: Value,
     /// What the model saw; nothing where it was another schema's.
     features: Option<Features<'a>>,
+    /// What was said of the payment, in order of arrival.
+    labels: Vec<KnownLabel>,
 }
 
 impl<'a> Record<'a> {
-    fn read(scoring: &'a Scoring, entry: Entry) -> Result<Self, Problem> {
-        let damaged = |_| {
-            let detail = "the journal's entry cannot be read";
-            Problem::new(ProblemType::Unavailable, detail)
-        };
-        let answer: Answer = serde_json::from_str(&entry.answer).map_err(damaged)?;
-        let transaction: Value = serde_json::from_str(&entry.transaction).map_err(damaged)?;
+    fn read(scoring: &'a Scoring, found: Found) -> Result<Self, Problem> {
+        let Found { entry, labels } = found;
+        let answer: Answer = serde_json::from_str(&entry.answer).map_err(|_| damaged())?;
+        let transaction: Value = serde_json::from_str(&entry.transaction).map_err(|_| damaged())?;
+        let paid_at = transaction["ts"].as_i64().ok_or_else(damaged)?;
         let schema = &scoring.0.schema;
         let digest = Digest(schema.digest()).to_hex();
         // Without a model an entry does not say its schema; then the length has to do.
@@ -115,6 +131,7 @@ impl<'a> Record<'a> {
                 columns: schema.columns(),
                 values: entry.vector,
             }),
+            labels: told_back(&labels, paid_at),
         })
     }
 }
@@ -135,6 +152,11 @@ impl Serialize for Features<'_> {
 #[derive(Deserialize)]
 struct Wanted {
     txn_id: String,
+}
+
+fn damaged() -> Problem {
+    let detail = "the journal's entry cannot be read";
+    Problem::new(ProblemType::Unavailable, detail)
 }
 
 fn unknown() -> Problem {

@@ -6,7 +6,8 @@
 //! which they come. One without a date has that of its message, where a stream stamps it and may
 //! deliver it again at any time. Without either it is known when it comes, after all that came
 //! before: sent again after a correction it undoes that, so who retries tells `known_at`. None is
-//! erased, so what was known at any moment can be read again.
+//! erased, so what was known at any moment can be read again; `labels/known.rs` says how they are
+//! told back. When that happened of which a label speaks is kept for who asks; nothing learns it.
 
 use crypto::{Digest, sha256};
 use features::{FeatureEncoder, Label, RawTransaction, Transaction};
@@ -19,6 +20,10 @@ use super::problem::{Problem, ProblemType};
 use super::request::{fault, kind_of, refuse_future, refuse_pans_in};
 use super::worker::{Job, undurable};
 use crate::journal::{Journal, LabelEntry};
+
+mod known;
+
+pub(super) use known::{KnownLabel, told_back};
 
 /// What became of one label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -83,6 +88,8 @@ pub(super) enum Form {
 pub(super) struct Item {
     label: Label,
     dated: Dated,
+    /// When that happened of which it speaks, where it says so.
+    event_at: Option<i64>,
     supersedes: Option<Digest>,
     id: Digest,
 }
@@ -158,6 +165,10 @@ impl Item {
         refuse_pans_in(&strangers)?;
         let arrived = i64::try_from(now_ms).unwrap_or(i64::MAX);
         let is_told = raw.present_fields().any(|name| name == "known_at");
+        let event_at = raw.take_time(EVENT_AT)?;
+        if let Some(event_at) = event_at {
+            refuse_future(EVENT_AT, event_at, now_ms)?;
+        }
         let label = Label::read(stamped.unwrap_or(arrived), raw)?;
         refuse_future("known_at", label.known_at, now_ms)?;
         let supersedes = label_id(map.get(SUPERSEDES))?;
@@ -167,18 +178,12 @@ impl Item {
             (false, None) => Dated::OnArrival,
         };
         // A retry that leaves the time out is told at another time, and is the same all the same.
-        let words = serde_json::to_vec(&(
-            &label.txn_id,
-            label.fraud,
-            (dated != Dated::OnArrival).then_some(label.known_at),
-            &label.source,
-            supersedes.map(|id| id.to_hex()),
-        ));
-        let words = words.expect("texts, numbers and their absence are JSON");
+        let known_at = (dated != Dated::OnArrival).then_some(label.known_at);
         Ok(Self {
-            id: sha256(&[words.as_slice()]),
+            id: id_of(&label, known_at, event_at, supersedes),
             label,
             dated,
+            event_at,
             supersedes,
         })
     }
@@ -196,12 +201,13 @@ impl Item {
         is_known && (self.dated != Dated::OnArrival || stands())
     }
 
-    /// Since when the label is known; a payment's label is known no earlier than the payment,
-    /// though a stream's clock may be behind it. One that is not dated is known after those before
-    /// it, as it came, though our clock may be behind theirs or the payment's, as far as the door
-    /// lets them be.
+    /// Since when the label is known; a payment's label is known no earlier than the payment and
+    /// than that of which it speaks, though a stream's clock may be behind them. One that is not
+    /// dated is known after those before it, as it came, though our clock may be behind theirs or
+    /// the payment's, as far as the door lets them be.
     fn known_at(&self, payment: &Transaction, known: &[LabelEntry]) -> Result<i64, Problem> {
         let known_at = self.label.known_at;
+        let earliest = self.event_at.map_or(payment.ts, |at| at.max(payment.ts));
         match self.dated {
             Dated::BySender if known_at < payment.ts => {
                 let seconds = (payment.ts - known_at).div_euclid(1_000);
@@ -209,12 +215,34 @@ impl Item {
                 Err(too_early(&found, "the payment's time or a later one"))
             }
             Dated::BySender => Ok(known_at),
-            Dated::ByStream => Ok(known_at.max(payment.ts)),
+            Dated::ByStream => Ok(known_at.max(earliest)),
             Dated::OnArrival => {
                 let next = in_force(known).map(|label| label.known_at.saturating_add(1));
-                Ok(known_at.max(payment.ts).max(next.unwrap_or(i64::MIN)))
+                Ok(known_at.max(earliest).max(next.unwrap_or(i64::MIN)))
             }
         }
+    }
+
+    /// Judges when that happened of which the label speaks: before it was known, and not so long
+    /// before the payment that another year must be meant.
+    fn check_event(&self, payment: &Transaction, known_at: i64) -> Result<(), Problem> {
+        let Some(event_at) = self.event_at else {
+            return Ok(());
+        };
+        if event_at > known_at {
+            let seconds = (event_at - known_at).div_euclid(1_000);
+            let found = format!("a time {seconds} s after that from which the label is known");
+            let (kind, expected) = (ProblemType::KnownTooEarly, "that time or an earlier one");
+            return Err(Problem::of_field(kind, EVENT_AT, &found, expected));
+        }
+        let before_ms = payment.ts - event_at;
+        if before_ms > EVENT_BEFORE_MAX_MS {
+            let found = format!("a time {} days before the payment", before_ms / DAY_MS);
+            let expected = format!("at most {} days", EVENT_BEFORE_MAX_MS / DAY_MS);
+            let kind = ProblemType::Schema;
+            return Err(Problem::of_field(kind, EVENT_AT, &found, &expected));
+        }
+        Ok(())
     }
 
     /// Judges the label that this one says it supersedes.
@@ -287,6 +315,7 @@ fn keep(
         return Ok(LabelStatus::Duplicate);
     }
     let known_at = item.known_at(&transaction, &known)?;
+    item.check_event(&transaction, known_at)?;
     item.check_superseded(&known, known_at)?;
     if known.len() >= LABELS_OF_ONE_MAX {
         let found = format!("found {LABELS_OF_ONE_MAX} labels of this payment, expected fewer");
@@ -302,6 +331,7 @@ fn keep(
         source: item.label.source.clone().unwrap_or_default(),
         supersedes: item.supersedes.map(|id| id.0),
         after: journal.len(),
+        event_at: item.event_at,
     };
     let appended = journal.append_label(&entry);
     appended.map_err(|error| undurable(&error))?;
@@ -389,6 +419,25 @@ impl Scoring {
     }
 }
 
+/// The digest of a label's words.
+fn id_of(
+    label: &Label,
+    known_at: Option<i64>,
+    event_at: Option<i64>,
+    supersedes: Option<Digest>,
+) -> Digest {
+    let supersedes = supersedes.map(|id| id.to_hex());
+    let (txn_id, source) = (&label.txn_id, &label.source);
+    let words = (txn_id, label.fraud, known_at, source, supersedes);
+    let words = match event_at {
+        Some(event_at) => serde_json::to_vec(&(words, event_at)),
+        // As builds had it that knew of no such time: labels of theirs are told again.
+        None => serde_json::to_vec(&words),
+    };
+    let words = words.expect("texts, numbers and their absence are JSON");
+    sha256(&[words.as_slice()])
+}
+
 pub(super) fn too_large() -> Problem {
     let detail =
         format!("found more than {LABELS_BYTES_MAX} bytes, expected at most {LABELS_MAX} labels");
@@ -414,8 +463,13 @@ fn label_id(value: Option<&Value>) -> Result<Option<Digest>, Problem> {
 }
 
 /// Fields of a label that `features` judges.
-const FIELDS: [&str; 4] = ["txn_id", "fraud", "known_at", "source"];
+const FIELDS: [&str; 5] = ["txn_id", "fraud", "known_at", "source", EVENT_AT];
+const EVENT_AT: &str = "event_at";
 const SUPERSEDES: &str = "supersedes";
+
+/// A card is stolen, or an account taken over, a while before it is used.
+const EVENT_BEFORE_MAX_MS: i64 = 366 * DAY_MS;
+const DAY_MS: i64 = 86_400_000;
 
 /// An encoder takes a word of genuine in only after the fraud that it withdraws.
 const FRAUDS_FIRST: [bool; 2] = [true, false];
@@ -468,12 +522,22 @@ mod tests {
             ("known_at", json!(null)),
             ("source", json!("analyst")),
             ("supersedes", json!("ab".repeat(32))),
+            ("event_at", json!(1_771_998_000_000_i64)),
         ];
         for (field, value) in other {
             let mut changed = label();
             changed[field] = value;
             assert_ne!(id(&label()), id(&changed), "{field}");
         }
+    }
+
+    // Printed by Python: sha256(b'["t1",true,1771999000000,"chargeback",null]').hexdigest(). A
+    // journal has labels under such ids, and one that is told again must not be kept twice.
+    #[test]
+    fn the_id_of_a_label_without_an_event_is_that_of_earlier_builds() {
+        let id = item(&label()).ok().unwrap().id.to_hex();
+        let expected = "0888c09996d65d32dd678b9ba5f2df220ae92cc1ea95a20669affa3c8310ca29";
+        assert_eq!(id, expected);
     }
 
     #[test]
@@ -489,6 +553,17 @@ mod tests {
             ("known_at", json!("yesterday"), ProblemType::Schema),
             (
                 "known_at",
+                json!(NOW_MS + 3_600_000),
+                ProblemType::TooFuture,
+            ),
+            ("event_at", json!("yesterday"), ProblemType::Schema),
+            (
+                "event_at",
+                json!("4111111111111111"),
+                ProblemType::PanDetected,
+            ),
+            (
+                "event_at",
                 json!(NOW_MS + 3_600_000),
                 ProblemType::TooFuture,
             ),

@@ -7,7 +7,7 @@
 //! | `missing_field` | 400 | a required field is absent | mend the request |
 //! | `pan_detected` | 400 | a card number, or a field named for one | send a token |
 //! | `too_future` | 400 | a time lies further ahead than clocks differ | mend a clock or zone |
-//! | `known_too_early` | 400 | a label older than its payment or what it supersedes | mend it |
+//! | `known_too_early` | 400 | a label older than its payment or event, or one superseded | mend |
 //! | `unauthorized` | 401 | the request shows no token that is known | show one |
 //! | `unknown_txn` | 404 | a label's payment was not scored here | score the payment first |
 //! | `unknown_label` | 404 | `supersedes` names no label of the payment | mend the request |
@@ -61,7 +61,7 @@ pub enum ProblemType {
     PanDetected,
     /// The payment, or the label, lies in the future.
     TooFuture,
-    /// A label is older than its payment, or than the label that it supersedes.
+    /// A label is older than its payment, than its event, or than the label that it supersedes.
     KnownTooEarly,
     /// The request shows no token that is known.
     Unauthorized,

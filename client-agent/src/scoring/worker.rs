@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::account::Account;
 use super::answer::{Answer, Degraded, Mode, ModelName, Reason, Remainder, Shadow, Surprise};
 use super::decision::score;
-use super::decisions::Sought;
+use super::decisions::{Found, Sought};
 use super::guard::Guard;
 use super::labels::{self, Item, LabelAnswer};
 use super::meters::{Meters, Outcome};
@@ -77,7 +77,7 @@ pub(super) enum Job {
     /// Who is about to install a model asks for the rows of late.
     Recent(SyncSender<Recent>),
     /// Somebody looks for a decision of the past.
-    Find(Sought, oneshot::Sender<Result<Option<Entry>, Problem>>),
+    Find(Sought, oneshot::Sender<Result<Option<Found>, Problem>>),
     /// Somebody wants to read the journal, on a thread of its own.
     Follow(oneshot::Sender<Follower>),
     /// Somebody asks how the worker is.

@@ -275,6 +275,7 @@ mod tests {
             source: source.to_owned(),
             supersedes: None,
             after: 1,
+            event_at: None,
         }
     }
 

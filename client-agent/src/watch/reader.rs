@@ -535,6 +535,7 @@ mod tests {
             source: "analyst".to_owned(),
             supersedes: None,
             after: 3,
+            event_at: None,
         };
         journal.append_label(&label).unwrap();
         journal.settle().unwrap();

@@ -86,7 +86,15 @@ impl Route {
                 payment.insert(name.to_owned(), value);
             }),
             Self::Labels => {
-                let names = ["txn_id", "fraud", "known_at", "source", "supersedes", name];
+                let names = [
+                    "txn_id",
+                    "fraud",
+                    "known_at",
+                    "event_at",
+                    "source",
+                    "supersedes",
+                    name,
+                ];
                 let name = *chance.of(&names);
                 json!([set(label(), name), label()]).to_string()
             }

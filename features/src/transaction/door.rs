@@ -213,21 +213,9 @@ impl Door {
         self.whole("mcc", 0, 9_999)
     }
 
-    /// RFC 3339 text or epoch milliseconds. A 13-digit time is no card number: the range ends
-    /// in 2096, below every number the schemes issue with 13 digits.
     fn time(&mut self, field: &str) -> Result<Option<i64>, FieldError> {
-        let Some(value) = self.value(field) else {
-            return Ok(None);
-        };
-        let ms = match &value {
-            Value::String(text) => time::rfc3339_ms(text).or_else(|| text.parse().ok()),
-            Value::Number(number) => number.as_i64(),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-        };
-        match ms.filter(|ms| (0..TS_END_MS).contains(ms)) {
-            Some(ms) => Ok(Some(ms)),
-            None => Err(mistyped(field, &value, TIME_EXPECTED)),
-        }
+        let value = self.value(field);
+        value.map(|value| time_of(field, &value)).transpose()
     }
 
     /// `YYYY-MM-DD`, or days since 1970-01-01.
@@ -291,6 +279,18 @@ impl Door {
             .map(|(name, value)| ext_value(&name, value).map(|value| (name, value)))
             .collect()
     }
+}
+
+/// RFC 3339 text or epoch milliseconds. A 13-digit time is no card number: the range ends in 2096,
+/// below every number the schemes issue with 13 digits.
+pub(super) fn time_of(field: &str, value: &Value) -> Result<i64, FieldError> {
+    let ms = match value {
+        Value::String(text) => time::rfc3339_ms(text).or_else(|| text.parse().ok()),
+        Value::Number(number) => number.as_i64(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    ms.filter(|ms| (0..TS_END_MS).contains(ms))
+        .ok_or_else(|| mistyped(field, value, TIME_EXPECTED))
 }
 
 fn required<T>(field: &str, value: Option<T>) -> Result<T, FieldError> {

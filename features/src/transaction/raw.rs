@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::names::{CANONICAL, Places};
-use super::{FieldError, FieldErrorKind, json_fault};
+use super::{FieldError, FieldErrorKind, door, json_fault};
 
 /// What arrives at the door: named values that nobody checked. `Debug` shows names alone.
 #[derive(Clone, PartialEq)]
@@ -62,6 +62,17 @@ impl RawTransaction {
             .chain(unknown.map(|(name, value)| (name.as_str(), value)))
             .filter(|(_, value)| !value.is_null())
             .map(|(name, _)| name)
+    }
+
+    /// Takes a time out, milliseconds since 1970-01-01 UTC, read as the door reads a payment's;
+    /// nothing where there is none.
+    ///
+    /// # Errors
+    /// [`FieldError`] where the value is no time that the door takes.
+    pub fn take_time(&mut self, field: &str) -> Result<Option<i64>, FieldError> {
+        let value = self.take(&mut Places::default(), field);
+        let value = (!value.is_null()).then_some(value);
+        value.map(|value| door::time_of(field, &value)).transpose()
     }
 
     /// Takes a field's value out; null where there is none.

@@ -214,6 +214,23 @@ fn a_field_is_set_and_unset_whether_it_is_known_or_not() {
 }
 
 #[test]
+fn a_time_by_itself_is_read_as_a_payments() {
+    let mut raw = RawTransaction::default();
+    raw.insert("event_at", json!("2026-03-01T08:00:00Z"));
+    assert_eq!(raw.take_time("event_at"), Ok(Some(1_772_352_000_000)));
+    assert_eq!(raw.take_time("event_at"), Ok(None));
+    for (value, kind) in [
+        (json!(-1), FieldErrorKind::Schema),
+        (json!("yesterday"), FieldErrorKind::Schema),
+        (json!("4111111111111111"), FieldErrorKind::PanDetected),
+    ] {
+        raw.insert("event_at", value);
+        let error = raw.take_time("event_at").unwrap_err();
+        assert_eq!((error.kind, error.field.as_str()), (kind, "event_at"));
+    }
+}
+
+#[test]
 fn debug_output_shows_no_value() {
     let raw = raw(json!({"account_tok": "4111111111111111", "ext": {"a": "secret"}}));
     let shown = format!("{raw:?}");

@@ -72,6 +72,7 @@ fn journal(folder: &std::path::Path) -> Journal {
         source: "analyst".to_owned(),
         supersedes: None,
         after: 200,
+        event_at: None,
     };
     journal.append_label(&label).unwrap();
     journal.settle().unwrap();

@@ -38,7 +38,7 @@ pub(super) struct Alert {
 /// What an analyst says of a payment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub(in crate::scoring) enum Verdict {
     /// It was fraud: a label.
     Fraud,
     /// It was not: a label.
@@ -102,7 +102,7 @@ impl Verdict {
         }
     }
 
-    pub(super) fn of_label(fraud: bool) -> Self {
+    pub(in crate::scoring) fn of_label(fraud: bool) -> Self {
         match fraud {
             true => Self::Fraud,
             false => Self::Genuine,

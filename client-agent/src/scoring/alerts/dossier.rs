@@ -1,5 +1,6 @@
-//! All about one alert: the decision as it was answered, the account's other payments, confirmed
-//! cases that look like it, and what was said and done. Read from the journal when somebody asks.
+//! All about one alert: the decision as it was answered, the payment's labels, the account's other
+//! payments, confirmed cases that look like it, and what was said and done. Read from the journal
+//! when somebody asks.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +12,7 @@ use super::keeper::Keeper;
 use crate::journal::{Action, Deed, Entry, Follower, JournalError, LabelEntry, payment_of};
 use crate::scoring::decision::Decision;
 use crate::scoring::decisions::unreadable;
-use crate::scoring::labels::in_force;
+use crate::scoring::labels::{KnownLabel, in_force, told_back};
 use crate::scoring::problem::{Problem, ProblemType};
 
 /// All about one alert. No `Debug`: a payment is never logged.
@@ -22,7 +23,9 @@ pub(super) struct Dossier {
     pub(super) answer: Value,
     /// The payment, in its canonical form.
     pub(super) transaction: Value,
-    /// Labels of the payment and what analysts did, in order of time.
+    /// Every label of the payment, in order of arrival.
+    pub(super) labels: Vec<KnownLabel>,
+    /// The same and what analysts did, in order of time.
     pub(super) history: Vec<Event>,
     /// The last payments of the account, the newest first.
     pub(super) payments: Vec<Brief>,
@@ -85,7 +88,7 @@ impl Keeper {
     /// All about the alert of a decision.
     pub(super) fn show(&mut self, decision_id: &str) -> Result<Dossier, Problem> {
         let (sequence, alert) = self.find(decision_id)?;
-        let account = alert.account.clone();
+        let (account, paid_at) = (alert.account.clone(), alert.ts);
         let now_ms = self.now_ms();
         let row = self.index.row(now_ms, sequence).ok_or_else(lost)?;
         let next = self.index.next(now_ms, sequence);
@@ -94,7 +97,9 @@ impl Keeper {
         let entry = entry
             .map_err(|error| unreadable(&error))?
             .ok_or_else(lost)?;
-        let said = self.said(sequence, &entry);
+        let labels = self.journal.labels_of(&entry.txn_id);
+        let labels = labels.map_err(|error| unreadable(&error))?;
+        let said = self.said(sequence, &labels);
         let (history, payments) = said
             .and_then(|history| Ok((history, self.payments(&account)?)))
             .map_err(|error| unreadable(&error))?;
@@ -103,6 +108,7 @@ impl Keeper {
             alert: row,
             answer: serde_json::from_str(&entry.answer).map_err(|_| lost())?,
             transaction: serde_json::from_str(&entry.transaction).map_err(|_| lost())?,
+            labels: told_back(&labels, paid_at),
             history,
             payments,
             similar: similar.map_err(|error| unreadable(&error))?,
@@ -110,8 +116,7 @@ impl Keeper {
         })
     }
 
-    fn said(&self, sequence: u64, entry: &Entry) -> Result<Vec<Event>, JournalError> {
-        let labels = self.journal.labels_of(&entry.txn_id)?;
+    fn said(&self, sequence: u64, labels: &[LabelEntry]) -> Result<Vec<Event>, JournalError> {
         let actions = self.actions_of(sequence)?;
         let labels = labels.iter().map(Event::of_label);
         let mut history: Vec<Event> = labels.chain(actions.iter().map(Event::of_action)).collect();

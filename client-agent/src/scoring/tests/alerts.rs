@@ -259,6 +259,63 @@ fn an_alert_is_shown_with_the_accounts_payments_and_the_cases_most_alike() {
     });
 }
 
+// Planted fault: a page that leaves the labels out, or shows the payment's time for that of which a
+// label speaks.
+#[test]
+fn an_alert_shows_every_label_with_its_times() {
+    let bank = Bank::new();
+    let (scoring, ids) = scored(&bank);
+    let taken_over = START_MS - 5 * 86_400_000;
+    let fraud = json!({"txn_id": "t0", "fraud": true, "source": "chargeback",
+        "event_at": taken_over, "known_at": START_MS + 60_000});
+    let genuine = json!({"txn_id": "t0", "fraud": false, "source": "<issuer>",
+        "known_at": START_MS + 120_000});
+    for label in [fraud, genuine] {
+        let answer = scoring
+            .label(label.to_string().as_bytes())
+            .unwrap()
+            .remove(0);
+        assert_eq!(answer.status, LabelStatus::Accepted);
+    }
+    with_server(router(&bank, scoring), |address| {
+        current(address);
+        let shown = fetch(address, &format!("/v1/alerts/{}", ids[0])).1;
+        let times = |label: &Value| [&label["event_at"], &label["known_at"]].map(Value::clone);
+        let labels = shown["labels"].as_array().unwrap();
+        let told: Vec<_> = labels.iter().map(times).collect();
+        assert_eq!(
+            told,
+            [
+                [json!(taken_over), json!(START_MS + 60_000)],
+                [json!(START_MS), json!(START_MS + 120_000)]
+            ]
+        );
+        assert_eq!(labels[0]["withdrawn"], true);
+        let of_decision = fetch(address, &format!("/v1/decisions/{}", ids[0])).1;
+        assert_eq!(of_decision["labels"], shown["labels"]);
+        let alert = format!("/alerts/{}", ids[0]);
+        for path in [alert.clone(), format!("{alert}?export=html")] {
+            let (_, text) = page(address, &path);
+            let section = text.split("<h2>Labels</h2>").nth(1).unwrap();
+            let section = section.split("</section>").next().unwrap();
+            for word in [
+                "2026-02-24 08:00",
+                "2026-03-01 08:00",
+                "2026-03-01 08:01",
+                "2026-03-01 08:02",
+                "chargeback",
+                "&#60;issuer&#62;",
+                "withdrawn",
+            ] {
+                assert!(section.contains(word), "{word} is not in\n{section}");
+            }
+            assert_eq!(section.matches("withdrawn").count(), 1);
+        }
+        let (_, unlabelled) = page(address, &format!("/alerts/{}", ids[1]));
+        assert!(!unlabelled.contains("<h2>Labels</h2>"));
+    });
+}
+
 #[test]
 fn an_alert_sleeps_until_its_time_and_not_once_it_is_closed() {
     let bank = Bank::new();
@@ -488,6 +545,7 @@ fn what_is_told_of_alerts_is_described() {
         }
         let shown = fetch(address, &path).1;
         check("AlertDossier", &shown);
+        check("KnownLabel", &shown["labels"][0]);
         check("AlertEvent", &shown["history"][0]);
         check("Brief", &shown["payments"][0]);
         let other = fetch(address, &format!("/v1/alerts/{}", ids[1])).1;

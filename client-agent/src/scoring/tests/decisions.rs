@@ -42,6 +42,72 @@ fn a_decision_is_found_by_its_id_and_by_its_payments() {
     });
 }
 
+// All of them, in the order in which they came, also after a restart and by either id.
+#[test]
+fn a_decision_tells_what_was_said_of_its_payment_since() {
+    let bank = Bank::new();
+    let scoring = bank.start();
+    let answer = scoring.score(&stream(0)).unwrap();
+    scoring.score(&stream(1)).unwrap();
+    let id = answer.decision_id.unwrap();
+    let say = |scoring: &Scoring, label: Value| {
+        let answer = scoring
+            .label(label.to_string().as_bytes())
+            .unwrap()
+            .remove(0);
+        assert_eq!(answer.status, LabelStatus::Accepted);
+        answer.label_id.unwrap()
+    };
+    let first = say(
+        &scoring,
+        json!({"txn_id": "t0", "fraud": true, "source": "chargeback",
+            "event_at": "2026-02-28T08:00:00Z", "known_at": START_MS + 7_000}),
+    );
+    // Not of this payment.
+    say(
+        &scoring,
+        json!({"txn_id": "t1", "fraud": true, "source": "analyst"}),
+    );
+    let second = say(
+        &scoring,
+        json!({"txn_id": "t0", "fraud": false, "source": "issuer", "known_at": START_MS + 9_000,
+            "supersedes": first}),
+    );
+    drop(scoring);
+    with_server(door(bank.start()).router(), |address| {
+        for path in [
+            format!("/v1/decisions/{id}"),
+            "/v1/decisions?txn_id=t0".to_owned(),
+        ] {
+            let mut labels = fetch(address, &path).1["labels"].clone();
+            for label in labels.as_array_mut().unwrap() {
+                let told_at = label.as_object_mut().unwrap().remove("told_at").unwrap();
+                assert!(told_at.as_i64().unwrap() > START_MS, "{told_at}");
+            }
+            let expected = json!([
+                {"label_id": first, "verdict": "fraud", "event_at": START_MS - 86_400_000,
+                    "known_at": START_MS + 7_000, "source": "chargeback", "supersedes": null,
+                    "withdrawn": true},
+                {"label_id": second, "verdict": "genuine", "event_at": START_MS,
+                    "known_at": START_MS + 9_000, "source": "issuer", "supersedes": first,
+                    "withdrawn": false},
+            ]);
+            assert_eq!(labels, expected, "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_decision_of_which_nothing_was_said_has_no_labels() {
+    let bank = Bank::new();
+    let scoring = bank.start();
+    scoring.score(&stream(0)).unwrap();
+    with_server(door(scoring).router(), |address| {
+        let (_, record) = fetch(address, "/v1/decisions?txn_id=t0");
+        assert_eq!(record["labels"], json!([]));
+    });
+}
+
 #[test]
 fn what_was_never_decided_is_not_found() {
     let bank = Bank::new();

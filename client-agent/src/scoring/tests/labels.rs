@@ -243,6 +243,69 @@ fn each_refusal_says_why_and_changes_nothing() {
     assert_eq!(journal.follow().reach().labels, 32);
 }
 
+/// The labelled payment's label that happened at a time, and is known since another.
+fn dated(event_at: i64, known_at: i64) -> Value {
+    let mut dated = label(true, known_at);
+    dated["event_at"] = json!(event_at);
+    dated
+}
+
+// Planted faults: an event that is not held against `known_at`, or against the payment.
+#[test]
+fn an_event_lies_before_it_is_known_and_not_a_year_before_its_payment() {
+    let bank = Bank::new();
+    let scoring = scored(&bank);
+    let (longest, known_at) = (START_MS - 366 * DAY_MS, START_MS + 5);
+    for (event_at, kind) in [
+        (known_at + 1, ProblemType::KnownTooEarly),
+        (longest - 1, ProblemType::Schema),
+        (0, ProblemType::Schema),
+        (3_900_000_000_000, ProblemType::TooFuture),
+    ] {
+        let answer = tell(&scoring, &dated(event_at, known_at));
+        assert_eq!(answer.status, LabelStatus::Refused, "{event_at}");
+        let problem = answer.problem.unwrap();
+        let found = (problem.kind, problem.field.as_deref());
+        assert_eq!(found, (kind, Some("event_at")), "{event_at}");
+    }
+    let taken = [longest, START_MS - 1, START_MS, known_at];
+    for event_at in taken {
+        let answer = tell(&scoring, &dated(event_at, known_at));
+        assert_eq!(answer.status, LabelStatus::Accepted, "{event_at}");
+        let again = tell(&scoring, &dated(event_at, known_at));
+        assert_eq!(again.status, LabelStatus::Duplicate, "{event_at}");
+    }
+    assert_eq!(
+        tell(&scoring, &label(true, known_at)).status,
+        LabelStatus::Accepted
+    );
+    drop(scoring);
+    let labels = open(bank.folder.path()).labels_of("f").unwrap();
+    let told: Vec<_> = labels.iter().map(|label| label.event_at).collect();
+    let expected = taken.map(Some).into_iter().chain([None]);
+    assert!(told.into_iter().eq(expected));
+}
+
+// The event may be ahead of our clock, or of the stream's, as far as a payment may.
+#[test]
+fn a_word_without_a_date_is_known_no_earlier_than_its_event() {
+    let bank = Bank::new();
+    let scoring = scored(&bank);
+    let ahead = i64::try_from(Clock::start().now().0).unwrap() + 60_000;
+    let say = |event_at: i64| {
+        let mut undated = dated(event_at, 0);
+        undated["known_at"] = Value::Null;
+        undated
+    };
+    let streamed = deliver(&scoring, START_MS + 1, &say(START_MS + 9));
+    assert_eq!(streamed.status, LabelStatus::Accepted);
+    assert_eq!(tell(&scoring, &say(ahead)).status, LabelStatus::Accepted);
+    drop(scoring);
+    let labels = open(bank.folder.path()).labels_of("f").unwrap();
+    let known_at: Vec<_> = labels.iter().map(|label| label.known_at).collect();
+    assert_eq!(known_at, [START_MS + 9, ahead]);
+}
+
 #[test]
 fn a_list_is_answered_in_its_order() {
     let bank = Bank::new();

@@ -110,6 +110,8 @@ fn what_is_told_beside_scores_has_the_described_fields() {
     let scoring = bank.start();
     scoring.install(bundle(Slot::Live, 1)).unwrap();
     scoring.score(&stream(0)).unwrap();
+    let label = json!({"txn_id": "t0", "fraud": true, "source": "analyst"}).to_string();
+    scoring.label(label.as_bytes()).unwrap();
     let router = agent_router(&bank.telemetry, &door(scoring), || json!({}), || true);
     with_server(router, |address| {
         for (path, name) in [
@@ -121,6 +123,8 @@ fn what_is_told_beside_scores_has_the_described_fields() {
             let told = fetch(address, path).1;
             assert_eq!(keys(&told), keys(&schema(name)["properties"]), "{name}");
         }
+        let labels = fetch(address, "/v1/decisions?txn_id=t0").1["labels"].clone();
+        assert_eq!(keys(&labels[0]), keys(&schema("KnownLabel")["properties"]));
         let cells = fetch(address, "/v1/scores?days=1").1["cells"].clone();
         assert_eq!(keys(&cells[0]), keys(&schema("ScoreCell")["properties"]));
         let policy = fetch(address, "/version").1["policy"].clone();

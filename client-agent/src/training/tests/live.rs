@@ -204,6 +204,7 @@ fn journal(store: &Store, last: &Value) -> Journal {
         source: "analyst".to_owned(),
         supersedes: None,
         after: 2,
+        event_at: None,
     };
     journal.append_label(&label).unwrap();
     journal.settle().unwrap();

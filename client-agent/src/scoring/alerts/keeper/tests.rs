@@ -48,6 +48,7 @@ fn label(sequence: u64, source: &str, known_at: i64, fraud: bool) -> LabelEntry 
         source: source.to_owned(),
         supersedes: None,
         after: sequence + 1,
+        event_at: None,
     }
 }
 

@@ -10,6 +10,7 @@ use super::{Line, tone, words};
 use crate::scoring::alerts::alert::Verdict;
 use crate::scoring::alerts::dossier::{Brief, Case, Dossier, Event, EventKind};
 use crate::scoring::answer::{Reason, Surprise};
+use crate::scoring::labels::KnownLabel;
 
 #[derive(Template)]
 #[template(path = "alert.html")]
@@ -28,6 +29,7 @@ pub(super) struct Sheet {
     cases: Vec<Likeness>,
     /// By what the decision was made.
     facts: Vec<(&'static str, String)>,
+    labels: Vec<Known>,
     history: Vec<Said>,
     next: String,
 }
@@ -59,6 +61,20 @@ struct Likeness {
     /// Class of what it is known as.
     tone: &'static str,
     distance: String,
+}
+
+/// A label of the payment.
+struct Known {
+    id: String,
+    verdict: &'static str,
+    /// Class of the verdict.
+    tone: &'static str,
+    is_withdrawn: bool,
+    by: String,
+    happened: String,
+    since: String,
+    told: String,
+    supersedes: String,
 }
 
 /// A line of the history.
@@ -104,6 +120,7 @@ impl Sheet {
             spark: Spark::of(&dossier.payments, here),
             cases: dossier.similar.iter().map(Likeness::new).collect(),
             facts: facts(answer),
+            labels: dossier.labels.iter().map(Known::new).collect(),
             history: dossier.history.iter().map(Said::new).collect(),
             next: dossier.next.clone().unwrap_or_default(),
         }
@@ -173,13 +190,34 @@ impl Likeness {
     fn new(case: &Case) -> Self {
         Self {
             payment: Payment::new(&case.brief, ""),
-            tone: match case.brief.verdict {
-                Some(Verdict::Fraud) => "bad",
-                Some(Verdict::Genuine) => "good",
-                Some(Verdict::Suspected | Verdict::Unknown) | None => "calm",
-            },
+            tone: case.brief.verdict.map_or("calm", tone_of),
             distance: format!("{:.2}", case.distance),
         }
+    }
+}
+
+impl Known {
+    fn new(label: &KnownLabel) -> Self {
+        let supersedes = label.supersedes.as_deref();
+        Self {
+            id: words::mask(&label.label_id),
+            verdict: label.verdict.word(),
+            tone: tone_of(label.verdict),
+            is_withdrawn: label.withdrawn,
+            by: label.source.clone(),
+            happened: words::time(label.event_at),
+            since: words::time(label.known_at),
+            told: words::time_of(label.told_at),
+            supersedes: supersedes.map(words::mask).unwrap_or_default(),
+        }
+    }
+}
+
+fn tone_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Fraud => "bad",
+        Verdict::Genuine => "good",
+        Verdict::Suspected | Verdict::Unknown => "calm",
     }
 }
 
