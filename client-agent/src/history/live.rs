@@ -1,6 +1,7 @@
 //! What was scored live since the file was written: payments that follow the file's, and what has
-//! been said of them since. The sayings are kept as they came, so that the verdict of a payment is
-//! the same in whatever order they arrive. Where they come from is `journal/follower.rs`.
+//! been said of them since. All sayings count, so that the verdict of a payment is the same in
+//! whatever order they arrive: most are the verdict itself, which lies in the payment's record, and
+//! only those that it does not tell are in memory. They come from `journal/follower.rs`.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ pub(super) struct Live {
     file_until: Option<i64>,
     /// The journal's numbers of them, in order.
     stretches: Vec<Stretch>,
-    /// What was said of the payment in a place, in order of the time when it was known.
+    /// What was said of the payment in a place, in order of the time when it was known, where its
+    /// verdict does not tell all of that.
     reports: BTreeMap<usize, Vec<Report>>,
     /// How often something of a day's payments changed.
     changes: BTreeMap<i32, u64>,
@@ -130,15 +132,28 @@ impl History {
         let Some(at) = live.place(sequence) else {
             return Ok(false);
         };
-        let reports = live.reports.entry(at).or_default();
+        let mut reports = match live.reports.get(&at) {
+            Some(reports) => reports.clone(),
+            None => self
+                .memory
+                .verdict(at)
+                .map_err(HistoryError::Kept)?
+                .reports(),
+        };
         if let Err(place) = reports.binary_search(&report) {
             reports.insert(place, report);
         }
-        let verdict = Verdict::of_reports(reports, self.silence);
+        let verdict = Verdict::of_reports(&reports, self.silence);
         // A word that changes no verdict changes no row: nothing is encoded anew for it.
         let judged = self.memory.judge(at, verdict);
         if let Some(day) = judged.map_err(HistoryError::Kept)? {
             *live.changes.entry(day).or_default() += 1;
+        }
+        // A fraud that was reported, and one that was withdrawn, take no memory.
+        if verdict.reports() == reports {
+            live.reports.remove(&at);
+        } else {
+            live.reports.insert(at, reports);
         }
         Ok(true)
     }

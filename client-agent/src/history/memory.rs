@@ -105,6 +105,24 @@ impl Verdict {
             })
     }
 
+    /// The fewest reports that say this, in their order; of what stands for silence none.
+    pub(super) fn reports(self) -> Vec<Report> {
+        let report = |known_at, fraud| Report { known_at, fraud };
+        match self {
+            Self::Fraud {
+                known_at,
+                withdrawn_at,
+            } => {
+                let withdrawal = withdrawn_at.map(|at| report(at, false));
+                std::iter::once(report(known_at, true))
+                    .chain(withdrawal)
+                    .collect()
+            }
+            Self::Cleared { known_at } => vec![report(known_at, false)],
+            Self::Genuine | Self::Unknown => Vec::new(),
+        }
+    }
+
     /// Since when, and until when, the payment was known for a fraud.
     #[must_use]
     pub fn known_fraud(self) -> Option<KnownFraud> {
@@ -271,6 +289,15 @@ impl Memory {
     /// The latest time of a payment.
     pub(super) fn last_ts(&self) -> Option<i64> {
         self.last_ts
+    }
+
+    /// What is known of the payment in a place.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub(super) fn verdict(&self, at: usize) -> io::Result<Verdict> {
+        let record = Record::parse(&self.records.get(at)?, self.has_parties())?;
+        Ok(record.payment.verdict)
     }
 
     /// Changes what is known of the payment in a place, and gives its day; nothing where that was

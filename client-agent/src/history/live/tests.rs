@@ -198,6 +198,43 @@ fn a_word_that_changes_no_verdict_makes_nothing_stale() {
     }
 }
 
+// Planted faults: every report in memory; reports that go though the verdict does not tell them.
+#[test]
+fn only_what_a_verdict_does_not_tell_is_in_memory() {
+    let mut history = history(Verdict::Genuine);
+    for sequence in 5..100 {
+        let ts = START_MS + DAY_MS + i64::try_from(sequence).unwrap();
+        history.follow(sequence, &payment(sequence, ts)).unwrap();
+    }
+    let held = |history: &History| history.live.as_ref().unwrap().reports.len();
+    let at = START_MS + 3 * DAY_MS;
+    for (known_at, fraud) in [(at, true), (at + 9, false)] {
+        for sequence in 4..100 {
+            assert!(history.label(sequence, report(known_at, fraud)).unwrap());
+        }
+        assert_eq!(held(&history), 0);
+    }
+    // Reported again: of what it was before the verdict says nothing.
+    history.label(4, report(at + 20, true)).unwrap();
+    assert_eq!(held(&history), 1);
+    assert!(is_known(&history, at + 5) && !is_known(&history, at + 15));
+    // Genuine from the start, which silence says too, until somebody says otherwise.
+    let last = 100;
+    history
+        .follow(last, &payment(last, START_MS + 2 * DAY_MS))
+        .unwrap();
+    history.label(last, report(at, false)).unwrap();
+    assert_eq!(held(&history), 2);
+    history.label(last, report(at - 1, true)).unwrap();
+    assert_eq!(held(&history), 1);
+    let withdrawn = payments(&history).pop().unwrap().0.verdict;
+    let expected = Verdict::Fraud {
+        known_at: at - 1,
+        withdrawn_at: Some(at),
+    };
+    assert_eq!(withdrawn, expected);
+}
+
 /// What was said last by `ts`, straight from the reports: of two at one moment the fraud.
 fn said_last(reports: &[(i64, bool)], ts: i64) -> bool {
     let by_then = reports.iter().filter(|(known_at, _)| *known_at <= ts);
