@@ -35,7 +35,7 @@ fn what_was_answered_survives_every_kill() {
     let kills = std::env::var("PHALANX_KILLS").map_or(KILLS, |text| text.parse().unwrap());
     let house = House::found("");
     let (answered, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
-    let (mut agent, answers) = std::thread::scope(|scope| {
+    let (mut agent, killed, calls) = std::thread::scope(|scope| {
         let _over = Over(&is_over);
         let callers: Vec<_> = (0..CALLERS)
             .map(|caller| {
@@ -43,21 +43,44 @@ fn what_was_answered_survives_every_kill() {
                 scope.spawn(move || call(house, caller, answered, is_over))
             })
             .collect();
-        let agent = kill_again_and_again(&house, kills, &answered);
+        let (agent, killed) = kill_again_and_again(&house, kills, &answered);
         is_over.store(true, Ordering::SeqCst);
-        let answers: Vec<Vec<Value>> = callers
+        let calls: Vec<Calls> = callers
             .into_iter()
             .map(|caller| caller.join().unwrap())
             .collect();
-        (agent, answers)
+        (agent, killed, calls)
     });
-    check(&house, &agent, &answers);
+    let all: Vec<&Value> = calls.iter().flat_map(|of| &of.answers).collect();
+    let (lost, doubled) = (lost(&agent, &all), doubled(&house, &agent, &all));
+    println!(
+        "{killed} kills, {} requests, {} payments acknowledged, {} answers replayed, {lost} lost, \
+         {doubled} doubled",
+        calls.iter().map(|of| of.requests).sum::<u64>(),
+        all.len(),
+        calls.iter().map(|of| of.replayed).sum::<u64>(),
+    );
+    assert_eq!((lost, doubled), (0, 0));
+    retry(&house, &calls);
     agent.leave();
 }
 
-/// Lives of an agent, all but one of which end without a word. Returns the last, running.
-fn kill_again_and_again(house: &House, kills: u64, answered: &AtomicU64) -> Agent {
-    let mut chance = Chance::new();
+/// What became of one caller's requests.
+#[derive(Default)]
+struct Calls {
+    /// The first answer to each payment, in order.
+    answers: Vec<Value>,
+    /// All that were sent, those without an answer too.
+    requests: u64,
+    /// Answers that said that they were given before. An answer that a kill cut off is one of
+    /// those: the decision was durable, and the next request got it.
+    replayed: u64,
+}
+
+/// Lives of an agent, all but two of which end without a word. Returns the last, running, and how
+/// many were killed.
+fn kill_again_and_again(house: &House, kills: u64, answered: &AtomicU64) -> (Agent, u64) {
+    let (mut chance, mut killed) = (Chance::new(), 0);
     let mut agent = Agent::ready(house, spawn(house), PATIENCE);
     for kill in 0..kills {
         let until = answered.load(Ordering::SeqCst) + 1 + chance.below(150);
@@ -79,70 +102,93 @@ fn kill_again_and_again(house: &House, kills: u64, answered: &AtomicU64) -> Agen
         }
         agent.child.kill().unwrap();
         agent.child.wait().unwrap();
+        killed += 1;
         if kill % 3 == 1 {
             // Once more, while it recovers.
             let mut child = spawn(house);
             std::thread::sleep(Duration::from_millis(chance.below(300)));
             child.kill().unwrap();
             child.wait().unwrap();
+            killed += 1;
         }
         agent = Agent::ready(house, spawn(house), PATIENCE);
         let recovery = fetch(&agent, "/v1/status")["recovery"].clone();
         assert_eq!(recovery["unclean_stop"], true, "{recovery}");
         assert!(recovery["last_decision"].is_string(), "{recovery}");
     }
-    agent
+    (agent, killed)
 }
 
-/// One caller: sends each payment until it is answered, and now and then an old one again. Returns
-/// the answers in order.
-fn call(house: &House, caller: u64, answered: &AtomicU64, is_over: &AtomicBool) -> Vec<Value> {
-    let mut answers: Vec<Value> = Vec::new();
+/// One caller: sends each payment until it is answered, and now and then an old one again.
+fn call(house: &House, caller: u64, answered: &AtomicU64, is_over: &AtomicBool) -> Calls {
+    let mut calls = Calls::default();
     while !is_over.load(Ordering::SeqCst) {
-        let number = answers.len() as u64;
+        let number = calls.answers.len() as u64;
         let began = Instant::now();
         let answer = loop {
-            if let Some(answer) = post(house, &payment(caller, number)) {
+            if let Some(answer) = calls.post(house, &payment(caller, number)) {
                 break answer;
             }
             assert!(began.elapsed() < PATIENCE, "no answer to {caller}-{number}");
             std::thread::sleep(Duration::from_millis(2));
         };
-        answers.push(answer);
+        calls.answers.push(answer);
         answered.fetch_add(1, Ordering::SeqCst);
         let old = number / 2;
         if number % 7 == 3
-            && let Some(again) = post(house, &payment(caller, old))
+            && let Some(again) = calls.post(house, &payment(caller, old))
         {
-            assert_same(&again, &answers[usize::try_from(old).unwrap()]);
+            assert_same(&again, &calls.answers[usize::try_from(old).unwrap()]);
         }
     }
-    answers
+    calls
 }
 
-fn check(house: &House, agent: &Agent, answers: &[Vec<Value>]) {
-    let all: Vec<&Value> = answers.iter().flatten().collect();
-    let told = |answer: &&Value| answer["decision_id"].as_str().unwrap().to_owned();
-    let ids: BTreeSet<String> = all.iter().map(told).collect();
-    assert_eq!(ids.len(), all.len(), "two payments share a decision");
-    assert_eq!(fetch(agent, "/v1/status")["scored"], all.len());
-    for answer in &all {
-        let id = answer["decision_id"].as_str().unwrap();
-        let found = fetch(agent, &format!("/v1/decisions/{id}"))["answer"].clone();
-        assert_eq!(as_told(&found), as_told(answer));
+impl Calls {
+    /// The answer to a payment, counted.
+    fn post(&mut self, house: &House, payment: &Value) -> Option<Value> {
+        self.requests += 1;
+        let answer = post(house, payment)?;
+        self.replayed += u64::from(answer["replayed"] == true);
+        Some(answer)
     }
-    for (caller, answers) in (0..).zip(answers) {
-        for (number, answer) in (0..).zip(answers).step_by(10) {
-            assert_same(&post(house, &payment(caller, number)).unwrap(), answer);
-        }
-    }
-    // The window over the one terminal that all were made at holds each of them once.
+}
+
+/// How many answers are not found word for word, or are another payment's too.
+fn lost(agent: &Agent, all: &[&Value]) -> usize {
+    let id = |answer: &Value| answer["decision_id"].as_str().unwrap().to_owned();
+    let is_kept = |answer: &Value| {
+        let path = format!("GET /v1/decisions/{}", id(answer));
+        let found = body_of(&ask(agent.http, &path, "", ""));
+        found.is_some_and(|found| as_told(&found["answer"]) == as_told(answer))
+    };
+    let ids: BTreeSet<String> = all.iter().map(|answer| id(answer)).collect();
+    let shared = all.len() - ids.len();
+    shared + all.iter().filter(|answer| !is_kept(answer)).count()
+}
+
+/// How many payments were counted more than once: in the journal, or in the window over the one
+/// terminal that all were made at, which a last payment reads.
+fn doubled(house: &House, agent: &Agent, all: &[&Value]) -> u64 {
+    let scored = fetch(agent, "/v1/status")["scored"].as_u64().unwrap();
     let probe = post(house, &payment(CALLERS, 0)).unwrap();
     let id = probe["decision_id"].as_str().unwrap();
     let features = fetch(agent, &format!("/v1/decisions/{id}"))["features"].clone();
     let counted = features["outlet_count_30d"].as_f64().unwrap().exp_m1();
-    let expected = all.len() as f64;
-    assert!((counted - expected).abs() < 0.4, "{counted} of {expected}");
+    let expected = all.len() as u64;
+    // A payment that is not in the window is no double one, and as wrong.
+    assert!(counted > expected as f64 - 0.4, "{counted} of {expected}");
+    assert!(scored >= expected, "{scored} of {expected}");
+    (scored - expected).max(counted.round() as u64 - expected)
+}
+
+/// A retry of every tenth payment is answered as the payment was.
+fn retry(house: &House, calls: &[Calls]) {
+    for (caller, of) in (0..).zip(calls) {
+        for (number, answer) in (0..).zip(&of.answers).step_by(10) {
+            assert_same(&post(house, &payment(caller, number)).unwrap(), answer);
+        }
+    }
 }
 
 /// A retry tells that it is one, and is otherwise the first answer.

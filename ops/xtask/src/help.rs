@@ -136,7 +136,8 @@ Usage: cargo xtask soak kill [--times N]
 
 kill: an agent process judges the payments of four callers and is ended by kill -9 at N moments
 (100 where nothing else is said; the tests do 3), sometimes while it recovers, once in order. Then
-every decision that was answered must be found unchanged, and every payment counted once.
+every decision that was answered must be found unchanged, and every payment counted once. Prints
+kills, requests, payments acknowledged, answers replayed, lost and doubled.
 
 disk: the disk of an agent under load is filled N times (20 where nothing else is said; the tests do
 it once). Each payment must be answered or refused as unavailable, /readyz and /healthz must say so,
