@@ -278,16 +278,41 @@ mod listed;
 
 #[cfg(test)]
 mod tests {
+    use crypto::Digest;
+    use protocol::id::{Attempt, RoundId, Seat};
+    use protocol::message::Cause;
+    use protocol::operator::Waiting;
+    use protocol::plan::Kind;
+    use protocol::time::Duration;
+
     use super::*;
 
+    // Something of each family, so that its name is told.
     #[test]
-    fn every_metric_is_listed_with_its_type() {
+    fn what_is_told_and_what_is_listed_are_the_same() {
         let telemetry = Telemetry::default();
         let meters = Meters::new(&telemetry);
+        for event in [
+            Event::RoundCommitted {
+                round: RoundId(1),
+                kind: Kind::Risk,
+                survivors: 3,
+                dropouts: 1,
+                took: Duration(1_000),
+                head: Digest([0; 32]),
+            },
+            Event::RoundAbandoned(RoundId(2), Attempt(0), Cause::Operator),
+            Event::Dropout(RoundId(1), Seat(0), "escrow"),
+            Event::Waiting(Some(Waiting {
+                reason: Reason::Absent,
+                found: 1,
+                expected: 3,
+            })),
+        ] {
+            meters.report(&event);
+        }
         let (told, list) = (telemetry.render(), include_str!("../../docs/metrics.md"));
-        assert!(told.contains("# TYPE phalanx_coordinator_"), "{told}");
-        let unlisted = listed::unlisted(&told, list, "The coordinator");
-        assert!(unlisted.is_empty(), "not in docs/metrics.md: {unlisted:?}");
-        drop(meters);
+        let differences = listed::differences(&told, list, "The coordinator");
+        assert!(differences.is_empty(), "docs/metrics.md: {differences:#?}");
     }
 }

@@ -13,18 +13,25 @@ pub(crate) fn listed(text: &str) -> BTreeMap<String, String> {
     rows.collect()
 }
 
-/// What a process tells that the section of a text does not list with its type. A family of which
-/// nothing was counted is not told.
-pub(crate) fn unlisted(told: &str, text: &str, section: &str) -> Vec<String> {
+/// Where what a process tells and what the section of a text lists differ: told and not listed
+/// with this type, or listed and not told. A family of which nothing was counted is not told, so
+/// whoever asks counts something of each.
+pub(crate) fn differences(told: &str, text: &str, section: &str) -> Vec<String> {
     let after = text.split_once(&format!("\n## {section}\n"));
     let section = after.map_or("", |(_, rest)| rest.split("\n## ").next().unwrap_or(rest));
     let listed = listed(section);
     let types = told
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    let is_listed = |(name, kind): &(&str, &str)| listed.get(*name).is_some_and(|of| of == kind);
-    let unlisted = types.filter(|metric| !is_listed(metric));
+    let told: BTreeMap<&str, &str> = types.collect();
+    let unlisted = told
+        .iter()
+        .filter(|(name, kind)| listed.get(**name).is_none_or(|of| of != *kind));
+    let unlisted = unlisted.map(|(name, kind)| format!("not listed: {name}, {kind}"));
+    let untold = listed
+        .keys()
+        .filter(|name| !told.contains_key(name.as_str()));
     unlisted
-        .map(|(name, kind)| format!("{name}, {kind}"))
+        .chain(untold.map(|name| format!("not told: {name}")))
         .collect()
 }

@@ -59,6 +59,15 @@ impl Meters {
     }
 }
 
+#[cfg(test)]
+impl Meters {
+    /// Counts something of every family, for who holds the list of metrics against the code.
+    pub(crate) fn touch(&self) {
+        self.ended(Ended::Scored);
+        self.lag("payments", 0);
+    }
+}
+
 impl Ended {
     fn word(self) -> &'static str {
         match self {

@@ -279,21 +279,34 @@ mod tests {
         }
     }
 
+    fn figures() -> Vec<Figure> {
+        let all = Rule::ALL.into_iter();
+        all.map(|rule| Figure::of(rule, "night", 0.25, 0.25))
+            .collect()
+    }
+
+    impl Meters {
+        /// Tells something of every family, for who holds the list of metrics against the code.
+        pub(crate) fn touch(&self) {
+            self.tell(&figures());
+            self.measured(&Measures {
+                precision_at_budget: Some(0.5),
+                card_precision: Some(0.125),
+                calibration_error: Some(0.0625),
+                frauds_ratio: None,
+            });
+            self.labelled(&label("chargeback", true, 9_000_000), 5_400_000);
+        }
+    }
+
     #[test]
     fn every_figure_has_a_line_of_its_own() {
         let telemetry = Telemetry::default();
         let meters = Meters::new(&telemetry);
-        let figures = Rule::ALL.map(|rule| Figure::of(rule, "night", 0.25, 0.25));
-        meters.tell(&figures);
-        meters.measured(&Measures {
-            precision_at_budget: Some(0.5),
-            card_precision: Some(0.125),
-            calibration_error: Some(0.0625),
-            frauds_ratio: None,
-        });
-        meters.labelled(&label("chargeback", true, 9_000_000), 5_400_000);
+        meters.touch();
         meters.labelled(&label("a 17th cousin", false, 0), 5_400_000);
         meters.behind(3);
+        let figures = figures();
         let mut alarms = Alarms::default();
         alarms.weigh(1, &figures);
         alarms.weigh(2, &figures);
