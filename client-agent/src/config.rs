@@ -370,6 +370,7 @@ mod tests {
         assert_eq!(config.history.limits, Limits::default());
         assert!(!config.consent.kinds.is_empty());
         assert_eq!(config.schema, FeatureSchema::standard());
+        assert!(config.http.bearer_token.is_some());
     }
 
     fn with(change: (&str, &str)) -> String {
@@ -414,10 +415,7 @@ mod tests {
                 ("cards_max = 2_000_000", "cards_max = 0"),
                 "memory.cards_max",
             ),
-            (
-                ("insecure_loopback = true", "insecure_loopback = false"),
-                "bearer_token = ",
-            ),
+            (("bearer_token = ", "# bearer_token = "), "bearer_token = "),
             (("consent.toml", "missing.toml"), "missing.toml"),
             (("schemas/standard.toml", "schemas/none.toml"), "none.toml"),
         ] {

@@ -331,10 +331,10 @@ fn is_standard(path: &Path) -> bool {
 
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "Examples:
-  phalanx-agent score --agent http://127.0.0.1:8443 --in payments.ndjson \\
-    --out answers.ndjson
-  phalanx-agent score --agent http://127.0.0.1:8443 --map maps/cards.toml --key token.key \\
-    --in cards.csv --out answers.parquet --purpose whatif
+  phalanx-agent score --agent http://127.0.0.1:8443 --token-file http.tokens \\
+    --in payments.ndjson --out answers.ndjson
+  phalanx-agent score --agent http://127.0.0.1:8443 --token-file http.tokens \\
+    --map maps/cards.toml --key token.key --in cards.csv --out answers.parquet --purpose whatif
   phalanx-agent score --agent https://agent.bank.example:8443 --ca ca.pem \\
     --token-file http.tokens --in payments.ndjson --out answers.ndjson
 

@@ -44,13 +44,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config");
         let history = write(dir.path(), 1, 2);
+        let tokens = dir.path().join("http.tokens");
+        std::fs::write(&tokens, "t".repeat(64)).unwrap();
         let text = std::fs::read_to_string(samples.join("client-agent.toml")).unwrap();
         let text = text
             .replace(
                 "/var/lib/phalanx/agent/token.key",
                 &history.token_key.to_string_lossy(),
             )
-            .replace("maps/generated.toml", &history.map.to_string_lossy());
+            .replace("maps/generated.toml", &history.map.to_string_lossy())
+            .replace(
+                "/var/lib/phalanx/agent/http.tokens",
+                &tokens.to_string_lossy(),
+            );
         let path = dir.path().join("client-agent.toml");
         std::fs::write(&path, text).unwrap();
         std::fs::create_dir(dir.path().join("schemas")).unwrap();
@@ -68,6 +74,11 @@ mod tests {
             "{said}"
         );
 
+        std::fs::remove_file(&tokens).unwrap();
+        let error = check(&path).unwrap_err();
+        assert!(error.to_string().contains("http.tokens"), "{error}");
+        assert_eq!(error.exit_code(), 78);
+        std::fs::write(&tokens, "t".repeat(64)).unwrap();
         std::fs::write(&history.map, "[feed]\nname = 1\n").unwrap();
         let error = check(&path).unwrap_err();
         assert!(error.to_string().contains("map.toml"), "{error}");

@@ -146,7 +146,7 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "Examples:
   phalanx-agent threshold plan --config client-agent.toml --budget 300 \\
-    --min-precision 0.12 --from-days 30
+    --min-precision 0.12 --from-days 30 --token-file http.tokens
   phalanx-agent threshold plan --config client-agent.toml --budget 300 \\
     --agent https://agent.bank.example:8443 --ca ca.pem --token-file http.tokens
 

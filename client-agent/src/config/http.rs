@@ -176,13 +176,20 @@ mod tests {
         }
     }
 
-    // What the sample shows beside is commented out; with the signs taken away it has to be a door.
+    // As it is shipped, the sample asks for a token. What it shows beside is commented out; with
+    // the signs taken away it has to be a door.
     #[test]
     fn the_sample_and_its_comments_are_a_door() {
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config/client-agent.toml");
         let sample = std::fs::read_to_string(sample).unwrap();
         let section = sample.split("[http]\n").nth(1).unwrap();
         let lines = section.lines().take_while(|line| !line.is_empty());
+        let lines: Vec<&str> = lines.collect();
+        let shipped = read(&lines).unwrap();
+        assert!(shipped.bearer_token.is_some() && shipped.tls.is_none());
+        let is_open = |line: &&str| line.starts_with("insecure_loopback");
+        assert!(!lines.iter().any(is_open));
+        let lines = lines.iter();
         let lines = lines.map(|line| line.strip_prefix("# ").unwrap_or(line));
         let settings: Vec<&str> = lines.filter(|line| line.contains(" = ")).collect();
         let found = read(&settings).unwrap();

@@ -3,7 +3,8 @@
 # requests that fit it and requests that do not, and checks every answer. They are real requests:
 # take an agent whose store may be thrown away.
 #
-#   ops/peers/schemathesis/run.sh http://127.0.0.1:8443
+#   ops/peers/schemathesis/run.sh http://127.0.0.1:8443 \
+#       --header "Authorization: Bearer $(tail -1 http.tokens)"
 #   ops/peers/schemathesis/run.sh https://agent.bank.example:8443 --tls-verify ca.pem \
 #       --header "Authorization: Bearer $(tail -1 http.tokens)" --max-examples 500
 #
