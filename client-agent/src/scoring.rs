@@ -33,7 +33,7 @@ use guard::Guard;
 use meters::Meters;
 use request::Request;
 use settle::Flushes;
-use times::Asked;
+use times::{Asked, Turn};
 use worker::{Installed, Job, Worker};
 
 mod account;
@@ -302,7 +302,7 @@ impl Scoring {
         arrived: Instant,
         asked: Asked,
     ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
-        let (job, waiting) = self.score_job(body, arrived, asked)?;
+        let (job, waiting) = self.score_job(body, arrived, asked, Turn::default())?;
         self.offer(job)?;
         Ok(waiting)
     }
@@ -313,6 +313,7 @@ impl Scoring {
         body: &[u8],
         arrived: Instant,
         asked: Asked,
+        turn: Turn,
     ) -> Result<(Job, oneshot::Receiver<Result<Written, Problem>>), Problem> {
         let request = Request::parse(body, self.0.clock.now().0, asked).and_then(|request| {
             self.0.schema.check(&request.transaction)?;
@@ -323,6 +324,7 @@ impl Scoring {
         let job = Job::Score {
             request: Box::new(request),
             arrived,
+            turn,
             reply,
         };
         Ok((job, waiting))

@@ -56,11 +56,14 @@ pub struct Status {
     pub alarms: Vec<AlarmStatus>,
 }
 
-/// How a run began: from what, and how much of the journal was replayed.
+/// How a run began: from what, and how much of the journal was replayed. Until it has begun nothing
+/// of it is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RecoveryStatus {
+    /// Whether it has.
+    pub state: RecoveryState,
     /// Where replay began.
-    pub from: Base,
+    pub from: Option<Base>,
     /// Payments replayed.
     pub payments: u64,
     /// Labels replayed.
@@ -69,17 +72,27 @@ pub struct RecoveryStatus {
     pub seconds: f64,
     /// Whether the run before ended without taking its leave. Then requests may have gone without
     /// an answer; each may be sent again with the same `txn_id`.
-    pub unclean_stop: bool,
+    pub unclean_stop: Option<bool>,
     /// The last decision of earlier runs that is durable.
     pub last_decision: Option<String>,
 }
 
-/// What replay of the journal begins from.
+/// How far the start of a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecoveryState {
+    /// History and journal are being read.
+    #[default]
+    Underway,
+    /// Payments can be judged.
+    Done,
+}
+
+/// What replay of the journal begins from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Base {
     /// The history: all of the journal was replayed.
-    #[default]
     Journal,
     /// A snapshot: what came after it was.
     Snapshot,
@@ -277,10 +290,16 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_agent_has_no_model_and_no_baseline() {
+    fn a_fresh_agent_has_no_model_and_no_baseline_and_knows_nothing_of_its_past() {
         let status = serde_json::to_value(Board::default().read()).unwrap();
         assert_eq!(status["model"], serde_json::Value::Null);
         assert_eq!(status["baseline"], "none");
         assert_eq!(status["rounds"]["joined"], 0);
+        // It has replayed nothing, and does not know yet what there is to replay.
+        let recovery = &status["recovery"];
+        assert_eq!(recovery["state"], "underway");
+        for unknown in ["from", "unclean_stop", "last_decision"] {
+            assert_eq!(recovery[unknown], serde_json::Value::Null, "{unknown}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::history::History;
 use crate::journal::{Follower, Journal};
 use crate::scoring::{Answer, Remembered, Scoring};
 use crate::snapshot::{Keeper, Meters, Origin, Snapshots};
-use crate::status::{Base, Board, RecoveryStatus};
+use crate::status::{Base, Board, RecoveryState, RecoveryStatus};
 
 /// An agent's past, and scoring that goes on from it.
 pub(super) struct Recovered {
@@ -64,11 +64,12 @@ pub(super) fn recover(
     let took = began.elapsed();
     meters.recovered(took);
     let status = RecoveryStatus {
-        from: base,
+        state: RecoveryState::Done,
+        from: Some(base),
         payments: replayed.payments,
         labels: replayed.labels,
         seconds: took.as_secs_f64(),
-        unclean_stop: left == Left::Abruptly,
+        unclean_stop: Some(left == Left::Abruptly),
         last_decision,
     };
     tell(&status, scoring.scored(), took);
@@ -128,13 +129,13 @@ fn last_decision(journal: &Journal) -> Option<String> {
 
 fn tell(status: &RecoveryStatus, decisions: u64, took: Duration) {
     tracing::info!(
-        from = status.from.word(),
+        from = status.from.map(Base::word),
         payments = status.payments,
         labels = status.labels,
         seconds = took.as_secs_f64(),
         "state recovered"
     );
-    if status.unclean_stop {
+    if status.unclean_stop == Some(true) {
         tracing::warn!(
             decisions,
             last_decision = status.last_decision.as_deref().unwrap_or("none"),

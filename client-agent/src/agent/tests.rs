@@ -153,6 +153,7 @@ fn payments_are_judged_without_a_coordinator_and_remembered() {
         let status = fetch(address, "/v1/status");
         assert!(status.contains("\"scored\":1"), "{status}");
         assert!(status.contains("\"from\":\"snapshot\""), "{status}");
+        assert!(status.contains("\"state\":\"done\""), "{status}");
         assert!(status.contains("\"unclean_stop\":false"), "{status}");
     });
     // As if the last run had been killed, with a snapshot that a disk spoilt.

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::Scoring;
 use super::http::{BODY_MAX, read_within};
 use super::problem::{Problem, ProblemType};
-use super::times::{Asked, Times};
+use super::times::{Asked, Times, Turn};
 use super::written::Written;
 
 /// What batches may take of the agent.
@@ -165,7 +165,7 @@ impl Scoring {
         body: &[u8],
         asked: Asked,
     ) -> Result<oneshot::Receiver<Result<Written, Problem>>, Problem> {
-        let (job, waiting) = self.score_job(body, Instant::now(), asked)?;
+        let (job, waiting) = self.score_job(body, Instant::now(), asked, Turn::default())?;
         // Counted before the worker can count it out.
         self.0.meters.queued();
         self.send(job).map_err(|_| {

@@ -130,5 +130,5 @@ fn closed() -> Response {
 /// What is said before there is somebody who scores.
 pub(super) fn starting() -> Problem {
     let starting = "found the history still being read, expected a request after /readyz";
-    Problem::new(ProblemType::Unavailable, starting)
+    Problem::new(ProblemType::NotReady, starting)
 }

@@ -13,7 +13,7 @@ use super::Scoring;
 use super::labels::{self, Form, LABELS_BYTES_MAX, LabelAnswer};
 use super::problem::{Problem, ProblemType};
 use super::request::{BODY_BYTES_MAX, too_large};
-use super::times::{Times, missed};
+use super::times::{Times, Turn, missed};
 use super::written::Written;
 
 pub(super) async fn handle_score(
@@ -31,8 +31,8 @@ pub(super) async fn handle_score(
     }
 }
 
-/// Where the worker itself does not answer in time, nobody waits on: the payment stays in the
-/// queue, and whoever asks again gets what became of it.
+/// Where the payment's turn does not come in time, nobody waits on: it stays in the queue, and
+/// whoever asks again gets what became of it. What is decided is told, however long the disk takes.
 async fn score(
     scoring: &Scoring,
     times: Times,
@@ -43,11 +43,16 @@ async fn score(
     let refuse = |problem| scoring.refuse(problem);
     let asked = times.asked(arrived, headers).map_err(refuse)?;
     let body = read_within(times.body_max, body, BODY_BYTES_MAX, too_large).await;
-    let waiting = scoring.enqueue_asked(&body.map_err(refuse)?, arrived, asked)?;
+    let turn = Turn::default();
+    let (job, mut waiting) =
+        scoring.score_job(&body.map_err(refuse)?, arrived, asked, turn.clone())?;
+    scoring.offer(job)?;
     let answered = match asked.patience(Instant::now()) {
-        Some(until) => tokio::time::timeout_at(until.into(), waiting)
-            .await
-            .map_err(|_| refuse(missed()))?,
+        Some(until) => match tokio::time::timeout_at(until.into(), &mut waiting).await {
+            Ok(answered) => answered,
+            Err(_) if turn.has_come() => waiting.await,
+            Err(_) => return Err(refuse(missed())),
+        },
         None => waiting.await,
     };
     answered.unwrap_or_else(|_| Err(scoring.stopped()))

@@ -11,8 +11,9 @@
 //! | `unauthorized` | 401 | the request shows no token that is known | show one |
 //! | `unknown_txn` | 404 | a label's payment was not scored here | score the payment first |
 //! | `unknown_label` | 404 | `supersedes` names no label of the payment | mend the request |
-//! | `not_found` | 404 | no decision has this id | ask by another id |
+//! | `not_found` | 404 | no decision has this id, no route this path | ask by another |
 //! | `cross_site` | 403 | a page of another site asks for it | use the agent's page |
+//! | `method_not_allowed` | 405 | the path takes other methods | one that `Allow` names |
 //! | `txn_id_conflict` | 409 | another payment had this id | choose another id |
 //! | `too_many_labels` | 409 | the payment has as many labels as are kept | keep the last word |
 //! | `alert_closed` | 409 | a closed alert cannot be put off | leave it closed |
@@ -20,7 +21,8 @@
 //! | `too_large` | 413 | a body, a line or a batch beyond its bound | send less at once |
 //! | `stale_event` | 422 | a payment is older than the bank still takes | ask `whatif`, or not |
 //! | `overloaded` | 503 | the queue is full | `Retry-After`, or decide alone |
-//! | `deadline_missed` | 503 | queued, but not answered in time | the same again, or decide alone |
+//! | `deadline_missed` | 503 | its turn did not come in time | the same again, or decide alone |
+//! | `not_ready` | 503 | the agent is still starting | `Retry-After`, or decide alone |
 //! | `unavailable` | 503 | no durable answer can be given | `Retry-After`, or decide alone |
 
 use features::{FieldError, FieldErrorKind};
@@ -71,8 +73,10 @@ pub enum ProblemType {
     UnknownLabel,
     /// A payment has as many labels as are kept.
     TooManyLabels,
-    /// No decision has this id.
+    /// No decision has this id, or nothing is served under this path.
     NotFound,
+    /// The path takes other methods.
+    MethodNotAllowed,
     /// A page of another site asks for it.
     CrossSite,
     /// Another payment had this id.
@@ -87,15 +91,17 @@ pub enum ProblemType {
     StaleEvent,
     /// The queue is full.
     Overloaded,
-    /// The payment was put into the queue, but not answered in time.
+    /// The payment was put into the queue, and its turn did not come in time.
     DeadlineMissed,
+    /// The agent is still starting.
+    NotReady,
     /// No durable answer can be given.
     Unavailable,
 }
 
 impl ProblemType {
     /// Every kind, in the order of the table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Schema,
         Self::MissingField,
         Self::PanDetected,
@@ -106,6 +112,7 @@ impl ProblemType {
         Self::UnknownLabel,
         Self::TooManyLabels,
         Self::NotFound,
+        Self::MethodNotAllowed,
         Self::CrossSite,
         Self::TxnIdConflict,
         Self::AlertClosed,
@@ -114,6 +121,7 @@ impl ProblemType {
         Self::StaleEvent,
         Self::Overloaded,
         Self::DeadlineMissed,
+        Self::NotReady,
         Self::Unavailable,
     ];
 
@@ -131,6 +139,7 @@ impl ProblemType {
             Self::UnknownLabel => "unknown_label",
             Self::TooManyLabels => "too_many_labels",
             Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
             Self::CrossSite => "cross_site",
             Self::TxnIdConflict => "txn_id_conflict",
             Self::AlertClosed => "alert_closed",
@@ -139,6 +148,7 @@ impl ProblemType {
             Self::StaleEvent => "stale_event",
             Self::Overloaded => "overloaded",
             Self::DeadlineMissed => "deadline_missed",
+            Self::NotReady => "not_ready",
             Self::Unavailable => "unavailable",
         }
     }
@@ -159,13 +169,14 @@ impl ProblemType {
             Self::Unauthorized => 401,
             Self::UnknownTxn | Self::UnknownLabel | Self::NotFound => 404,
             Self::CrossSite => 403,
+            Self::MethodNotAllowed => 405,
             Self::TxnIdConflict
             | Self::TooManyLabels
             | Self::AlertClosed
             | Self::TooManyActions => 409,
             Self::TooLarge => 413,
             Self::StaleEvent => 422,
-            Self::Overloaded | Self::DeadlineMissed | Self::Unavailable => 503,
+            Self::Overloaded | Self::DeadlineMissed | Self::NotReady | Self::Unavailable => 503,
         }
     }
 
@@ -180,7 +191,8 @@ impl ProblemType {
             Self::UnknownTxn => "No such payment was scored here",
             Self::UnknownLabel => "No such label is there to be superseded",
             Self::TooManyLabels => "The payment has too many labels",
-            Self::NotFound => "No decision has this id",
+            Self::NotFound => "Nothing here has this id or this path",
+            Self::MethodNotAllowed => "The path takes other methods",
             Self::CrossSite => "A page of another site may not do this",
             Self::TxnIdConflict => "Another payment had this txn_id",
             Self::AlertClosed => "The alert is closed",
@@ -189,6 +201,7 @@ impl ProblemType {
             Self::StaleEvent => "The payment is too old",
             Self::Overloaded => "Too many requests are waiting",
             Self::DeadlineMissed => "The answer did not come in time",
+            Self::NotReady => "The agent is still starting",
             Self::Unavailable => "No durable decision can be given at present",
         }
     }

@@ -28,6 +28,7 @@ mod metrics;
 mod openapi;
 mod parsers;
 mod refusals;
+mod routes;
 mod scores;
 mod slow;
 pub(crate) mod socket;

@@ -1,6 +1,8 @@
 //! By when an answer is wanted, and about when a payment may be: what the bank configures for its
 //! HTTP door, and what one request asks for in its head. Who carries it out is the worker.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
@@ -74,7 +76,7 @@ impl Asked {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// Until when whoever put the request into the queue at `now` waits for its answer.
+    /// Until when whoever put the request into the queue at `now` waits for its turn.
     pub(super) fn patience(&self, now: Instant) -> Option<Instant> {
         self.deadline.map(|deadline| deadline.max(now) + GRACE)
     }
@@ -108,11 +110,26 @@ impl Asked {
     }
 }
 
-/// The problem of a request whose answer did not come in time. What becomes of it in the queue,
+/// Whether the worker has come to a payment; clones are one. From then on the payment is decided,
+/// and no more than one batch of them waits for the disk: who asked gets the answer, late or not.
+#[derive(Clone, Default)]
+pub(super) struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    pub(super) fn come(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_come(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The problem of a request whose turn did not come in time. What becomes of it in the queue,
 /// nobody knows yet.
 pub(super) fn missed() -> Problem {
-    let detail = "found no answer by the deadline; the payment was put into the queue, and the \
-                  same request again gets what became of it";
+    let detail = "found the payment still waiting for its turn after the deadline, expected a \
+                  shorter queue; the same request again gets what became of it";
     Problem::new(ProblemType::DeadlineMissed, detail)
 }
 

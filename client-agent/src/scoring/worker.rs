@@ -25,6 +25,7 @@ use super::problem::{Problem, ProblemType};
 use super::reasons;
 use super::request::{Purpose, Request};
 use super::settle::Flushes;
+use super::times::Turn;
 use super::written::Written;
 use super::{Settings, Slot, surprise};
 use crate::journal::{Entry, Follower, Journal, JournalError, Told};
@@ -59,10 +60,11 @@ pub(super) struct Installed {
 
 /// What waits in the queue.
 pub(super) enum Job {
-    /// A request, when it arrived, and who waits for its answer.
+    /// A request, when it arrived, and who waits for its turn and its answer.
     Score {
         request: Box<Request>,
         arrived: Instant,
+        turn: Turn,
         reply: oneshot::Sender<Result<Written, Problem>>,
     },
     /// Labels, and who waits for their answers.
@@ -115,8 +117,10 @@ impl Worker {
             Job::Score {
                 request,
                 arrived,
+                turn,
                 reply,
             } => {
+                turn.come();
                 self.meters.taken();
                 let deadline = request.asked.deadline;
                 let outcome = self.handle_request(*request);

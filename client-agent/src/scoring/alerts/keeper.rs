@@ -114,20 +114,22 @@ impl Keeper {
     /// Reads what has come since the last stretch. The first reading is long, and is not waited
     /// for; a disk that refused is not asked before its time, however many ask here.
     fn catch_up(&mut self) -> Result<(), Problem> {
-        let unavailable = |detail: &str| Err(Problem::new(ProblemType::Unavailable, detail));
+        let unavailable = || {
+            let detail = "the journal cannot be read";
+            Err(Problem::new(ProblemType::Unavailable, detail))
+        };
         if self.pace.is_refused() && !self.pace.is_due(Instant::now()) {
-            return unavailable("the journal cannot be read");
+            return unavailable();
         }
         if !self.is_whole {
-            return unavailable(
-                "found the journal still being read, expected a question a little later",
-            );
+            let detail = "found the journal still being read, expected a question a little later";
+            return Err(Problem::new(ProblemType::NotReady, detail));
         }
         loop {
             match self.follow() {
                 Ok(Progress::More) => {}
                 Ok(Progress::All) => return Ok(()),
-                Err(_) => return unavailable("the journal cannot be read"),
+                Err(_) => return unavailable(),
             }
         }
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::scoring::batch::LineProblem;
 use crate::scoring::openapi::DOCUMENT;
 use crate::scoring::tokens::OPEN;
-use crate::status::Board;
+use crate::status::{Base, Board, RecoveryState, RecoveryStatus};
 
 // A router tells its routes by `Debug` alone.
 #[test]
@@ -106,6 +106,19 @@ fn every_problem_is_described_as_it_is_written() {
 fn what_is_told_beside_scores_has_the_described_fields() {
     let status = value(&Board::default().read());
     assert_eq!(keys(&status), keys(&schema("Status")["properties"]));
+    let recovered = RecoveryStatus {
+        state: RecoveryState::Done,
+        from: Some(Base::Snapshot),
+        unclean_stop: Some(false),
+        last_decision: Some("019ca8d2a400-0".to_owned()),
+        ..RecoveryStatus::default()
+    };
+    check("Recovery", &recovered, &RecoveryStatus::default());
+    let told = schema("Recovery")["properties"].clone();
+    let states = [RecoveryState::Underway, RecoveryState::Done];
+    assert_eq!(told["state"]["enum"], value(&states));
+    let bases = [Some(Base::Journal), Some(Base::Snapshot), None];
+    assert_eq!(told["from"]["enum"], value(&bases));
     let bank = Bank::new();
     let scoring = bank.start();
     scoring.install(bundle(Slot::Live, 1)).unwrap();

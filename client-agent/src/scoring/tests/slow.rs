@@ -2,6 +2,7 @@
 //! disk does is told. It is held by `journal/faults.rs`, so that nothing here waits for a clock but
 //! one deadline.
 
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot::Receiver;
@@ -75,27 +76,41 @@ fn while_the_disk_is_slow_the_queue_is_bounded_and_what_waits_is_answered() {
     assert_eq!(scoring.scored(), 4);
 }
 
-// Where the deadline and its grace pass during the flush, the answer is a problem; the decision is
-// made all the same, and the same request gets it.
+/// Asks for an answer within a millisecond.
+fn hurry(address: SocketAddr, number: u32) -> (String, Value) {
+    let body = stream(number);
+    let length = body.len();
+    let head =
+        format!("POST /v1/score HTTP/1.1\r\nX-Deadline-Ms: 1\r\nContent-Length: {length}\r\n");
+    exchange(address, head.as_bytes(), &body)
+}
+
+// The deadline and the grace of the first pass while its decision is being flushed: it is told as
+// soon as the disk has it. The second's turn does not come meanwhile: that is a problem, and the
+// same request gets what became of it. It was sent later, so when it is refused the first's time
+// is over too.
 #[test]
-fn an_answer_that_the_disk_holds_up_is_there_for_the_retry() {
+fn what_is_decided_is_told_however_late_and_what_had_no_turn_is_there_for_the_retry() {
     let bank = Bank::new();
     let (scoring, faults) = start(&bank, 64);
     let held = faults.hold();
     with_server(door(scoring.clone()).router(), |address| {
-        let body = stream(0);
-        let length = body.len();
-        let head =
-            format!("POST /v1/score HTTP/1.1\r\nX-Deadline-Ms: 1\r\nContent-Length: {length}\r\n");
-        let (head, problem) = exchange(address, head.as_bytes(), &body);
-        assert!(head.starts_with("HTTP/1.1 503"), "{head}");
-        assert_eq!(problem["type"], "deadline_missed");
+        std::thread::scope(|scope| {
+            let first = scope.spawn(move || hurry(address, 0));
+            held.wait_for_a_flush();
+            let (head, problem) = hurry(address, 1);
+            assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+            assert_eq!(problem["type"], "deadline_missed");
+            drop(held);
+            let (head, answer) = first.join().unwrap();
+            assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+            assert!(answer["decision_id"].is_string(), "{answer}");
+            assert_eq!(answer["replayed"], false);
+        });
     });
-    held.wait_for_a_flush();
-    drop(held);
-    let again = scoring.score(&stream(0)).unwrap();
+    let again = scoring.score(&stream(1)).unwrap();
     assert!(again.replayed && again.decision_id.is_some());
-    assert_eq!(scoring.scored(), 1);
+    assert_eq!(scoring.scored(), 2);
 }
 
 #[test]

@@ -78,8 +78,13 @@ fn a_closed_door_says_when_to_come_again_and_opens_while_it_is_served() {
         );
         assert_eq!(
             (&problem["type"], door.scored()),
-            (&json!("unavailable"), 0)
+            (&json!("not_ready"), 0)
         );
+        for path in ["/v1/decisions?txn_id=t0", "/v1/decisions/x", "/v1/scores"] {
+            let (head, problem) = fetch(address, path);
+            assert!(head.starts_with("HTTP/1.1 503"), "{path}: {head}");
+            assert_eq!(problem["type"], "not_ready", "{path}");
+        }
         door.open(bank.start());
         assert!(post(address, &stream(0)).0.starts_with("HTTP/1.1 200"));
         assert_eq!(door.scored(), 1);

@@ -116,7 +116,7 @@ fn the_queue_is_the_journals_and_comes_back_with_it() {
     assert!(open(&mut live).is_empty());
 
     let mut again = keeper(&journal, 10, &telemetry);
-    assert_eq!(again.catch_up().unwrap_err().kind, ProblemType::Unavailable);
+    assert_eq!(again.catch_up().unwrap_err().kind, ProblemType::NotReady);
     while again.follow().unwrap() == Progress::More {}
     let counts = |keeper: &Keeper| keeper.index.counts(keeper.now_ms());
     assert_eq!((counts(&again), counts(&live)), ([0, 1, 1], [0, 1, 1]));
@@ -260,7 +260,7 @@ fn who_asks_all_the_time_does_not_keep_the_queue_from_being_read() {
             .unwrap();
         match told.blocking_recv().unwrap() {
             Ok(queue) => break queue.listing,
-            Err(problem) => assert_eq!(problem.kind, ProblemType::Unavailable),
+            Err(problem) => assert!(problem.kind.is_passing(), "{problem:?}"),
         }
         assert!(Instant::now() < patience);
     };
