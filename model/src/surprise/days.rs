@@ -14,10 +14,20 @@ impl<T> Days<T> {
 
     /// What is kept of a day, `fresh` where nothing was.
     pub(super) fn of(&mut self, day: i32, fresh: impl FnOnce() -> T) -> &mut T {
+        self.of_among(DAYS_KEPT, day, fresh)
+    }
+
+    /// The same among so many days.
+    pub(super) fn of_among(
+        &mut self,
+        days_kept: usize,
+        day: i32,
+        fresh: impl FnOnce() -> T,
+    ) -> &mut T {
         let at = match self.0.binary_search_by_key(&day, |(kept, _)| *kept) {
             Ok(at) => at,
             Err(_) => {
-                self.make_room(day);
+                self.make_room(days_kept, day);
                 let at = self.0.partition_point(|(kept, _)| *kept < day);
                 self.0.insert(at, (day, fresh()));
                 at
@@ -39,8 +49,8 @@ impl<T> Days<T> {
     }
 
     /// The day farthest from this one goes: one wild time costs one day, not the week.
-    fn make_room(&mut self, day: i32) {
-        if self.0.len() < DAYS_KEPT {
+    fn make_room(&mut self, days_kept: usize, day: i32) {
+        if self.0.len() < days_kept {
             return;
         }
         let distance = |at: Option<&(i32, T)>| at.map_or(0, |(kept, _)| kept.abs_diff(day));
@@ -59,7 +69,7 @@ pub(super) const DAYS: i32 = 7;
 
 /// A payment may come a week late, and is held against the week before it: fifteen days with
 /// today, and one for a wild time.
-const DAYS_KEPT: usize = 16;
+pub(super) const DAYS_KEPT: usize = 16;
 
 #[cfg(test)]
 mod tests {

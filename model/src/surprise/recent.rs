@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::scorer::Scorer;
 
 use super::Usual;
-use super::days::Days;
+use super::days::{DAYS_KEPT, Days};
 
 /// A sample of the rows of the last days. No `Debug`: rows are payments.
 #[derive(Clone, Serialize, Deserialize)]
@@ -34,13 +34,18 @@ impl Recent {
 
     /// Takes in the row of a payment of `day`.
     pub fn push(&mut self, day: i32, row: &[f32]) {
+        self.push_among(DAYS_KEPT, day, row);
+    }
+
+    /// The same where rows of so many days are kept, and not of sixteen.
+    pub fn push_among(&mut self, days_kept: usize, day: i32, row: &[f32]) {
         debug_assert_eq!(row.len(), self.columns);
         let fresh = || Sample {
             seen: 0,
             stride: 1,
             rows: Vec::new(),
         };
-        self.days.of(day, fresh).push(row);
+        self.days.of_among(days_kept, day, fresh).push(row);
     }
 
     /// The rows that are kept of each day, in the order of days: `k * columns` values each.
@@ -118,6 +123,17 @@ mod tests {
         let (rows, stride) = kept(&recent, 5);
         assert_eq!((rows.len(), stride), (625, 4));
         assert_eq!(rows[1], 9.0);
+    }
+
+    #[test]
+    fn as_many_days_are_kept_as_are_asked_for() {
+        let mut recent = Recent::new(1);
+        (0..50).for_each(|day| recent.push_among(37, day, &[0.0]));
+        let days = |recent: &Recent| recent.days().map(|(day, _)| day).collect::<Vec<i32>>();
+        assert_eq!(days(&recent), (13..50).collect::<Vec<i32>>());
+        let mut recent = Recent::new(1);
+        (0..50).for_each(|day| recent.push(day, &[0.0]));
+        assert_eq!(days(&recent), (34..50).collect::<Vec<i32>>());
     }
 
     #[test]
