@@ -3,15 +3,16 @@
 //! of what was journaled and of the model in place, so a restart comes to the same figures.
 //!
 //! Day by day, when the first payment of a later day has come, the days that are over are held
-//! against a reference: a sample of the two weeks before it was made. Each day of the week is held
-//! against the same ones of the reference. `watch/sketch.rs` has the arithmetic of one number,
-//! `watch/fields.rs` that of fields, `watch/reference.rs` says which numbers there are, and
-//! `watch/alarm.rs` when somebody is told. What came of mature payments is in `watch/quality.rs`.
+//! against a reference: a sample of the five weeks before it was made. `watch/yardstick.rs` says
+//! against which of its days, `watch/sketch.rs` has the arithmetic of one number, `watch/fields.rs`
+//! that of fields, `watch/prices.rs` that of amounts, `watch/reference.rs` says which numbers there
+//! are, and `watch/alarm.rs` when somebody is told. What came of mature payments is in
+//! `watch/quality.rs`.
 //! Thresholds, and what they were measured on: docs/watch.md. How these go together, step by step,
 //! is `watch/watching.rs`; a bank's past goes the same way in `watch/replay.rs`.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use features::FeatureSchema;
@@ -20,12 +21,14 @@ use model::{Recent, Scorer};
 mod alarm;
 mod fields;
 mod meters;
+mod prices;
 mod quality;
 mod reader;
 mod reference;
 mod replay;
 mod sketch;
 mod watching;
+mod yardstick;
 
 pub use quality::Settings;
 pub use reader::{Installs, Watched, Watcher};
@@ -45,8 +48,8 @@ use reference::{Judged, Reference, Sample};
 #[derive(Clone)]
 struct Watch {
     schema: Arc<FeatureSchema>,
-    /// Days that a reference spans at the least.
-    reference_days: i32,
+    /// Days that a reference spans: at the least, and once there are so many.
+    reference_days: RangeInclusive<i32>,
     /// The rows of the last days.
     recent: Recent,
     /// The fields of the last days.
@@ -77,7 +80,7 @@ impl Watch {
         Self {
             recent: Recent::new(schema.len()),
             schema: Arc::new(schema),
-            reference_days: REFERENCE_DAYS,
+            reference_days: REFERENCE_DAYS_MIN..=REFERENCE_DAYS,
             fields: BTreeMap::new(),
             first: None,
             newest: None,
@@ -88,10 +91,11 @@ impl Watch {
         }
     }
 
-    /// The same with a reference of so many days, at most [`REFERENCE_DAYS`].
+    /// The same with a reference of so many days at once, at most [`REFERENCE_DAYS`].
     fn with_reference_days(self, days: u16) -> Self {
+        let days = i32::from(days).min(REFERENCE_DAYS);
         Self {
-            reference_days: i32::from(days).min(REFERENCE_DAYS),
+            reference_days: days..=days,
             ..self
         }
     }
@@ -114,7 +118,7 @@ impl Watch {
             Some(_) | None => None,
         };
         self.newest = self.newest.max(Some(seen.day));
-        self.recent.push(seen.day, seen.vector);
+        self.recent.push_among(DAYS_KEPT, seen.day, seen.vector);
         self.fields.entry(seen.day).or_default().add(&seen.filled);
         while self.fields.len() > DAYS_KEPT {
             self.fields.pop_first();
@@ -140,32 +144,38 @@ impl Watch {
             // A model that refuses finite rows is of another schema, and says nothing of these.
             let judged = self.judged.take();
             self.judged = judged.or_else(|| reference.judge(scorer).ok());
-            let rows = reference.rows_for(&found);
+            let backs = reference.backs(&days);
             let told = self.judged.as_ref();
-            let told = told.and_then(|judged| judged.figures(scorer, &found, rows).ok());
+            let told = told.and_then(|judged| judged.figures(scorer, &found, &backs).ok());
             figures.extend(told.into_iter().flatten());
         }
         Some(figures)
     }
 
-    /// Makes a reference where there is none, or where another model scores than when it was made
-    /// and it is a week old. A younger one is held to, and judged by the model in place: models
-    /// may come daily, and a reference that came with each would swallow every change.
+    /// Makes a reference where there is none, where it could be a whole one and is not, or where
+    /// another model scores than when it was made and it is a week old. A younger one is held to,
+    /// and judged by the model in place: models may come daily, and a reference that came with each
+    /// would swallow every change.
     fn renew(&mut self, first: i32, today: i32) {
+        let whole_days = *self.reference_days.end();
+        let earliest = today.saturating_sub(REFERENCE_DAYS);
+        let days = first.saturating_add(1).max(earliest)..today;
+        let kept = self.recent.days().filter(|(day, _)| days.contains(day));
+        let kept: Vec<(i32, usize)> = kept.map(|(day, rows)| (day, rows.len())).collect();
+        let span = match (kept.first(), kept.last()) {
+            (Some((one, _)), Some((other, _))) => other.saturating_sub(*one).saturating_add(1),
+            (None, _) | (_, None) => 0,
+        };
         let is_due = match &self.reference {
             None => true,
+            Some(reference) if reference.span() < whole_days && span >= whole_days => true,
             Some(reference) => {
                 reference.model() != self.model.as_deref()
                     && today >= reference.until().saturating_add(RENEWED_AFTER_DAYS)
             }
         };
-        let days = first.saturating_add(1)..today;
-        let whole = self.recent.days().filter(|(day, _)| days.contains(day));
-        let whole: Vec<(i32, usize)> = whole.map(|(day, rows)| (day, rows.len())).collect();
-        let span = whole.first().zip(whole.last());
-        let days_more = self.reference_days - 1;
-        let is_long = span.is_some_and(|(one, other)| other.0.saturating_sub(one.0) >= days_more);
-        let values: usize = whole.iter().map(|(_, values)| values).sum();
+        let is_long = span >= *self.reference_days.start();
+        let values: usize = kept.iter().map(|(_, values)| values).sum();
         if is_due && is_long && values >= ROWS_MIN * self.schema.len() {
             self.reference = Some(Reference::new(
                 (&self.recent, &self.fields),
@@ -186,7 +196,7 @@ impl Watch {
             if days.start < reference.until() {
                 return None;
             }
-            let is_known = |weekday| reference.knows(weekday);
+            let is_known = |day| reference.knows(day);
             let found = Sample::of(&self.recent, &days, self.schema.len(), is_known);
             let is_enough =
                 found.len() >= ROWS_MIN && reference.rows_for(&found) >= ROWS_MIN as f64;
@@ -199,14 +209,19 @@ impl Watch {
 /// fifteenth of a deviation, and the thresholds would have to be higher.
 const ROWS_MIN: usize = 500;
 
-/// Days of fields kept, as many as of rows.
-const DAYS_KEPT: usize = 16;
+/// Days of rows and fields kept: those of a reference, today, and one for a wild time. With the
+/// reference's own rows they take 24 MB of 80 columns.
+const DAYS_KEPT: usize = REFERENCE_DAYS as usize + 2;
 
 const WEEK_DAYS: i32 = 7;
 
-/// Days that a reference spans at the least: two of each day of the week, so that one odd day is
-/// half of what its likes are held against. [`Recent`] keeps two more.
-const REFERENCE_DAYS: i32 = 14;
+/// Days of a whole reference: the fewest weeks that have seen each day of the month, and five of
+/// each day of the week, so that two odd ones among them have no say.
+const REFERENCE_DAYS: i32 = 35;
+
+/// Days of the first one, so that an agent sees something before it has seen a month: two of each
+/// day of the week.
+const REFERENCE_DAYS_MIN: i32 = 14;
 
 /// Days after which another model is a reason for another reference.
 const RENEWED_AFTER_DAYS: i32 = 7;

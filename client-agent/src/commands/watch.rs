@@ -44,12 +44,13 @@ pub struct Arguments {
     /// First day after the last one watched; all days where it is left out.
     #[arg(long, value_name = "DAY")]
     to_day: Option<i32>,
-    /// Days of the reference, which begins with the second day watched. An agent takes 14.
+    /// Days of the reference, which begins with the second day watched. An agent takes 35, and 14
+    /// until it has seen so many.
     #[arg(
         long,
-        default_value_t = 14,
+        default_value_t = 35,
         value_name = "DAYS",
-        value_parser = clap::value_parser!(u16).range(7..=14)
+        value_parser = clap::value_parser!(u16).range(7..=35)
     )]
     reference_days: u16,
     /// What is done to payments, several with a comma between them: each is a replay of its own,

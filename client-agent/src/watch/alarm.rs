@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub(super) enum Rule {
     /// A feature's values, or a field's words, are distributed otherwise.
     Feature,
-    /// The amount's mean is elsewhere.
+    /// Payments are dearer, or cheaper, than their kinds were.
     Amount,
     /// A field is missing more, or less, often.
     Missing,
@@ -52,7 +52,7 @@ impl Rule {
     pub(super) fn thresholds(self) -> Thresholds {
         let (raise, clear) = match self {
             Self::Feature => (0.1, 0.05),
-            Self::Amount => (0.15, 0.1),
+            Self::Amount => (0.12, 0.08),
             Self::Missing => (0.1, 0.05),
             Self::Unseen => (0.03, 0.015),
             Self::Score => (0.2, 0.1),
@@ -204,7 +204,7 @@ mod tests {
             match alarms.weigh(day, &[figure]).as_slice() {
                 [] => 0,
                 [Event::Raised(alarm)] => {
-                    assert_eq!((alarm.since_day, alarm.threshold), (day, 0.15));
+                    assert_eq!((alarm.since_day, alarm.threshold), (day, 0.12));
                     1
                 }
                 [Event::Cleared(_)] => -1,
@@ -216,11 +216,11 @@ mod tests {
 
     #[test]
     fn an_alarm_rises_and_goes_after_two_evaluations() {
-        assert_eq!(turns(&[0.2, 0.1, 0.2, 0.16, 0.3]), [0, 0, 0, 1, 0]);
+        assert_eq!(turns(&[0.2, 0.1, 0.2, 0.13, 0.3]), [0, 0, 0, 1, 0]);
         // Between the thresholds nothing turns, whichever state it is in.
-        assert_eq!(turns(&[0.12, 0.12, 0.12]), [0, 0, 0]);
+        assert_eq!(turns(&[0.1, 0.1, 0.1]), [0, 0, 0]);
         assert_eq!(
-            turns(&[0.2, 0.2, 0.12, 0.09, 0.12, 0.09, 0.01, 0.2]),
+            turns(&[0.2, 0.2, 0.1, 0.07, 0.1, 0.07, 0.01, 0.2]),
             [0, 1, 0, 0, 0, 0, -1, 0]
         );
         assert_eq!(turns(&[f64::NAN, f64::NAN, 0.2]), [0, 0, 0]);

@@ -6,15 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use features::Transaction;
 
 use super::alarm::{Figure, Rule};
-use super::sketch::{Mix, WEEK, index};
+use super::prices::{Price, Prices};
+use super::sketch::index;
+use super::yardstick::Yardstick;
 
 /// What is counted of one payment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Filled {
     /// Canonical fields that hold a value.
     pub(super) present: Vec<&'static str>,
     /// Fields of a closed vocabulary, and their words.
     pub(super) words: Vec<(&'static str, &'static str)>,
+    pub(super) price: Option<Price>,
 }
 
 /// Counts of some payments.
@@ -23,6 +26,7 @@ pub(super) struct Fields {
     payments: f64,
     present: BTreeMap<&'static str, f64>,
     words: BTreeMap<&'static str, BTreeMap<&'static str, f64>>,
+    prices: Prices,
 }
 
 impl Filled {
@@ -33,6 +37,7 @@ impl Filled {
         Self {
             present: ALWAYS.into_iter().chain(given).collect(),
             words: Self::words(payment),
+            price: Some(Price::of(payment)),
         }
     }
 
@@ -72,9 +77,17 @@ impl Fields {
                 .entry(word)
                 .or_default() += 1.0;
         }
+        if let Some(price) = &filled.price {
+            self.prices.add(price);
+        }
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(super) fn prices(&self) -> &Prices {
+        &self.prices
+    }
+
+    /// Adds up what fields are filled with. Prices are held against each other day by day.
+    fn merge(&mut self, other: &Self) {
         self.payments += other.payments;
         for (&name, count) in &other.present {
             *self.present.entry(name).or_default() += count;
@@ -104,46 +117,51 @@ impl Fields {
     }
 }
 
-/// How far the fields of some payments lie from a reference's, on the same days of the week: of
-/// each field the share that lacks it, of each closed vocabulary the index of its words.
-pub(super) fn figures(reference: &[Fields; WEEK], found: &[Fields; WEEK]) -> Vec<Figure> {
-    let [here, there] = [found, reference].map(|of| of.each_ref().map(|day| day.payments));
-    let Some(mix) = Mix::new(here, there) else {
+/// How far the fields of a window's days lie from a reference's, or from what was odd of it so many
+/// days back: of each field the share that lacks it, of each closed vocabulary the index of its
+/// words.
+pub(super) fn figures(
+    reference: &BTreeMap<i32, Fields>,
+    found: &BTreeMap<i32, Fields>,
+    back: Option<i32>,
+) -> Vec<Figure> {
+    let Some(yardstick) = Yardstick::new(&counts(found), &counts(reference), back) else {
         return Vec::new();
     };
     let mut together = Fields::default();
-    found.iter().for_each(|day| together.merge(day));
-    let names: BTreeSet<&str> = reference
-        .iter()
-        .chain(found)
-        .flat_map(|day| day.present.keys().copied())
-        .collect();
+    found.values().for_each(|day| together.merge(day));
+    let both = || reference.values().chain(found.values());
+    let names: BTreeSet<&str> = both().flat_map(|day| day.present.keys().copied()).collect();
     let missing = names.into_iter().map(|name| {
-        let expected = mix.of(|day| reference[day].missing(name));
-        let told = together.missing(name);
+        let expected = yardstick.of(|day| reference[&day].missing(name));
+        let (told, expected) = (together.missing(name), expected.clamp(0.0, 1.0));
         Figure::of(Rule::Missing, name, told, (told - expected).abs())
     });
-    let vocabularies: BTreeMap<&str, BTreeSet<&str>> = reference
-        .iter()
-        .chain(found)
-        .flat_map(|day| &day.words)
-        .fold(BTreeMap::new(), |mut all, (field, words)| {
-            let known: &mut BTreeSet<&str> = all.entry(*field).or_default();
-            known.extend(words.keys().copied());
-            all
-        });
+    let vocabularies: BTreeMap<&str, BTreeSet<&str>> =
+        both()
+            .flat_map(|day| &day.words)
+            .fold(BTreeMap::new(), |mut all, (field, words)| {
+                let known: &mut BTreeSet<&str> = all.entry(*field).or_default();
+                known.extend(words.keys().copied());
+                all
+            });
     let words = vocabularies.into_iter().map(|(field, words)| {
         let words = words.into_iter().map(Some).chain(std::iter::once(None));
         let shares: Vec<(f64, f64)> = words
             .map(|word| {
-                let expected = mix.of(|day| reference[day].share(field, word));
+                let expected = yardstick.of(|day| reference[&day].share(field, word));
                 (expected, together.share(field, word))
             })
             .collect();
-        let psi = index(&shares, &mix);
+        let psi = index(&shares, &yardstick);
         Figure::of(Rule::Feature, field, psi, psi)
     });
     missing.chain(words).collect()
+}
+
+fn counts(days: &BTreeMap<i32, Fields>) -> BTreeMap<i32, f64> {
+    let counts = days.iter().map(|(day, fields)| (*day, fields.payments));
+    counts.collect()
 }
 
 /// Fields that every payment fills: what the door asks for, and what it fills in.
@@ -225,17 +243,26 @@ mod tests {
 
     use super::*;
 
-    fn week(channel: impl Fn(u32) -> Option<&'static str>, payments: u32) -> [Fields; WEEK] {
-        let mut days: [Fields; WEEK] = Default::default();
+    /// One day of payments.
+    fn day(
+        day: i32,
+        payments: u32,
+        channel: impl Fn(u32) -> Option<&'static str>,
+    ) -> BTreeMap<i32, Fields> {
+        let mut fields = Fields::default();
         for at in 0..payments {
             let (mut present, mut words) = (vec!["ts"], vec![("rail", "card")]);
             if let Some(word) = channel(at) {
                 present.push("channel");
                 words.push(("channel", word));
             }
-            days[3].add(&Filled { present, words });
+            fields.add(&Filled {
+                present,
+                words,
+                price: None,
+            });
         }
-        days
+        BTreeMap::from([(day, fields)])
     }
 
     fn change(found: &[Figure], rule: Rule, subject: &str) -> f64 {
@@ -247,18 +274,18 @@ mod tests {
     #[test]
     fn a_field_that_vanishes_and_a_word_that_does_are_far() {
         let usual = |at: u32| Some(if at.is_multiple_of(10) { "ecom" } else { "pos" });
-        let reference = week(usual, 1_000);
-        let same = figures(&reference, &week(usual, 900));
+        let reference = day(3, 1_000, usual);
+        let same = figures(&reference, &day(10, 900, usual), None);
         assert_eq!(change(&same, Rule::Missing, "channel"), 0.0);
         assert_eq!(change(&same, Rule::Feature, "channel"), 0.0);
-        let vanished = figures(&reference, &week(|_| Some("pos"), 900));
+        let vanished = figures(&reference, &day(10, 900, |_| Some("pos")), None);
         assert_eq!(change(&vanished, Rule::Missing, "channel"), 0.0);
         assert!(change(&vanished, Rule::Feature, "channel") > 0.3);
-        let lost = figures(&reference, &week(|_| None, 900));
+        let lost = figures(&reference, &day(10, 900, |_| None), None);
         assert!((change(&lost, Rule::Missing, "channel") - 1.0).abs() < 1e-9);
         assert!(change(&lost, Rule::Feature, "channel") > 1.0);
         assert_eq!(change(&lost, Rule::Feature, "rail"), 0.0);
-        assert!(figures(&Default::default(), &reference).is_empty());
+        assert!(figures(&BTreeMap::new(), &reference, None).is_empty());
     }
 
     #[test]

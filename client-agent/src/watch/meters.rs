@@ -156,7 +156,7 @@ impl Inner {
         );
         r.register(
             "feature_shift",
-            "Distance of a feature's mean from the reference's, in standard deviations",
+            "Distance of a feature's mean from the reference's, in deviations; amounts by kind",
             self.feature_shift.clone(),
         );
         r.register(

@@ -1,16 +1,17 @@
-//! One number's values in a reference, day of the week by day of the week, and how far other
-//! values lie from them: the population stability index over quantile bins, and the distance of
-//! the means. Which numbers are watched is in `reference.rs`.
+//! One number's values in a reference, day by day, and how far other values lie from them: the
+//! population stability index over quantile bins, and the distance of the means. Which numbers are
+//! watched is in `reference.rs`, which days are held against which in `yardstick.rs`.
 
-/// Days of a week, since payments have a rhythm of that length.
-pub(super) const WEEK: usize = 7;
+use std::collections::BTreeMap;
+
+use super::yardstick::Yardstick;
 
 /// The values of a reference.
 #[derive(Clone, Debug)]
 pub(super) struct Profile {
     edges: Edges,
     deviation: f64,
-    days: [Tally; WEEK],
+    days: BTreeMap<i32, Tally>,
 }
 
 /// How far values lie from a profile.
@@ -22,8 +23,10 @@ pub(super) struct Distance {
     pub(super) shift: f64,
     /// Mean of the values.
     pub(super) mean: f64,
-    /// Mean that the reference has on the same days of the week.
+    /// Mean that was expected of the reference.
     pub(super) expected: f64,
+    /// What chance makes of the square of the shift.
+    pub(super) chance: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -39,13 +42,13 @@ struct Tally {
 struct Edges(Vec<f32>);
 
 impl Profile {
-    /// The profile of a reference's values, each with its day of the week; those that are not
-    /// finite are left out.
-    pub(super) fn new(values: &[(usize, f32)]) -> Self {
+    /// The profile of a reference's values, each with its day; those that are not finite are left
+    /// out.
+    pub(super) fn new(values: &[(i32, f32)]) -> Self {
         let edges = Edges::of(values);
         let days = tally(&edges, values);
-        let count: f64 = days.iter().map(|day| day.count).sum();
-        let mean = days.iter().map(|day| day.sum).sum::<f64>() / count.max(1.0);
+        let count: f64 = days.values().map(|day| day.count).sum();
+        let mean = days.values().map(|day| day.sum).sum::<f64>() / count.max(1.0);
         let finite = values.iter().filter(|(_, value)| value.is_finite());
         let squares: f64 = finite
             .map(|(_, value)| (f64::from(*value) - mean).powi(2))
@@ -57,31 +60,31 @@ impl Profile {
         }
     }
 
-    /// How far other values lie from it, held against the same mix of days of the week. Nothing
-    /// where one of the two has no value on these days.
-    pub(super) fn distance(&self, values: &[(usize, f32)]) -> Option<Distance> {
+    /// How far other values lie from it, or from what was odd of it so many days back. Nothing
+    /// where one of the two has no value on such days.
+    pub(super) fn distance(&self, values: &[(i32, f32)], back: Option<i32>) -> Option<Distance> {
         let found = tally(&self.edges, values);
-        let counts = found.each_ref().map(|day| day.count);
-        let mix = Mix::new(counts, self.days.each_ref().map(|day| day.count))?;
+        let yardstick = Yardstick::new(&counts(&found), &counts(&self.days), back)?;
         let bins = |at: usize| {
-            let shares = |day: usize| self.days[day].bins[at] / self.days[day].count;
-            let here = found.iter().map(|day| day.bins[at]).sum::<f64>();
-            (mix.of(shares), here / mix.found)
+            let share = |day: i32| self.days[&day].bins[at] / self.days[&day].count;
+            let here = found.values().map(|day| day.bins[at]).sum::<f64>();
+            (yardstick.of(share), here / yardstick.found)
         };
         let shares: Vec<(f64, f64)> = (0..self.edges.bins()).map(bins).collect();
-        let expected = mix.of(|day| self.days[day].sum / self.days[day].count);
-        let mean = found.iter().map(|day| day.sum).sum::<f64>() / mix.found;
+        let expected = yardstick.of(|day| self.days[&day].sum / self.days[&day].count);
+        let mean = found.values().map(|day| day.sum).sum::<f64>() / yardstick.found;
         Some(Distance {
-            psi: index(&shares, &mix),
+            psi: index(&shares, &yardstick),
             shift: (mean - expected) / self.deviation,
             mean,
             expected,
+            chance: yardstick.chance(),
         })
     }
 }
 
 impl Edges {
-    fn of(values: &[(usize, f32)]) -> Self {
+    fn of(values: &[(i32, f32)]) -> Self {
         let present = values.iter().map(|(_, value)| *value);
         let mut sorted: Vec<f32> = present
             .filter(|value| value.is_finite() && *value != 0.0)
@@ -105,14 +108,14 @@ impl Edges {
     }
 }
 
-fn tally(edges: &Edges, values: &[(usize, f32)]) -> [Tally; WEEK] {
-    let mut days: [Tally; WEEK] = std::array::from_fn(|_| Tally {
-        bins: vec![0.0; edges.bins()],
-        count: 0.0,
-        sum: 0.0,
-    });
+fn tally(edges: &Edges, values: &[(i32, f32)]) -> BTreeMap<i32, Tally> {
+    let mut days: BTreeMap<i32, Tally> = BTreeMap::new();
     for (day, value) in values.iter().filter(|(_, value)| value.is_finite()) {
-        let tally = &mut days[*day];
+        let tally = days.entry(*day).or_insert_with(|| Tally {
+            bins: vec![0.0; edges.bins()],
+            count: 0.0,
+            sum: 0.0,
+        });
         tally.bins[edges.bin(*value)] += 1.0;
         tally.count += 1.0;
         tally.sum += f64::from(*value);
@@ -120,76 +123,45 @@ fn tally(edges: &Edges, values: &[(usize, f32)]) -> [Tally; WEEK] {
     days
 }
 
-/// What a reference would be on other days: each day of the week counts as often as it is found.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mix {
-    weights: [f64; WEEK],
-    /// Values found.
-    pub(super) found: f64,
-    /// Values of the reference that say as much as the mixture does.
-    pub(super) expected: f64,
-}
-
-impl Mix {
-    /// The mixture for these counts a day of the week, of a reference with those. Nothing where
-    /// nothing is found, or on a day that the reference lacks.
-    pub(super) fn new(found: [f64; WEEK], reference: [f64; WEEK]) -> Option<Self> {
-        let total: f64 = found.iter().sum();
-        let is_known = |(found, known): (&f64, &f64)| *found == 0.0 || *known > 0.0;
-        if total == 0.0 || !found.iter().zip(&reference).all(is_known) {
-            return None;
-        }
-        let weights = found.map(|count| count / total);
-        // Of independent means, weighted.
-        let variance: f64 = weights
-            .iter()
-            .zip(&reference)
-            .map(|(weight, count)| weight * weight / count.max(1.0))
-            .sum();
-        Some(Self {
-            weights,
-            found: total,
-            expected: 1.0 / variance,
-        })
-    }
-
-    /// The mean of a figure that each day of the week has.
-    pub(super) fn of(&self, figure: impl Fn(usize) -> f64) -> f64 {
-        let days = self.weights.iter().enumerate();
-        let known = days.filter(|(_, weight)| **weight > 0.0);
-        known.map(|(day, weight)| weight * figure(day)).sum()
-    }
+fn counts(days: &BTreeMap<i32, Tally>) -> BTreeMap<i32, f64> {
+    let counts = days.iter().map(|(day, tally)| (*day, tally.count));
+    counts.collect()
 }
 
 /// The population stability index of shares expected and found, less what chance alone makes of
 /// it, `(bins - 1) * (1/n + 1/m)` (Yurdakul and Naranjo 2020): so it does not grow as payments
-/// get fewer. Half a payment is added to each bin, so that an empty one has a logarithm.
-pub(super) fn index(shares: &[(f64, f64)], mix: &Mix) -> f64 {
-    let used = shares.iter().filter(|(here, there)| here + there > 0.0);
+/// get fewer. Half a payment is added to each bin, so that an empty one has a logarithm. Expected
+/// shares need not add up to one, and one below nothing stands for nothing.
+pub(super) fn index(shares: &[(f64, f64)], yardstick: &Yardstick) -> f64 {
+    let whole: f64 = shares.iter().map(|(expected, _)| expected.max(0.0)).sum();
+    let part = |expected: f64| expected.max(0.0) / whole.max(f64::MIN_POSITIVE);
+    let shares = shares
+        .iter()
+        .map(|(expected, found)| (part(*expected), *found));
+    let used = shares.filter(|(here, there)| here + there > 0.0);
     let bins = used.clone().count() as f64;
     let smooth = |share: f64, count: f64| (share * count + 0.5) / (count + 0.5 * bins);
     let raw: f64 = used
         .map(|(expected, found)| {
-            let expected = smooth(*expected, mix.expected);
-            let found = smooth(*found, mix.found);
+            let expected = smooth(expected, yardstick.expected);
+            let found = smooth(found, yardstick.found);
             (found - expected) * (found / expected).ln()
         })
         .sum();
-    let chance = (bins - 1.0) * (1.0 / mix.expected + 1.0 / mix.found);
-    (raw - chance).max(0.0)
+    (raw - (bins - 1.0) * yardstick.chance()).max(0.0)
 }
 
 const DECILES: usize = 10;
 
 /// What varies less does not vary: any other value is far from it, and none infinitely.
-const DEVIATION_MIN: f64 = 1e-3;
+pub(super) const DEVIATION_MIN: f64 = 1e-3;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// `count` even quantiles of a logistic distribution around `level`, all on one day.
-    fn logistic(day: usize, count: u32, level: f32) -> Vec<(usize, f32)> {
+    fn logistic(day: i32, count: u32, level: f32) -> Vec<(i32, f32)> {
         let quantile = |at: u32| {
             let share = (f64::from(at) + 0.5) / f64::from(count);
             (day, level + (share / (1.0 - share)).ln() as f32)
@@ -197,15 +169,15 @@ mod tests {
         (0..count).map(quantile).collect()
     }
 
-    fn psi(reference: &[(usize, f32)], values: &[(usize, f32)]) -> f64 {
-        Profile::new(reference).distance(values).unwrap().psi
+    fn psi(reference: &[(i32, f32)], values: &[(i32, f32)]) -> f64 {
+        Profile::new(reference).distance(values, None).unwrap().psi
     }
 
     #[test]
     fn equal_values_have_no_distance_however_few() {
         for count in [50, 500, 5_000] {
             let values = logistic(2, count, 1.0);
-            let found = Profile::new(&values).distance(&values).unwrap();
+            let found = Profile::new(&values).distance(&values, None).unwrap();
             assert_eq!((found.psi, found.shift), (0.0, 0.0));
         }
     }
@@ -214,7 +186,7 @@ mod tests {
     // half payments and what chance makes of it change the fourth digit.
     #[test]
     fn index_of_a_flag_is_the_one_by_hand() {
-        let flag = |set: usize| -> Vec<(usize, f32)> {
+        let flag = |set: usize| -> Vec<(i32, f32)> {
             let value = |at: usize| (0, if at < set { 1.0 } else { 0.0 });
             (0..10_000).map(value).collect()
         };
@@ -228,7 +200,7 @@ mod tests {
         let mut values = reference.clone();
         values.iter_mut().step_by(5).for_each(|of| of.1 = 0.0);
         assert!(psi(&reference, &values) > 0.25);
-        let every = |nth: u32| -> Vec<(usize, f32)> {
+        let every = |nth: u32| -> Vec<(i32, f32)> {
             let value = |at: u32| (0, if at % nth == nth - 1 { 1.0 } else { 0.0 });
             (0..1_000).map(value).collect()
         };
@@ -239,7 +211,7 @@ mod tests {
 
     #[test]
     fn shift_is_in_the_references_deviations() {
-        let found = Profile::new(&logistic(0, 2_001, 0.0)).distance(&logistic(0, 2_001, 0.5));
+        let found = Profile::new(&logistic(0, 2_001, 0.0)).distance(&logistic(7, 2_001, 0.5), None);
         // The deviation of a logistic distribution is pi over the root of 3.
         let expected = 0.5 * 3.0_f64.sqrt() / std::f64::consts::PI;
         assert!((found.unwrap().shift - expected).abs() < 0.01);
@@ -249,18 +221,38 @@ mod tests {
     // against the whole week, which is the planted fault, they would be.
     #[test]
     fn days_are_held_against_the_same_days_of_the_week() {
-        let both = [logistic(1, 1_000, 0.0), logistic(0, 1_000, 5.0)].concat();
+        let both = [logistic(8, 1_000, 0.0), logistic(7, 1_000, 5.0)].concat();
         let profile = Profile::new(&both);
-        let found = [logistic(1, 900, 0.0), logistic(0, 300, 5.0)].concat();
-        let distance = profile.distance(&found).unwrap();
+        let found = [logistic(15, 900, 0.0), logistic(14, 300, 5.0)].concat();
+        let distance = profile.distance(&found, None).unwrap();
         assert!(distance.psi < 0.01, "{distance:?}");
         assert!(distance.shift.abs() < 0.01, "{distance:?}");
-        let blind = |values: Vec<(usize, f32)>| -> Vec<(usize, f32)> {
+        let blind = |values: Vec<(i32, f32)>| -> Vec<(i32, f32)> {
             values.into_iter().map(|(_, value)| (0, value)).collect()
         };
         assert!(psi(&blind(both), &blind(found)) > 0.1);
-        assert_eq!(profile.distance(&logistic(3, 100, 0.0)), None);
-        assert_eq!(profile.distance(&[]), None);
+        assert_eq!(profile.distance(&logistic(17, 100, 0.0), None), None);
+        assert_eq!(profile.distance(&[], None), None);
+    }
+
+    // One value in five is 4 higher on day 1, and so it is a month later, on another day of the
+    // week. The odd one of three days has no say, and 28 days before is a quiet one.
+    #[test]
+    fn what_was_odd_a_month_before_is_expected() {
+        let odd = |day| [logistic(day, 800, 0.0), logistic(day, 200, 4.0)].concat();
+        let quiet = (2..22).map(|day| logistic(day, 1_000, 0.0));
+        let reference: Vec<(i32, f32)> = odd(1).into_iter().chain(quiet.flatten()).collect();
+        let profile = Profile::new(&reference);
+        let is_far = |values: &[(i32, f32)], back| {
+            let distance = profile.distance(values, back).unwrap();
+            let is_far = distance.psi > 0.1;
+            assert_eq!(is_far, distance.shift.abs() > 0.2, "{distance:?}");
+            is_far
+        };
+        assert!(is_far(&odd(31), None) && !is_far(&odd(31), Some(30)));
+        assert!(is_far(&odd(31), Some(28)));
+        let same = logistic(31, 1_000, 0.0);
+        assert!(!is_far(&same, None) && is_far(&same, Some(30)));
     }
 
     #[test]
@@ -270,7 +262,7 @@ mod tests {
             vec![(0, f32::NAN), (0, f32::INFINITY)],
         ]
         .concat();
-        let found = Profile::new(&values).distance(&values).unwrap();
+        let found = Profile::new(&values).distance(&values, None).unwrap();
         assert_eq!((found.psi, found.shift), (0.0, 0.0));
     }
 }

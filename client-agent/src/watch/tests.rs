@@ -1,15 +1,17 @@
-//! What watching says of a bank with a weekly rhythm: nothing in a quiet month, and within two
-//! days what was done to its payments. The public set's own months are shown where it is at hand.
+//! What watching says of a bank with a weekly rhythm, and of one with rents besides: nothing in a
+//! quiet month, and within two days what was done to its payments. The public set's own months are
+//! shown where it is at hand.
 
 use std::fs::File;
 use std::path::Path;
 
 use features::{
-    Channel, FeatureEncoder, FeedMap, RawTransaction, RiskSettings, Source, TokenKey, Transaction,
-    read,
+    Channel, CounterpartyKind, FeatureEncoder, FeedMap, Rail, RawTransaction, RiskSettings, Source,
+    TokenKey, Transaction, read,
 };
 
 use super::alarm::{Alarms, Event, Rule};
+use super::prices::Price;
 use super::*;
 use crate::scoring::Slot;
 use crate::scoring::tests::bundle;
@@ -18,6 +20,9 @@ const DAY_MS: i64 = 86_400_000;
 
 /// Days until there is a reference: the first does not count, and fourteen more do.
 const WARM_UP: i32 = 15;
+
+/// Days until there is a whole one, which has seen each day of the month.
+const MONTH_SEEN: i32 = 36;
 
 /// Payments of a day, all of which a day's sample keeps.
 const PAYMENTS: i64 = 1_000;
@@ -114,6 +119,7 @@ impl Bank {
             filled: Filled {
                 present,
                 words: Filled::words(payment),
+                price: Some(Price::of(payment)),
             },
         };
         let figures = self.watch.see(seen).unwrap_or_default();
@@ -145,6 +151,24 @@ pub(crate) fn payment(day: i32, nth: i64, chance: &mut Chance) -> Transaction {
     payment
 }
 
+/// Makes one payment in ten of the first five days of a month a rent.
+fn rents(payment: &mut Transaction, chance: &mut Chance) {
+    // The first of November and December 2024, of January and February 2025.
+    let firsts = [20_028, 20_058, 20_089, 20_120];
+    let is_due = |first: i32| (first..first + 5).contains(&payment.day());
+    if firsts.into_iter().any(is_due) && chance.is(0.1) {
+        payment.rail = Rail::Sct;
+        payment.amount_minor = ((6.5 + 0.3 * chance.normal()).exp() * 100.0) as i64;
+        payment.counterparty_kind = Some(CounterpartyKind::Unknown);
+        (payment.terminal_tok, payment.mcc) = (None, None);
+        payment.channel = Some(Channel::Web);
+    }
+}
+
+fn dearer(payment: &mut Transaction, _: &mut Chance) {
+    payment.amount_minor = (payment.amount_minor as f64 * 1.3) as i64;
+}
+
 fn blank() -> Transaction {
     let bare = br#"{"txn_id":"0","ts":0,"rail":"card","amount_minor":0,"currency":"EUR",
         "account_tok":"a"}"#;
@@ -169,12 +193,39 @@ fn a_quiet_month_raises_nothing() {
     assert!(events.is_empty(), "{events:?}");
 }
 
+// Rents are due on a Friday, on a Sunday and on a Wednesday, and their first days raise alarms.
+// Planted faults: with a reference of two weeks, or held against days of the week alone, those of
+// December and January raise six alarms each.
+#[test]
+fn a_month_with_rents_raises_nothing_once_one_was_seen() {
+    let mut bank = Bank::new();
+    let before = bank.live(MONTH_SEEN, rents);
+    let unseen = rose(&before, Rule::Unseen, "category_unknown");
+    assert_eq!(unseen, Some(30), "{before:?}");
+    assert_eq!(bank.alarms.open().count(), 0);
+    let events = bank.live(60, rents);
+    assert!(events.is_empty(), "{events:?}");
+}
+
+// On days with rents, and on days without.
+#[test]
+fn dearer_payments_are_told_beside_rents() {
+    for quiet_days in [22, 31] {
+        let mut bank = Bank::new();
+        bank.live(MONTH_SEEN, rents);
+        assert!(bank.live(quiet_days, rents).is_empty());
+        let events = bank.live(3, |payment, chance| {
+            rents(payment, chance);
+            dearer(payment, chance);
+        });
+        assert_eq!(rose(&events, Rule::Amount, "amount"), Some(2), "{events:?}");
+        assert_eq!(events.len(), 1, "{events:?}");
+    }
+}
+
 #[test]
 fn dearer_payments_are_told_after_two_days_and_forgotten_after_two() {
     let mut bank = Bank::watched();
-    let dearer = |payment: &mut Transaction, _: &mut Chance| {
-        payment.amount_minor = (payment.amount_minor as f64 * 1.3) as i64;
-    };
     let events = bank.live(5, dearer);
     assert_eq!(rose(&events, Rule::Amount, "amount"), Some(2), "{events:?}");
     let events = bank.live(5, |_, _| ());
@@ -278,9 +329,12 @@ fn models_that_come_daily_leave_the_reference_for_a_week() {
         };
         assert_eq!(until(&watch), expected, "{day}");
     }
-    // The same model goes on: its reference stays.
-    rows(&mut watch, &mut chance, 30..45, ("model 28", 0.0));
+    // The same model goes on: its reference stays, but for the first that can be a whole one.
+    rows(&mut watch, &mut chance, 30..36, ("model 28", 0.0));
     assert_eq!(until(&watch), 29);
+    rows(&mut watch, &mut chance, 36..60, ("model 28", 0.0));
+    assert_eq!(until(&watch), MONTH_SEEN);
+    assert_eq!(watch.reference.as_ref().unwrap().span(), REFERENCE_DAYS);
 }
 
 #[test]
@@ -310,6 +364,9 @@ fn few_payments_are_gathered_over_days_and_vectors_of_another_schema_left_out() 
     }
     assert!(watch.clone().end_days(0, 30).is_some());
     assert!(watch.fields.len() <= DAYS_KEPT);
+    rows(&mut watch, &mut chance, 30..90, ("one", 0.0));
+    assert_eq!(watch.fields.len(), DAYS_KEPT);
+    assert_eq!(watch.recent.days().count(), DAYS_KEPT);
 }
 
 /// The first days of the public set, of every tenth customer; nothing where it is not at hand.

@@ -90,7 +90,7 @@ fn figures<'a>(course: &'a Value, rule: &str) -> Vec<&'a Value> {
 #[test]
 fn three_changes_are_found_after_two_days_and_the_feed_as_it_is_raises_nothing() {
     let dir = bank(28, 1_000);
-    let words = "--inject prices,channel,category --json --out DRIFT";
+    let words = "--reference-days 14 --inject prices,channel,category --json --out DRIFT";
     let said = said(&dir, words);
     let told: Value = serde_json::from_str(&said).unwrap();
     let courses = told["courses"].as_array().unwrap();
@@ -169,7 +169,7 @@ fn the_object_has_every_figure_of_every_day() {
     assert_eq!(reference, (&json!(20_001), &json!(20_008)));
     assert_eq!(
         told["rules"][1],
-        json!({"rule": "amount", "raise": 0.15, "clear": 0.1})
+        json!({"rule": "amount", "raise": 0.12, "clear": 0.08})
     );
     let [course] = told["courses"].as_array().unwrap().as_slice() else {
         panic!("{}", told["courses"]);
@@ -270,7 +270,7 @@ fn what_cannot_be_replayed_is_refused() {
         assert_eq!(error.exit_code(), 78, "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     };
-    let expected = "--data: 7200 payments of days 20000 to 20011, expected 17 days and more";
+    let expected = "--data: 7200 payments of days 20000 to 20011, expected 38 days and more";
     wrong("", expected);
     wrong("--from-day 20500", "--data: 0 payments of no day watched");
     wrong(
@@ -307,7 +307,7 @@ fn a_folder_without_a_model_is_named() {
 fn options_that_contradict_each_other_are_refused_and_steps_may_be_left_out() {
     let dir = tempfile::tempdir().unwrap();
     assert!(line(&dir, "--train --model MODEL").is_err());
-    assert!(line(&dir, "--reference-days 15").is_err());
+    assert!(line(&dir, "--reference-days 36").is_err());
     assert!(line(&dir, "--inject weather").is_err());
     assert_eq!(line(&dir, "--train --json").unwrap().train, Some(300));
     assert_eq!(line(&dir, "--json").unwrap().train, None);

@@ -312,6 +312,6 @@ mod tests {
         let told = rules();
         assert!(told.iter().all(|of| of.raise > of.clear && of.clear > 0.0));
         let amount = told.iter().find(|of| of.rule == "amount").unwrap();
-        assert_eq!((amount.raise, amount.clear), (0.15, 0.1));
+        assert_eq!((amount.raise, amount.clear), (0.12, 0.08));
     }
 }
