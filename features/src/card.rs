@@ -75,6 +75,11 @@ impl Card {
         self.trail.latest(i64::MAX)
     }
 
+    /// Times of the events that are remembered and not after `ts`, the earliest first.
+    pub(crate) fn times(&self, ts: i64) -> impl Iterator<Item = i64> {
+        self.trail.times(ts)
+    }
+
     /// Windows over what is remembered, see [`Trail::totals`].
     pub(crate) fn windows(&self, ts: i64, lengths: &[Length]) -> [Totals; LENGTHS_MAX] {
         self.trail.totals(ts, lengths)

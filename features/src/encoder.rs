@@ -17,6 +17,7 @@ use crate::windows::{NO_KEY, key_of};
 
 mod natural;
 mod order;
+mod usual;
 
 /// The numbers of one payment, one for each column of the schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +70,8 @@ pub struct FeatureEncoder {
     schema: FeatureSchema,
     /// Columns whose trailing mean is subtracted, in order.
     trended: Vec<usize>,
+    /// Columns whose mean over the same days says what is usual, in order; nothing is subtracted.
+    counted: Vec<usize>,
     prior: Prior,
     risk: RiskSettings,
     limits: Limits,
@@ -140,6 +143,7 @@ impl FeatureEncoder {
             .filter(|(_, column)| column.detrend)
             .map(|(at, _)| at)
             .collect();
+        let counted = schema.counted();
         let reads = |is_wanted: fn(&Role) -> bool| !schema.indices(is_wanted).is_empty();
         let reads_own_risk = reads(|role| matches!(role, Role::OwnRisk));
         Self {
@@ -148,8 +152,9 @@ impl FeatureEncoder {
             reads_risk: reads_own_risk || reads(|role| matches!(role, Role::SharedRisk)),
             payers: payers(&schema),
             payees: payees(&schema, reads_own_risk),
-            trend: Trend::new(trended.len()),
+            trend: Trend::new(trended.len() + counted.len()),
             trended,
+            counted,
             schema,
             risk,
             limits: Limits::default(),
@@ -200,7 +205,7 @@ impl FeatureEncoder {
 
     /// Remembers a payment that was read last.
     pub fn remember(&mut self, transaction: &Transaction, encoded: &Encoded) {
-        self.enter(transaction, &encoded.level);
+        self.enter(transaction, (&encoded.vector, encoded.level.as_slice()));
     }
 
     /// The vector of a payment from what was known before it; then remembers the payment.
@@ -283,7 +288,7 @@ impl FeatureEncoder {
     fn take(&mut self, transaction: &Transaction, natural: &[f64]) -> FeatureVector {
         self.trend.prepare(transaction.day());
         let (vector, level) = self.read(transaction, natural);
-        self.enter(transaction, &level);
+        self.enter(transaction, (&vector, level.as_slice()));
         vector
     }
 
@@ -315,7 +320,7 @@ impl FeatureEncoder {
         (FeatureVector(values), level)
     }
 
-    fn enter(&mut self, transaction: &Transaction, level: &[f32]) {
+    fn enter(&mut self, transaction: &Transaction, (vector, level): (&FeatureVector, &[f32])) {
         let (ts, amount) = (transaction.ts, transaction.amount_major());
         let clock = self
             .clock_ms
@@ -353,8 +358,9 @@ impl FeatureEncoder {
             (seen.arrival, seen.day) = (arrival, day);
             seen.memory.remember(ts, card, amount);
         }
+        let counted = self.counted.iter().filter_map(|&at| vector.0.get(at));
         self.trend
-            .remember(transaction.day(), level.iter().copied());
+            .remember(transaction.day(), level.iter().chain(counted).copied());
         self.sweep(day);
     }
 

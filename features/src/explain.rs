@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoder::{FeatureEncoder, FeatureVector};
 use crate::schema::{Figure, Part, Past, Reading, Transform, Unit, signed_exp};
+use crate::transaction::Transaction;
 
 /// What a figure measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub enum Measure {
     Share,
     /// How many times the usual.
     Times,
-    /// 1 for yes, 0 for no.
+    /// 1 for yes, 0 for no; what is usual is the share of payments with a yes.
     Flag,
     /// A standard deviation of logarithms, or a number of standard deviations.
     Deviations,
@@ -39,16 +40,23 @@ pub struct Explanation {
     pub measure: Measure,
     /// The payment's own figure.
     pub observed: f64,
-    /// The usual figure: the card's own where there is one (its median amount), else the bank's
-    /// trailing week or the schema's centre; nothing where no figure is usual.
+    /// The usual figure: the card's own where there is one (its median amount, the hour in which
+    /// it pays most), else the bank's trailing week or the schema's centre. Nothing for an hour and
+    /// a flag ([`Measure::Flag`]) of which too little was seen.
     pub usual: Option<f64>,
 }
 
 impl FeatureEncoder {
-    /// Explains `column` of a vector that this encoder gave on the day it encoded last. `None`
-    /// where the schema has no such column or the vector another length.
+    /// Explains `column` of the vector that this encoder gave for a payment on the day it encoded
+    /// last, before it remembers the payment. `None` where the schema has no such column or the
+    /// vector another length.
     #[must_use]
-    pub fn explain(&self, column: usize, vector: &FeatureVector) -> Option<Explanation> {
+    pub fn explain(
+        &self,
+        column: usize,
+        vector: &FeatureVector,
+        transaction: &Transaction,
+    ) -> Option<Explanation> {
         if vector.0.len() != self.schema().len() {
             return None;
         }
@@ -66,13 +74,12 @@ impl FeatureEncoder {
         match (&own.reading, measure) {
             (Reading::Amount, _) => {
                 let median = self.natural_at(Reading::History(Past::Median), vector);
-                explanation(observed.exp_m1(), median.map(f64::exp_m1))
+                explanation(observed.exp_m1(), Some(median.unwrap_or(usual).exp_m1()))
             }
             (Reading::HourSin | Reading::HourCos, _) => {
                 let sin = self.natural_at(Reading::HourSin, vector)?;
                 let cos = self.natural_at(Reading::HourCos, vector)?;
-                let turn = sin.atan2(cos) / std::f64::consts::TAU;
-                explanation(turn.rem_euclid(1.0) * 24.0, None)
+                explanation(hour_of(sin, cos), self.usual_of(column, transaction))
             }
             // Half-deviations become deviations.
             (Reading::Derived, Measure::Deviations) => {
@@ -86,10 +93,15 @@ impl FeatureEncoder {
             (Reading::Figure(figure, _), _) => {
                 explanation(in_units(figure, observed), Some(in_units(figure, usual)))
             }
-            (_, Measure::Flag | Measure::Deviations | Measure::Times | Measure::HourOfDay) => {
-                explanation(observed, None)
-            }
-            (_, Measure::Number | Measure::Kilometres) => explanation(observed, Some(usual)),
+            (_, Measure::Flag) => explanation(observed, self.usual_of(column, transaction)),
+            (
+                _,
+                Measure::Number
+                | Measure::Kilometres
+                | Measure::Deviations
+                | Measure::Times
+                | Measure::HourOfDay,
+            ) => explanation(observed, Some(usual)),
             (_, Measure::Share) => explanation(observed / 3.0, Some((usual / 3.0).max(0.0))),
             (_, Measure::Amount | Measure::Hours | Measure::Count) => {
                 explanation(observed.exp_m1().max(0.0), Some(usual.exp_m1().max(0.0)))
@@ -114,6 +126,12 @@ impl FeatureEncoder {
         let amount = columns.find(|column| column.reading == Reading::Amount);
         amount.map_or(1.0, |column| f64::from(column.scale))
     }
+}
+
+/// The hour of the day at an angle.
+pub(crate) fn hour_of(sin: f64, cos: f64) -> f64 {
+    let turn = sin.atan2(cos) / std::f64::consts::TAU;
+    turn.rem_euclid(1.0) * 24.0
 }
 
 /// A figure's natural value in its own unit, ages in hours.
@@ -171,7 +189,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{FeatureSchema, RawTransaction, RiskSettings, Transaction};
+    use crate::{FeatureSchema, RawTransaction, RiskSettings};
+
+    const SINGLE: &str = include_str!("../../ops/config/schemas/single-payment.toml");
 
     fn payment(ts: i64, amount_minor: i64) -> Transaction {
         let raw: RawTransaction = serde_json::from_value(json!({
@@ -189,10 +209,11 @@ mod tests {
         for back in (1..=9).rev() {
             encoder.encode(&payment(1_000 * hour - back * hour, 5_000));
         }
-        let vector = encoder.encode(&payment(1_000 * hour, 40_000));
+        let now = payment(1_000 * hour, 40_000);
+        let vector = encoder.encode(&now);
         let explain = |name: &str| {
             let at = encoder.schema().position(name).unwrap();
-            encoder.explain(at, &vector).unwrap()
+            encoder.explain(at, &vector, &now).unwrap()
         };
         let near = |found: f64, expected: f64| {
             let off = (found / expected - 1.0).abs();
@@ -213,15 +234,30 @@ mod tests {
         assert_eq!(explain("category_unknown").observed, 1.0);
     }
 
+    // On the first day there is no hour and no flag to compare with, and all else has its centre;
+    // after a day of twenty payments everything has something usual.
     #[test]
-    fn every_column_has_an_explanation() {
-        let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());
-        let vector = encoder.encode(&payment(0, 1));
-        for at in 0..vector.0.len() {
-            let explanation = encoder.explain(at, &vector).unwrap();
-            assert!(explanation.observed.is_finite());
+    fn every_column_has_an_explanation_and_a_usual_figure() {
+        for schema in [
+            FeatureSchema::standard(),
+            FeatureSchema::parse(SINGLE).unwrap(),
+        ] {
+            let mut encoder = FeatureEncoder::new(schema, RiskSettings::default());
+            let counted = encoder.schema().counted();
+            for (ts, is_known) in [(0, false), (24 * 3_600_000, true)] {
+                let now = payment(ts, 1);
+                let vector = encoder.preview(&now);
+                for at in 0..vector.0.len() {
+                    let explanation = encoder.explain(at, &vector, &now).unwrap();
+                    let is_usual = explanation.usual.is_some_and(f64::is_finite);
+                    let name = &encoder.schema().columns()[at].name;
+                    assert!(explanation.observed.is_finite());
+                    assert_eq!(is_usual, is_known || !counted.contains(&at), "{name}");
+                }
+                assert_eq!(encoder.explain(vector.0.len(), &vector, &now), None);
+                assert_eq!(encoder.explain(0, &FeatureVector(vec![0.0]), &now), None);
+                (0..20).for_each(|minute| drop(encoder.encode(&payment(ts + minute * 60_000, 1))));
+            }
         }
-        assert_eq!(encoder.explain(vector.0.len(), &vector), None);
-        assert_eq!(encoder.explain(0, &FeatureVector(vec![0.0])), None);
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// Sums by day of the trended columns.
+/// Sums by day of the trended columns, and of those that are only counted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Trend {
     width: usize,
@@ -53,6 +53,17 @@ impl Trend {
         self.means.as_ref().map(|(_, means)| means.as_slice())
     }
 
+    /// Plain mean of one place's values over the seven days before `day`; nothing while they are
+    /// fewer than [`PRIOR_WEIGHT`].
+    pub(crate) fn usual(&self, day: i32, place: usize) -> Option<f64> {
+        let (mut count, mut sum) = (0.0_f64, 0.0_f64);
+        for kept in self.week(day) {
+            count += kept.counts.get(place)?;
+            sum += kept.sums.get(place)?;
+        }
+        (count >= PRIOR_WEIGHT).then(|| sum / count)
+    }
+
     /// Enters one payment's values; one that is missing (not a number) is left out.
     pub(crate) fn remember(&mut self, day: i32, values: impl Iterator<Item = f32>) {
         let at = self.days.partition_point(|kept| kept.day < day);
@@ -86,11 +97,7 @@ impl Trend {
     fn compute(&self, day: i32) -> Vec<f32> {
         let mut counts = vec![PRIOR_WEIGHT; self.width];
         let mut sums = vec![0.0; self.width];
-        for kept in self
-            .days
-            .iter()
-            .filter(|kept| kept.day < day && kept.day >= day - DAYS)
-        {
+        for kept in self.week(day) {
             for (total, count) in counts.iter_mut().zip(&kept.counts) {
                 *total += count;
             }
@@ -102,6 +109,11 @@ impl Trend {
             .zip(&counts)
             .map(|(sum, count)| (sum / count) as f32)
             .collect()
+    }
+
+    fn week(&self, day: i32) -> impl Iterator<Item = &Day> {
+        let days = self.days.iter();
+        days.filter(move |kept| kept.day < day && kept.day >= day - DAYS)
     }
 }
 
@@ -125,6 +137,22 @@ mod tests {
         assert_eq!(trend.means(20).as_ref(), [16.0 * 350.0 / 370.0]);
         assert_eq!(trend.means(100).as_ref(), [0.0]);
         assert_eq!(trend.days.len(), DAYS_KEPT);
+    }
+
+    #[test]
+    fn what_is_usual_is_the_plain_mean_of_enough_payments() {
+        let mut trend = Trend::new(2);
+        for at in 0..19 {
+            trend.remember(3 + at % 4, [f32::from(u8::from(at < 4)), 7.0].into_iter());
+        }
+        assert_eq!(trend.usual(7, 0), None);
+        trend.remember(6, [1.0, f32::NAN].into_iter());
+        assert_eq!(trend.usual(7, 0), Some(0.25));
+        // One value of the other place is missing, and days of the week have gone by.
+        assert_eq!(
+            [trend.usual(7, 1), trend.usual(13, 0), trend.usual(7, 2)],
+            [None; 3]
+        );
     }
 
     #[test]

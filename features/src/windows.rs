@@ -78,6 +78,12 @@ impl Trail {
             .map(|event| event.ts)
     }
 
+    /// Times of the events at or before `ts`, ascending.
+    pub(crate) fn times(&self, ts: i64) -> impl Iterator<Item = i64> {
+        let times = self.events.iter().map(|event| event.ts);
+        times.take_while(move |time| *time <= ts)
+    }
+
     /// Enters an event at its time. Events a week past the longest window go.
     pub(crate) fn insert(&mut self, ts: i64, outlet: u64, amount: f64, longest_ms: i64) {
         let horizon = ts - longest_ms - 7 * DAY_MS;

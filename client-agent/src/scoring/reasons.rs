@@ -37,7 +37,7 @@ pub(super) fn explain(
                 };
             }
             let column = weightiest(scorer, schema, &kind, vector)?;
-            let explanation = encoder.explain(column, vector)?;
+            let explanation = encoder.explain(column, vector, transaction)?;
             let name = &schema.columns().get(column)?.name;
             Some(told(&kind, name, explanation, transaction, rank, *weight))
         })
@@ -215,7 +215,21 @@ fn told(
         }
     };
     let observed = figure(explanation.observed);
-    let usual = explanation.usual.map(figure);
+    let usual = explanation.usual.map(|usual| match explanation.measure {
+        Measure::Flag => format!(
+            "yes for {} of payments",
+            self::figure(Measure::Share, usual)
+        ),
+        Measure::Amount
+        | Measure::Hours
+        | Measure::HourOfDay
+        | Measure::Count
+        | Measure::Share
+        | Measure::Times
+        | Measure::Deviations
+        | Measure::Number
+        | Measure::Kilometres => figure(usual),
+    });
     let against = usual
         .as_ref()
         .map(|usual| format!(", usually {usual}"))
@@ -410,6 +424,40 @@ missing = "flag"
             "cards seen here within 45 minutes"
         );
         assert_eq!(words("debtor_age"), "debtor age");
+    }
+
+    #[test]
+    fn what_is_usual_of_a_flag_is_how_often_it_is_so() {
+        let payment: features::RawTransaction = serde_json::from_value(serde_json::json!({
+            "txn_id": "t", "ts": 0, "rail": "card", "amount_minor": 1, "currency": "EUR",
+            "account_tok": "a",
+        }))
+        .unwrap();
+        let payment = Transaction::try_from(payment).unwrap();
+        let schema = FeatureSchema::standard();
+        let said = |group: &str, column: &str, measure, observed, usual| {
+            let explanation = Explanation {
+                measure,
+                observed,
+                usual,
+            };
+            told(&kind(group, &schema), column, explanation, &payment, 1, 0.5)
+        };
+        let of = |usual| said("category", "category_money", Measure::Flag, 1.0, usual);
+        let (known, unknown) = (of(Some(0.031)), of(None));
+        assert_eq!(known.usual.unwrap(), "yes for 3.10 % of payments");
+        assert_eq!(
+            known.text,
+            "The merchant's category stands out: category money: yes, usually yes for 3.10 % of \
+             payments."
+        );
+        assert_eq!(unknown.usual, None);
+        assert!(unknown.text.ends_with(": yes."), "{}", unknown.text);
+        let hour = said("time", "hour_sin", Measure::HourOfDay, 3.25, Some(12.5));
+        assert_eq!(
+            hour.text,
+            "The time stands out: hour of the day 03:15, usually 12:30."
+        );
     }
 
     #[test]

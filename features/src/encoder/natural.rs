@@ -38,12 +38,8 @@ impl FeatureEncoder {
             Reading::Amount => transaction.amount_major().ln_1p(),
             Reading::HourSin => angle(transaction).sin_cos().0,
             Reading::HourCos => angle(transaction).sin_cos().1,
-            Reading::Weekend => {
-                // 1970-01-01 was a Thursday; Saturday and Sunday are two and three days after.
-                let weekday = (transaction.day() + 4).rem_euclid(7);
-                flag(weekday == 6 || weekday == 0)
-            }
-            Reading::Night => flag(hour(transaction) < 6.0),
+            Reading::Weekend => flag(is_weekend(transaction.day())),
+            Reading::Night => flag(is_night(hour(transaction))),
             Reading::Category(category) => flag(Category::of(transaction.mcc) == category),
             Reading::Gap | Reading::Visits | Reading::VisitGap | Reading::History(_) => {
                 let card = before.card.as_ref();
@@ -133,11 +129,26 @@ impl FeatureEncoder {
 }
 
 /// Hour of day. The payer's hour counts where it is given; the day of the week is that of UTC.
-fn hour(transaction: &Transaction) -> f64 {
-    let of_day = transaction.ts.rem_euclid(DAY_MS) as f64 / HOUR_MS as f64;
+pub(super) fn hour(transaction: &Transaction) -> f64 {
+    let of_day = hour_at(transaction.ts);
     transaction
         .local_hour
         .map_or(of_day, |hour| f64::from(hour) + of_day.fract())
+}
+
+/// Hour of the UTC day.
+pub(super) fn hour_at(ts: i64) -> f64 {
+    ts.rem_euclid(DAY_MS) as f64 / HOUR_MS as f64
+}
+
+/// 1970-01-01 was a Thursday; Saturday and Sunday are two and three days after.
+pub(super) fn is_weekend(day: i32) -> bool {
+    let weekday = (day + 4).rem_euclid(7);
+    weekday == 6 || weekday == 0
+}
+
+pub(super) fn is_night(hour: f64) -> bool {
+    hour < 6.0
 }
 
 fn angle(transaction: &Transaction) -> f64 {

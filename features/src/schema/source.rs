@@ -49,6 +49,31 @@ impl FeatureSchema {
         })
     }
 
+    /// Places of the flags and of the clock's columns, ascending: what is usual of them, no other
+    /// column says.
+    pub(crate) fn counted(&self) -> Vec<usize> {
+        self.places(|column| match column.reading {
+            Reading::HourSin
+            | Reading::HourCos
+            | Reading::Weekend
+            | Reading::Night
+            | Reading::Category(_)
+            | Reading::FigureMissing(_)
+            | Reading::Word { .. }
+            | Reading::WordMissing(_) => true,
+            Reading::Amount
+            | Reading::Gap
+            | Reading::Visits
+            | Reading::VisitGap
+            | Reading::History(_)
+            | Reading::Derived
+            | Reading::OwnRisk(_)
+            | Reading::SharedRisk(_)
+            | Reading::Window { .. }
+            | Reading::Figure(..) => false,
+        })
+    }
+
     fn places(&self, is_wanted: impl Fn(&Column) -> bool) -> Vec<usize> {
         let columns = self.columns.iter().enumerate();
         let wanted = columns.filter(|(_, column)| is_wanted(column));
