@@ -2,10 +2,11 @@
 //! and tables into its one queue. No step waits for the coordinator.
 //!
 //! Reading order: `worker.rs` is the hot path from top to bottom; `request.rs` the door, with
-//! `routes.rs`, `door.rs` and `http.rs` for the socket's side of it; `policy.rs`, `reasons.rs`
-//! and `surprise.rs` what a score leads to, on the scale of `decision.rs`, `guard.rs` what holds
-//! declines back, `labels.rs` what payments turned out to be, `problem.rs` every refusal,
-//! `remembered.rs` what is known of the past; `written.rs` how an answer is told.
+//! `routes.rs`, `door.rs` and `http.rs` for the socket's side of it; `policy.rs`, `reasons.rs`,
+//! `surprise.rs` and `ratio.rs` what a score leads to and is told with, on the scale of
+//! `decision.rs`, `guard.rs` what holds declines back, `labels.rs` what payments turned out to be,
+//! `problem.rs` every refusal, `remembered.rs` what is known of the past; `written.rs` how an
+//! answer is told.
 //! `batch.rs` scores many at once, `decisions.rs` and `scores.rs` read what was decided,
 //! `account.rs` says how scoring is, with `settle.rs` for its disk and `beside.rs` for what it does
 //! without; `openapi.rs` says all of it to machines. `alone.rs`
@@ -31,6 +32,7 @@ use alerts::Alerts;
 use batch::Batches;
 use guard::Guard;
 use meters::Meters;
+use ratio::Ratio;
 use request::Request;
 use settle::Flushes;
 use times::{Asked, Turn};
@@ -53,6 +55,7 @@ mod openapi;
 mod origin;
 mod policy;
 mod problem;
+mod ratio;
 mod reasons;
 mod remembered;
 mod request;
@@ -85,6 +88,7 @@ pub(crate) use origin::answer_locally;
 pub(crate) use remembered::Remembered;
 pub(crate) use request::{BODY_BYTES_MAX, too_large};
 pub(crate) use scores::DAYS_MAX;
+pub(crate) use surprise::TOLD_MAX;
 pub(crate) use times::{AHEAD_MAX, DEADLINE_MS_MAX};
 pub(crate) use tokens::first as first_token;
 pub(crate) use written::Written;
@@ -122,6 +126,9 @@ pub enum Slot {
     Live,
     /// The bank's own, asked beside the live one; it never sees the federation's risk.
     Local,
+    /// An encoder whose head means nothing: it tells what surprises while no model decides, and
+    /// takes the place of none that does.
+    Pretrained,
 }
 
 /// A model ready to be put in place.
@@ -164,6 +171,7 @@ impl Scoring {
             scored: Arc::new(AtomicU64::new(journal.len())),
             settings,
             guard,
+            ratio: Ratio::of(encoder.schema()),
             encoder,
             recent,
             journal,
@@ -254,7 +262,7 @@ impl Scoring {
         let installed = bundle.installed(&self.0.schema, || self.recent())?;
         match slot {
             Slot::Live => self.0.alerts.install(installed.scorer.clone()),
-            Slot::Local => {}
+            Slot::Local | Slot::Pretrained => {}
         }
         self.send(Job::Install(slot, Box::new(installed)))
     }
@@ -408,6 +416,10 @@ impl Bundle {
         Ok(Installed {
             name,
             scorer,
+            is_scoring: match self.slot {
+                Slot::Live | Slot::Local => true,
+                Slot::Pretrained => false,
+            },
             usual,
         })
     }

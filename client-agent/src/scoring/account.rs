@@ -24,6 +24,8 @@ use crate::journal::JournalError;
 pub(super) struct Account {
     /// The model that decides.
     live: Option<ModelName>,
+    /// The encoder that tells what surprises for want of one.
+    pretrained: Option<ModelName>,
     policy: PolicyName,
     /// Decisions in the journal, all of them durable, where it can take another.
     journal: Result<u64, JournalError>,
@@ -40,8 +42,14 @@ impl Worker {
     pub(super) fn account(&mut self) -> Account {
         let now_ms = self.clock.now().0;
         let today = i32::try_from(now_ms / DAY_MS).unwrap_or(i32::MAX);
+        let named = |is_scoring: bool| {
+            let live = self.live.as_ref();
+            let live = live.filter(|live| live.is_scoring == is_scoring);
+            live.map(|live| live.name.clone())
+        };
         Account {
-            live: self.live.as_ref().map(|live| live.name.clone()),
+            live: named(true),
+            pretrained: named(false),
             policy: self.settings.policy.name().clone(),
             journal: self
                 .settle()
@@ -206,9 +214,13 @@ fn of_worker(account: Result<Account, String>) -> Vec<Check> {
         }
         Err(error) => Err(error.to_string()),
     };
-    let model = match account.live {
-        Some(name) => Ok(format!("version {}", name.version)),
-        None => Err("there is none; the configured decision is answered".to_owned()),
+    let model = match (account.live, account.pretrained) {
+        (Some(name), _) => Ok(format!("version {}", name.version)),
+        (None, Some(name)) => Err(format!(
+            "there is none; the encoder of version {} tells what surprises",
+            name.version
+        )),
+        (None, None) => Err("there is none; the configured decision is answered".to_owned()),
     };
     let risk = match account.risk_age_days {
         Some(days) => Ok(format!("the newest counts are {days} days old")),

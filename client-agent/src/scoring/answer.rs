@@ -24,6 +24,11 @@ pub struct Answer {
     /// group, the amount in the schemas that come with this build. Nothing where it has none.
     #[serde(default)]
     pub label_free: Option<f32>,
+    /// The plain rule beside it: how many times the median of its card the amount is. Nothing for a
+    /// card without a payment before, in schemas without histories, and in journals of earlier
+    /// versions.
+    #[serde(default)]
+    pub ratio: Option<f32>,
     /// What the bank should do.
     pub decision: Decision,
     /// Where the score lies among the policy's bands; nothing without a score.
@@ -39,25 +44,27 @@ pub struct Answer {
     /// Why this answer is another than usual; empty in journals of earlier versions.
     #[serde(default)]
     pub degraded: Vec<Degraded>,
-    /// Why, the weightiest first, then what surprises; only from the policy's score on.
+    /// Why, the weightiest first, then what surprises; only from the policy's score on, and where
+    /// surprise alone decided.
     pub reasons: Vec<Reason>,
-    /// What the logit is made of beside the reasons; nothing where reasons were not asked for.
+    /// What the logit is made of beside the reasons; nothing where reasons were not asked for, and
+    /// without a logit.
     #[serde(default)]
     pub remainder: Option<Remainder>,
-    /// How surprising each field group is, in the schema's order. Empty without a model, with one
-    /// that was never pretrained, and where too few payments of the seven days before the payment's
-    /// are known to say what is usual.
+    /// How surprising each field group is, in the schema's order. Empty without model and encoder,
+    /// with a model that was never pretrained, and where too few payments of the seven days before
+    /// the payment's are known to say what is usual.
     #[serde(default)]
     pub surprise: Vec<Surprise>,
     /// Days from the newest of the federation's risk counts to the payment; a label delay and one
     /// day is as fresh as they can be. Nothing where none have come.
     #[serde(default)]
     pub risk_age_days: Option<i32>,
-    /// The model that scored.
+    /// The model that scored, or the encoder that told surprises for want of one.
     pub model: Option<ModelName>,
     /// What the bank's own model says to the same payment.
     pub shadow: Option<Shadow>,
-    /// Whether a model was asked.
+    /// Whether a model scored.
     pub mode: Mode,
     /// Whether this answer was given before to the same payment.
     pub replayed: bool,
@@ -73,8 +80,8 @@ pub struct Answer {
 pub enum Mode {
     /// A model scored.
     Full,
-    /// There is no model, it refused the payment's numbers, or the answer was overdue: the
-    /// configured decision.
+    /// No model scores, it refused the payment's numbers, or the answer was overdue: the configured
+    /// decision, or what surprise alone leads to.
     Fallback,
 }
 

@@ -45,6 +45,19 @@ pub enum Band {
     Critical,
 }
 
+impl Band {
+    /// The word in answers.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Elevated => "elevated",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// The score of a probability on the published scale of odds: 500 stands for odds of 1 to 1,000,
 /// and every 40 points double the odds. From 1 to 999, whatever the model.
 pub(super) fn score(probability: f32) -> u16 {

@@ -28,8 +28,10 @@ pub struct Policy {
     /// Thresholds of rails that have their own.
     segments: BTreeMap<Rail, Cuts>,
     explain: Explain,
-    /// The decision where no model can be asked.
+    /// The decision where no model gives a score.
     fallback: Decision,
+    /// Deviations from which a person looks all the same; nothing where surprise decides nothing.
+    label_free: Option<f32>,
     breaker: Option<Terms>,
 }
 
@@ -69,6 +71,8 @@ pub(super) struct Verdict {
     pub(super) band: Option<Band>,
     /// What in the policy decided.
     pub(super) rule: String,
+    /// Whether surprise alone decided, without a score.
+    pub(super) is_label_free: bool,
 }
 
 impl Policy {
@@ -77,14 +81,10 @@ impl Policy {
         &self.name
     }
 
-    /// Decides on a payment of `rail`; without a score as the fallback says.
-    pub(super) fn judge(&self, rail: Rail, score: Option<u16>) -> Verdict {
+    /// Decides on a payment of `rail`: by its score, or without one as [`Self::judge_unscored`].
+    pub(super) fn judge(&self, rail: Rail, score: Option<u16>, label_free: Option<f32>) -> Verdict {
         let Some(score) = score else {
-            return Verdict {
-                decision: self.fallback,
-                band: None,
-                rule: "policy:fallback.decision".to_owned(),
-            };
+            return self.judge_unscored(label_free);
         };
         let Cuts { review, decline } = self.segments.get(&rail).unwrap_or(&self.cuts);
         let (decision, band, cut, sign) = if score >= decline.score {
@@ -100,6 +100,27 @@ impl Policy {
             decision,
             band: Some(band),
             rule: format!("policy:{}{sign}{}", cut.key, cut.score),
+            is_label_free: false,
+        }
+    }
+
+    /// By surprise where that reaches the bank's mark, which declines nothing; else as the fallback
+    /// says.
+    fn judge_unscored(&self, label_free: Option<f32>) -> Verdict {
+        let reached = self.label_free.zip(label_free);
+        let reached = reached.filter(|(mark, found)| found >= mark);
+        let (decision, rule) = match reached {
+            Some((mark, _)) => (
+                Decision::Review,
+                format!("policy:label_free.review_from>={mark}"),
+            ),
+            None => (self.fallback, "policy:fallback.decision".to_owned()),
+        };
+        Verdict {
+            decision,
+            band: None,
+            rule,
+            is_label_free: reached.is_some(),
         }
     }
 
@@ -142,7 +163,7 @@ mod tests {
             "[segments.\"rail=sct_inst\"]\nreview = 820\n[explain]",
         )]);
         let said = |rail, score| {
-            let verdict = policy.judge(rail, Some(score));
+            let verdict = policy.judge(rail, Some(score), Some(9.0));
             (verdict.decision, verdict.band.unwrap(), verdict.rule)
         };
         use {Band::*, Decision::*};
@@ -191,9 +212,36 @@ mod tests {
 
     #[test]
     fn without_a_score_the_fallback_decides_and_no_band_is_told() {
-        let verdict = policy(&[]).judge(Rail::Card, None);
-        assert_eq!((verdict.decision, verdict.band), (Decision::Review, None));
-        assert_eq!(verdict.rule, "policy:fallback.decision");
+        for label_free in [None, Some(1_000.0)] {
+            let verdict = policy(&[]).judge(Rail::Card, None, label_free);
+            assert_eq!((verdict.decision, verdict.band), (Decision::Review, None));
+            assert_eq!(verdict.rule, "policy:fallback.decision");
+            assert!(!verdict.is_label_free);
+        }
         assert!(!policy(&[]).is_explained(None));
+    }
+
+    #[test]
+    fn surprise_asks_for_a_person_where_no_score_does() {
+        let policy = policy(&[
+            ("[explain]", "[label_free]\nreview_from = 6.5\n[explain]"),
+            ("decision = \"review\"", "decision = \"approve\""),
+        ]);
+        let said = |score, label_free| {
+            let verdict = policy.judge(Rail::Card, score, label_free);
+            assert!(!verdict.is_label_free || verdict.rule.contains("label_free"));
+            (verdict.decision, verdict.rule)
+        };
+        let fallback = || (Decision::Approve, "policy:fallback.decision".to_owned());
+        let mark = "policy:label_free.review_from>=6.5";
+        assert_eq!(said(None, None), fallback());
+        assert_eq!(said(None, Some(6.49)), fallback());
+        for found in [6.5, 1e9] {
+            assert_eq!(said(None, Some(found)), (Decision::Review, mark.to_owned()));
+        }
+        // A score speaks for itself, however the payment surprises.
+        let (decision, rule) = said(Some(1), Some(1e9));
+        assert_eq!(decision, Decision::Approve);
+        assert_eq!(rule, "policy:score_bands.review<899");
     }
 }

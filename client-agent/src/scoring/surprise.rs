@@ -5,7 +5,7 @@
 use features::{FeatureSchema, Role};
 
 use super::answer::{Reason, Surprise};
-use super::reasons;
+use super::reasons::{self, REASONS_MAX};
 
 /// The groups that have a surprise, in the schema's order.
 pub(super) fn figures(schema: &FeatureSchema, surprises: &[Option<f32>]) -> Vec<Surprise> {
@@ -64,7 +64,8 @@ fn reason(schema: &FeatureSchema, figure: &Surprise, rank: u8) -> Reason {
         weight: None,
         text: format!("{subject} does not fit{whom}: {observed} more surprising than usual."),
         observed,
-        usual: None,
+        // The median of the seven days before: what is held against it has its own there.
+        usual: Some("0.0 standard deviations".to_owned()),
     }
 }
 
@@ -93,11 +94,14 @@ fn rounded(surprise: f32) -> f32 {
 
 /// Deviations from which a surprise is a reason: of a normal distribution, one in 740 lies so far
 /// above. Below, an analyst would read about what is ordinary.
-const DEVIATIONS_MIN: f32 = 3.0;
+pub(super) const DEVIATIONS_MIN: f32 = 3.0;
 
 /// Beside the four facts that a score may have, two more are read; further groups are in the
 /// figures.
-pub(super) const SURPRISES_MAX: usize = 2;
+const SURPRISES_MAX: usize = 2;
+
+/// Reasons of an answer, both kinds together.
+pub(crate) const TOLD_MAX: usize = REASONS_MAX + SURPRISES_MAX;
 
 #[cfg(test)]
 mod tests {
@@ -149,6 +153,7 @@ mod tests {
         let reason = &explain(&schema, &figures, &known)[0];
         assert_eq!((reason.rank, reason.weight), (3, None));
         assert_eq!(reason.observed, "4.2 standard deviations");
+        assert_eq!(reason.usual.as_deref(), Some("0.0 standard deviations"));
         assert_eq!(
             reason.text,
             "The outlet does not fit this card: 4.2 standard deviations more surprising than usual."

@@ -275,6 +275,9 @@ fn without_a_model_the_configured_decision_is_answered() {
     );
     assert!(answer.reasons.is_empty() && answer.model.is_none() && answer.shadow.is_none());
     assert!(answer.surprise.is_empty() && answer.label_free.is_none());
+    // 10.00 where the card pays 20.00: the plain rule needs no model, but a past.
+    assert!((answer.ratio.unwrap() - 11.0 / 21.0).abs() < 1e-3);
+    assert_eq!(scoring.score(&stream(1)).unwrap().ratio, None);
 }
 
 #[test]

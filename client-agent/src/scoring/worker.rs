@@ -22,6 +22,7 @@ use super::guard::Guard;
 use super::labels::{self, Item, LabelAnswer};
 use super::meters::{Meters, Outcome};
 use super::problem::{Problem, ProblemType};
+use super::ratio::Ratio;
 use super::reasons;
 use super::request::{Purpose, Request};
 use super::settle::Flushes;
@@ -36,11 +37,14 @@ pub(super) struct Worker {
     /// Holds declines back while there are too many.
     pub(super) guard: Guard,
     pub(super) encoder: FeatureEncoder,
+    /// Where its vectors hold the plain rule; nothing where they do not.
+    pub(super) ratio: Option<Ratio>,
     /// What the next model will be shown.
     pub(super) recent: Recent,
     pub(super) journal: Journal,
     /// Answers to labels, which wait for the journal.
     pub(super) labelled: Vec<Labelled>,
+    /// The model that decides, or for want of one an encoder.
     pub(super) live: Option<Box<Installed>>,
     pub(super) local: Option<Box<Installed>>,
     pub(super) scored: Arc<AtomicU64>,
@@ -54,6 +58,8 @@ pub(super) struct Installed {
     pub(super) name: ModelName,
     /// The alert queue asks it too.
     pub(super) scorer: Arc<Scorer>,
+    /// Whether its scores mean something; of an encoder alone its surprises do.
+    pub(super) is_scoring: bool,
     /// Goes on with every payment that is remembered.
     pub(super) usual: Option<Usual>,
 }
@@ -278,18 +284,21 @@ impl Worker {
         degraded: Vec<Degraded>,
     ) -> Answer {
         let (live, schema) = (self.live.as_deref(), self.encoder.schema());
-        let judged = live.zip(said.map(|said| said.score));
+        let asked = live.zip(said.map(|said| said.score));
+        let judged = asked.filter(|(live, _)| live.is_scoring);
         let usual = live.and_then(|live| live.usual.as_ref());
         let surprise = usual.zip(said).map_or_else(Vec::new, |(usual, said)| {
             let day = request.transaction.day();
             surprise::figures(schema, &usual.surprises(day, &said.energies))
         });
         let points = judged.map(|(_, judged)| score(judged.probability));
+        let label_free = surprise::label_free(schema, &surprise);
         let policy = &self.settings.policy;
-        let verdict = policy.judge(request.transaction.rail, points);
+        let verdict = policy.judge(request.transaction.rail, points, label_free);
         let explained = judged.filter(|_| policy.is_explained(points));
         let (reasons, remainder) = match explained {
             Some((live, _)) => self.reasons(live, request, vector, &surprise),
+            None if verdict.is_label_free => (self.told(Vec::new(), &surprise), None),
             None => (Vec::new(), None),
         };
         Answer {
@@ -299,7 +308,8 @@ impl Worker {
             score: points,
             probability: judged.map(|(_, judged)| judged.probability),
             logit: judged.map(|(_, judged)| judged.logit),
-            label_free: surprise::label_free(schema, &surprise),
+            label_free,
+            ratio: self.ratio.as_ref().and_then(|ratio| ratio.read(vector)),
             decision: verdict.decision,
             band: verdict.band,
             decision_rule: verdict.rule,
@@ -308,7 +318,7 @@ impl Worker {
             remainder,
             surprise,
             risk_age_days: self.encoder.risk_age_days(request.transaction.day()),
-            model: judged.map(|(live, _)| live.name.clone()),
+            model: asked.map(|(live, _)| live.name.clone()),
             shadow: match degraded.contains(&Degraded::Deadline) {
                 true => None,
                 false => self.shadow(vector),
@@ -339,12 +349,18 @@ impl Worker {
             return (Vec::new(), None);
         };
         let payment = &request.transaction;
-        let mut told = reasons::explain(scorer, encoder, payment, vector, &attribution);
-        let strange = surprise::explain(encoder.schema(), figures, &told);
-        told.extend(strange);
-        told.truncate(self.settings.policy.reasons_max());
+        let told = reasons::explain(scorer, encoder, payment, vector, &attribution);
+        let told = self.told(told, figures);
         let remainder = reasons::remainder(&attribution, &told);
         (told, Some(remainder))
+    }
+
+    /// Reasons of a score, and beside them what surprises, as many as the policy wants.
+    fn told(&self, mut told: Vec<Reason>, figures: &[Surprise]) -> Vec<Reason> {
+        let strange = surprise::explain(self.encoder.schema(), figures, &told);
+        told.extend(strange);
+        told.truncate(self.settings.policy.reasons_max());
+        told
     }
 
     /// What the bank's own model says. It was trained without the federation's risk, so it is
@@ -379,6 +395,12 @@ impl Worker {
                 self.live = Some(installed);
             }
             Slot::Local => self.local = Some(installed),
+            // What scores tells surprises too, and stays.
+            Slot::Pretrained => {
+                if self.live.as_ref().is_none_or(|live| !live.is_scoring) {
+                    self.live = Some(installed);
+                }
+            }
         }
     }
 

@@ -32,6 +32,7 @@ mod live;
 mod month;
 mod parity;
 mod plan;
+mod pretrained;
 mod promotion;
 mod released;
 

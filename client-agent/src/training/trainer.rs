@@ -18,6 +18,7 @@ use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, Training, Work};
 use protocol::{genesis, histogram, moments, vector};
 
 mod live;
+mod pretrained;
 mod promotion;
 mod released;
 mod solos;
@@ -136,9 +137,8 @@ impl Trainer {
         let plan = installed.result.plan.plan.unverified();
         let product = match &plan.work {
             Work::Pretrain(training) => {
-                // Its head is untrained or trained on another encoder: nothing to score with.
                 self.pretrained = Some((training.clone(), plan.rounds));
-                Ok(None)
+                self.install_pretrained(plan, training, installed)
             }
             Work::Finetune(training) => self.install_model(plan, training, installed),
             Work::Risk(terms) => self.install_risk(terms, installed),

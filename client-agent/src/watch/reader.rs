@@ -61,7 +61,7 @@ impl Watched {
                 size: bundle.size,
                 calibration: bundle.calibration,
             }),
-            Slot::Local => None,
+            Slot::Local | Slot::Pretrained => None,
         }
     }
 }
@@ -345,7 +345,11 @@ impl Read {
         Some(Self {
             day,
             ts: payment.ts,
-            model: answered.model.map(|model| model.parameters),
+            // An encoder that told surprises alone scored nothing.
+            model: answered
+                .model
+                .filter(|_| answered.probability.is_some())
+                .map(|model| model.parameters),
             filled: Filled::of(payment),
             scored,
         })
@@ -474,6 +478,9 @@ mod tests {
         let scored = full.scored.unwrap();
         assert_eq!((full.day, scored.day, scored.sequence), (3, 3, 7));
         assert!(scored.was_declined && full.model.as_deref() == Some("ab"));
+        let surprised = json!({ "probability": null, "decision": "review",
+            "model": { "version": 1, "parameters": "ab" } });
+        assert!(read(surprised).unwrap().model.is_none());
         let bare = json!({ "probability": null, "decision": "review", "model": null });
         let bare = read(bare).unwrap();
         assert!(bare.scored.is_none() && bare.model.is_none());

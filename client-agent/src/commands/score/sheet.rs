@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::lanes::Spoken;
 use super::poster::{Outcome, brief};
 use super::{CommandError, Format, is_standard};
+use crate::scoring::{Band, TOLD_MAX};
 
 /// The output in the making.
 pub(super) struct Sheet {
@@ -57,12 +58,18 @@ struct Record {
     score: Option<i32>,
     probability: Option<f32>,
     decision: Option<&'static str>,
+    band: Option<&'static str>,
+    decision_rule: Option<String>,
+    policy: Option<String>,
+    /// Words with a space between; empty for an answer as usual.
+    degraded: Option<String>,
     mode: Option<&'static str>,
     model_version: Option<i64>,
     label_free: Option<f32>,
+    ratio: Option<f32>,
     risk_age_days: Option<i32>,
     replayed: Option<bool>,
-    reasons: [Option<String>; REASONS],
+    reasons: [Option<String>; TOLD_MAX],
     problem: Option<String>,
 }
 
@@ -153,6 +160,8 @@ impl Record {
         };
         let mut codes = answer.reasons.iter().map(|reason| reason.code.clone());
         let model = answer.model.as_ref();
+        let degraded = answer.degraded.iter().map(|why| why.word());
+        let degraded: Vec<&str> = degraded.collect();
         Self {
             txn_id: Some(answer.txn_id.clone()),
             decision_id: answer.decision_id.clone(),
@@ -160,9 +169,14 @@ impl Record {
             score: answer.score.map(i32::from),
             probability: answer.probability,
             decision: Some(answer.decision.word()),
+            band: answer.band.map(Band::word),
+            decision_rule: Some(answer.decision_rule.clone()),
+            policy: Some(answer.policy.clone()),
+            degraded: Some(degraded.join(" ")),
             mode: Some(answer.mode.word()),
             model_version: model.and_then(|model| i64::try_from(model.version).ok()),
             label_free: answer.label_free,
+            ratio: answer.ratio,
             risk_age_days: answer.risk_age_days,
             replayed: Some(answer.replayed),
             reasons: std::array::from_fn(|_| codes.next()),
@@ -171,7 +185,7 @@ impl Record {
     }
 
     fn into_cells(self) -> [String; WIDTH] {
-        let [one, two, three, four] = self.reasons;
+        let [one, two, three, four, five, six] = self.reasons;
         [
             cell(self.txn_id),
             cell(self.decision_id),
@@ -179,15 +193,22 @@ impl Record {
             cell(self.score),
             cell(self.probability),
             cell(self.decision),
+            cell(self.band),
+            cell(self.decision_rule),
+            cell(self.policy),
+            cell(self.degraded),
             cell(self.mode),
             cell(self.model_version),
             cell(self.label_free),
+            cell(self.ratio),
             cell(self.risk_age_days),
             cell(self.replayed),
             cell(one),
             cell(two),
             cell(three),
             cell(four),
+            cell(five),
+            cell(six),
             cell(self.problem),
         ]
     }
@@ -245,15 +266,22 @@ fn arrays(rows: &[Record]) -> Vec<ArrayRef> {
         Arc::new(Int32Array::from(column(rows, |row| row.score))),
         Arc::new(Float32Array::from(column(rows, |row| row.probability))),
         text(rows, |row| row.decision),
+        text(rows, |row| row.band),
+        text(rows, |row| row.decision_rule.as_deref()),
+        text(rows, |row| row.policy.as_deref()),
+        text(rows, |row| row.degraded.as_deref()),
         text(rows, |row| row.mode),
         Arc::new(Int64Array::from(column(rows, |row| row.model_version))),
         Arc::new(Float32Array::from(column(rows, |row| row.label_free))),
+        Arc::new(Float32Array::from(column(rows, |row| row.ratio))),
         Arc::new(Int32Array::from(column(rows, |row| row.risk_age_days))),
         Arc::new(BooleanArray::from(column(rows, |row| row.replayed))),
         reason(0),
         reason(1),
         reason(2),
         reason(3),
+        reason(4),
+        reason(5),
         text(rows, |row| row.problem.as_deref()),
     ]
 }
@@ -289,25 +317,90 @@ static COLUMNS: [(&str, DataType); WIDTH] = [
     ("score", DataType::Int32),
     ("probability", DataType::Float32),
     ("decision", DataType::Utf8),
+    ("band", DataType::Utf8),
+    ("decision_rule", DataType::Utf8),
+    ("policy", DataType::Utf8),
+    ("degraded", DataType::Utf8),
     ("mode", DataType::Utf8),
     ("model_version", DataType::Int64),
     ("label_free", DataType::Float32),
+    ("ratio", DataType::Float32),
     ("risk_age_days", DataType::Int32),
     ("replayed", DataType::Boolean),
     ("reason_1", DataType::Utf8),
     ("reason_2", DataType::Utf8),
     ("reason_3", DataType::Utf8),
     ("reason_4", DataType::Utf8),
+    ("reason_5", DataType::Utf8),
+    ("reason_6", DataType::Utf8),
     ("problem", DataType::Utf8),
 ];
 
-const WIDTH: usize = 16;
-
-/// Reasons that the flat forms have room for, the weightiest.
-const REASONS: usize = 4;
+const WIDTH: usize = 23;
 
 /// Rows that wait before they are encoded: some hundred kilobytes.
 const BATCH_ROWS: usize = 1_024;
 
 /// Rows of one group of the Parquet file, encoded in memory until it is full.
 const GROUP_ROWS: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    // Each answer has every reason that a policy allows for, and every column its name.
+    #[test]
+    fn the_flat_form_has_room_for_all_that_an_answer_says() {
+        let reason = |number: usize| {
+            json!({ "code": format!("R{number}"), "rank": number, "weight": null, "observed": "",
+                "usual": null, "text": "" })
+        };
+        let reasons: Vec<Value> = (1..=TOLD_MAX).map(reason).collect();
+        let text = json!({
+            "decision_id": "1-0", "txn_id": "t", "scored_at": 1, "score": 800, "probability": 0.25,
+            "label_free": 4.25, "ratio": 7.5, "decision": "review", "band": "high",
+            "decision_rule": "policy:breaker.then=review", "policy": "p.1",
+            "degraded": ["breaker", "late"], "reasons": reasons, "risk_age_days": 9,
+            "model": { "version": 3, "parameters": "", "schema": "" }, "mode": "full",
+            "replayed": false, "unknown_fields": 0, "latency_us": 1,
+        });
+        let spoken = Spoken {
+            line: 1,
+            txn_id: None,
+            outcome: Outcome::Answered {
+                answer: Box::new(serde_json::from_value(text.clone()).unwrap()),
+                text: String::new(),
+            },
+        };
+        let cells = Record::new(&spoken).into_cells();
+        let cell = |name: &str| {
+            let at = COLUMNS.iter().position(|(column, _)| *column == name);
+            cells[at.unwrap()].as_str()
+        };
+        for (name, _) in &COLUMNS {
+            let expected = match *name {
+                "degraded" => "breaker late".to_owned(),
+                "model_version" => "3".to_owned(),
+                "problem" => String::new(),
+                name => match name.strip_prefix("reason_") {
+                    Some(number) => format!("R{number}"),
+                    None => {
+                        let told = &text[name];
+                        told.as_str()
+                            .map_or_else(|| told.to_string(), str::to_owned)
+                    }
+                },
+            };
+            assert_eq!(cell(name), expected, "{name}");
+        }
+        assert!(cells.iter().filter(|cell| cell.is_empty()).count() == 1);
+        let batch = arrays(&[Record::new(&spoken)]);
+        for (array, (name, kind)) in batch.iter().zip(&COLUMNS) {
+            assert_eq!(array.data_type(), kind, "{name}");
+            assert_eq!(array.is_null(0), *name == "problem", "{name}");
+        }
+        assert_eq!(batch.len(), WIDTH);
+    }
+}

@@ -74,8 +74,9 @@ fn a_bad_line_is_told_with_its_number_and_the_others_are_scored() {
         let mut reader = csv::Reader::from_path(&arguments.out).unwrap();
         let row = reader.records().nth(3).unwrap().unwrap();
         assert_eq!(&row[0], "half");
+        let problem = row.get(row.len() - 1).unwrap();
         assert!(
-            row[15].starts_with("line 5: missing_field: field "),
+            problem.starts_with("line 5: missing_field: field "),
             "{row:?}"
         );
     });
@@ -127,31 +128,48 @@ fn csv_and_parquet_say_what_the_answers_say() {
         run(&arguments);
         let mut reader = csv::Reader::from_path(&arguments.out).unwrap();
         let header = reader.headers().unwrap().clone();
-        assert_eq!(&header[15], "problem");
+        let place = |name: &str| header.iter().position(|column| column == name).unwrap();
         let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
         assert_eq!(rows.len(), 31);
         for (at, row) in rows[..30].iter().enumerate() {
-            assert_eq!(row[0], *format!("t{at}"));
-            assert_eq!(row[3], answers[at]["score"].to_string());
-            let probability = answers[at]["probability"].as_f64().unwrap();
-            assert_eq!(row[4].parse::<f32>().unwrap(), probability as f32);
-            assert_eq!((&row[7], &row[10]), ("3", "true"));
-            for (place, code) in reasons(at).take(4).enumerate() {
-                assert_eq!(row[11 + place], *code);
+            let cell = |name: &str| &row[place(name)];
+            for name in ["txn_id", "decision", "band", "decision_rule", "policy"] {
+                assert_eq!(cell(name), answers[at][name].as_str().unwrap(), "{name}");
+            }
+            for name in ["probability", "ratio"] {
+                let told = answers[at][name].as_f64().map(|told| told as f32);
+                assert_eq!(cell(name).parse::<f32>().ok(), told, "{name}");
+            }
+            assert_eq!(cell("score"), answers[at]["score"].to_string());
+            assert_eq!((cell("model_version"), cell("replayed")), ("3", "true"));
+            // One that its card has passed by is late.
+            let degraded = answers[at]["degraded"].as_array().unwrap();
+            let degraded: Vec<&str> = degraded.iter().filter_map(Value::as_str).collect();
+            assert_eq!(cell("degraded"), degraded.join(" "));
+            let mut codes = reasons(at);
+            for number in 1..=6 {
+                let told = codes.next().unwrap_or_default();
+                assert_eq!(cell(&format!("reason_{number}")), told);
             }
         }
-        assert!(rows[30][15].starts_with("line 31: missing_field"));
+        assert!(rows[30][place("problem")].starts_with("line 31: missing_field"));
 
         arguments.out = dir.path().join("answers.parquet");
         run(&arguments);
         let batch = parquet_rows(&arguments.out);
-        assert_eq!((batch.num_rows(), batch.num_columns()), (31, 16));
+        assert_eq!((batch.num_rows(), batch.num_columns()), (31, 23));
+        let columns = batch.schema();
+        let columns = columns.fields().iter().map(|field| field.name());
+        assert!(columns.eq(header.iter()));
         let ids = batch.column_by_name("txn_id").unwrap().as_string::<i32>();
         let scores = batch.column_by_name("score").unwrap();
         let scores = scores.as_primitive::<Int32Type>();
+        let rules = batch.column_by_name("decision_rule").unwrap();
+        let rules = rules.as_string::<i32>();
         for (at, answer) in answers[..30].iter().enumerate() {
             assert_eq!(ids.value(at), format!("t{at}"));
             assert_eq!(json!(scores.value(at)), answer["score"]);
+            assert_eq!(json!(rules.value(at)), answer["decision_rule"]);
         }
         assert!(ids.is_null(30) && scores.is_null(30));
     });

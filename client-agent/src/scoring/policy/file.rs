@@ -15,8 +15,7 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use super::breaker::Terms;
 use super::{Cuts, Explain, Policy, PolicyName, Threshold};
 use crate::scoring::decision::Decision;
-use crate::scoring::reasons::REASONS_MAX;
-use crate::scoring::surprise::SURPRISES_MAX;
+use crate::scoring::surprise::{DEVIATIONS_MIN, TOLD_MAX};
 
 impl Policy {
     /// Reads a policy file.
@@ -58,6 +57,7 @@ struct Raw {
     segments: BTreeMap<String, RawSegment>,
     explain: RawExplain,
     fallback: RawFallback,
+    label_free: Option<RawLabelFree>,
     breaker: Option<RawBreaker>,
 }
 
@@ -87,6 +87,12 @@ struct RawExplain {
 #[serde(deny_unknown_fields)]
 struct RawFallback {
     decision: Mild,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLabelFree {
+    review_from: f64,
 }
 
 #[derive(Deserialize)]
@@ -149,7 +155,7 @@ impl Raw {
             let rail = rail(name)?;
             segments.insert(rail, raw.cuts(name, &cuts)?);
         }
-        let reasons = 1..=(REASONS_MAX + SURPRISES_MAX) as i64;
+        let reasons = 1..=TOLD_MAX as i64;
         let explain = Explain {
             min_score: score("explain.min_score", self.explain.min_score)?,
             max_reasons: number("explain.max_reasons", self.explain.max_reasons, reasons)?,
@@ -164,6 +170,7 @@ impl Raw {
             segments,
             explain,
             fallback: self.fallback.decision.into(),
+            label_free: self.label_free.map(|raw| raw.mark()).transpose()?,
             breaker: self.breaker.map(|raw| raw.terms()).transpose()?,
         })
     }
@@ -195,6 +202,22 @@ impl RawSegment {
             own("review", self.review, &common.review)?,
             own("decline", self.decline, &common.decline)?,
         )
+    }
+}
+
+impl RawLabelFree {
+    /// From where on surprises are reasons, so that whoever looks is told why.
+    fn mark(&self) -> Result<f32, Fault> {
+        let mark = self.review_from as f32;
+        if (DEVIATIONS_MIN..=DEVIATIONS_MAX).contains(&mark) {
+            return Ok(mark);
+        }
+        let expected = format!("deviations from {DEVIATIONS_MIN} to {DEVIATIONS_MAX}");
+        Err(Fault::new(
+            "label_free.review_from",
+            self.review_from,
+            expected,
+        ))
     }
 }
 
@@ -259,6 +282,8 @@ fn version(text: String) -> Result<String, Fault> {
 
 /// A runaway model shows within minutes; and two windows of the journal are read at the start.
 const WINDOW_MINUTES_MAX: i64 = 120;
+/// No amount of a person's surprises more, so a higher mark is a slip of the hand.
+const DEVIATIONS_MAX: f32 = 1_000.0;
 /// More than any bank decides within two hours.
 const DECISIONS_MAX: i64 = 1_000_000_000;
 /// The version travels in every answer.
@@ -286,6 +311,7 @@ mod tests {
         assert_eq!(policy.name.sha256, digest);
         assert_eq!((policy.review_at(), policy.cuts.decline.score), (784, 900));
         assert!(policy.breaker.is_some() && !policy.has_segments());
+        assert_eq!(policy.label_free, None);
         assert_eq!(policy.fallback, Decision::Approve);
         let longer = Policy::parse(&format!("{SAMPLE}\n"), Path::new("p")).unwrap();
         assert_ne!(longer.name.sha256, digest);
@@ -369,6 +395,21 @@ mod tests {
             "unknown variant `decline`, expected `approve` or `review`",
         ),
         ("review = 784", "reveiw = 784", "reveiw"),
+        (
+            "[explain]",
+            "[label_free]\nreview_from = 2.9\n[explain]",
+            "label_free.review_from: 2.9, expected deviations from 3 to 1000",
+        ),
+        (
+            "[explain]",
+            "[label_free]\nreview_from = nan\n[explain]",
+            "label_free.review_from: NaN, expected deviations",
+        ),
+        (
+            "[explain]",
+            "[label_free]\ndecline_from = 9.0\n[explain]",
+            "unknown field `decline_from`",
+        ),
         (
             "[explain]",
             "[segments.\"rail=sepa\"]\nreview = 800\n[explain]",

@@ -24,6 +24,9 @@ fn the_version_names_build_schema_and_model() {
             (&version["schema"], &version["model"]),
             (&json!(schema), &Value::Null)
         );
+        // An encoder alone is no model that decides.
+        scoring.install(bundle(Slot::Pretrained, 4)).unwrap();
+        assert_eq!(fetch(address, "/version").1["model"], Value::Null);
         scoring.install(bundle(Slot::Live, 5)).unwrap();
         let version = fetch(address, "/version").1;
         assert_eq!(version["model"]["version"], 5);
@@ -75,6 +78,13 @@ fn health_is_what_scoring_needs_and_tells_the_rest() {
         assert_eq!(
             (&alerts["name"], &alerts["why"]),
             (&json!("alerts"), &json!("the journal is read along"))
+        );
+        scoring.install(bundle(Slot::Pretrained, 4)).unwrap();
+        let health = fetch(address, "/healthz?verbose").1;
+        assert_eq!(wrong_in(&health), ["model", "risk", "link"]);
+        assert_eq!(
+            health["checks"][3]["why"],
+            "there is none; the encoder of version 4 tells what surprises"
         );
         scoring.install(bundle(Slot::Live, 5)).unwrap();
         let health = fetch(address, "/healthz?a=b&verbose=1").1;

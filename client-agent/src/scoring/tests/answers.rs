@@ -24,6 +24,7 @@ pub(crate) fn answer() -> impl Strategy<Value = Answer> {
             prop::option::of(real()),
             prop::option::of(real()),
             prop::option::of(real()),
+            prop::option::of(real()),
         ],
         prop::option::of(any::<i32>()),
         any::<u64>(),
@@ -51,7 +52,8 @@ pub(crate) fn answer() -> impl Strategy<Value = Answer> {
         prop::option::of(remainder()),
     );
     (numbers, words, choices, lists).prop_map(|(numbers, words, choices, lists)| {
-        let (score, [probability, logit, label_free], risk_age_days, scored_at, unknown) = numbers;
+        let (score, reals, risk_age_days, scored_at, unknown) = numbers;
+        let [probability, logit, label_free, ratio] = reals;
         let (decision_id, txn_id, decision_rule, policy) = words;
         let (decision, band, mode, replayed) = choices;
         let (degraded, reasons, surprise, model, shadow, remainder) = lists;
@@ -63,6 +65,7 @@ pub(crate) fn answer() -> impl Strategy<Value = Answer> {
             probability,
             logit,
             label_free,
+            ratio,
             decision,
             band,
             decision_rule,

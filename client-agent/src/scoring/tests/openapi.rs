@@ -84,8 +84,8 @@ fn every_field_of_an_answer_is_described_as_it_is_written() {
     let heads = heads.map(|head| value(&head).as_str().unwrap().to_owned());
     words("Head", &heads.each_ref().map(String::as_str));
     let bands = [Band::Low, Band::Elevated, Band::High, Band::Critical];
-    let bands = bands.map(|band| value(&band).as_str().unwrap().to_owned());
-    words("Band", &bands.each_ref().map(String::as_str));
+    assert!(bands.iter().all(|band| value(band) == band.word()));
+    words("Band", &bands.map(Band::word));
 }
 
 #[test]
@@ -263,6 +263,7 @@ fn full_answer() -> Answer {
         probability: Some(0.12),
         logit: Some(-2.0),
         label_free: Some(4.23),
+        ratio: Some(7.9),
         band: Some(Band::High),
         degraded: vec![Degraded::Late],
         reasons: vec![Reason {
@@ -270,7 +271,7 @@ fn full_answer() -> Answer {
             rank: 1,
             weight: Some(0.5),
             observed: "08:00".to_owned(),
-            usual: Some("12:00".to_owned()),
+            usual: Some("12:30".to_owned()),
             text: "The time stands out.".to_owned(),
         }],
         remainder: Some(Remainder {
@@ -307,6 +308,7 @@ fn bare_answer() -> Answer {
         probability: None,
         logit: None,
         label_free: None,
+        ratio: None,
         decision: Decision::Review,
         band: None,
         decision_rule: "policy:fallback.decision".to_owned(),

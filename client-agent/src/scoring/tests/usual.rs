@@ -127,7 +127,11 @@ fn an_outlandish_amount_is_a_reason_whatever_the_score_and_stays_one_in_a_retry(
         (reason.code.as_str(), reason.rank),
         ("R60_SURPRISE_AMOUNT", 1)
     );
-    assert_eq!((reason.weight, &reason.usual), (None, &None));
+    let usual = reason.usual.as_deref();
+    assert_eq!(
+        (reason.weight, usual),
+        (None, Some("0.0 standard deviations"))
+    );
     assert_eq!(
         reason.observed,
         format!("{deviations:.1} standard deviations")
@@ -143,6 +147,80 @@ fn an_outlandish_amount_is_a_reason_whatever_the_score_and_stays_one_in_a_retry(
         (again.surprise, again.label_free, again.reasons),
         (strange.surprise, strange.label_free, strange.reasons)
     );
+}
+
+/// Answers to an ordinary payment and to an outlandish one.
+fn told(scoring: &Scoring) -> [Answer; 2] {
+    yesterday().for_each(|payment| drop(scoring.score(&body(&payment)).unwrap()));
+    (0..20).for_each(|number| drop(scoring.score(&stream(number)).unwrap()));
+    let outlandish = body(&payment("o", "c0", START_MS + HOUR_MS, 900_000_000));
+    [stream(20), outlandish].map(|body| scoring.score(&body).unwrap())
+}
+
+// The same payments through the same network, once with a head that decides and once without: the
+// same surprises, no score, and a person looks from the policy's mark on.
+#[test]
+fn a_pretrained_encoder_tells_surprises_until_a_model_scores() {
+    let (with_head, bank) = (Bank::new(), Bank::new());
+    let scoring = with_head.start();
+    scoring.install(wary()).unwrap();
+    let expected = told(&scoring);
+    let [ordinary, outlandish] = expected.each_ref().map(|answer| answer.label_free.unwrap());
+    let mark = f32::midpoint(ordinary, outlandish)
+        .clamp(3.0, 1_000.0)
+        .ceil();
+    assert!(
+        ordinary < mark && mark <= outlandish,
+        "{ordinary} {outlandish}"
+    );
+
+    let label_free = format!("[label_free]\nreview_from = {mark}\n[explain]");
+    let scoring = bank.start_with(Settings {
+        policy: policy(&[
+            ("[explain]", label_free.as_str()),
+            ("decision = \"review\"", "decision = \"approve\""),
+        ]),
+        ..settings()
+    });
+    let pretrained = || Bundle {
+        slot: Slot::Pretrained,
+        ..wary()
+    };
+    scoring.install(pretrained()).unwrap();
+    let found = told(&scoring);
+    for (answer, expected) in found.iter().zip(&expected) {
+        assert_eq!(
+            (answer.mode, answer.score, answer.band),
+            (Mode::Fallback, None, None)
+        );
+        assert_eq!((answer.probability, answer.logit), (None, None));
+        assert_eq!(answer.surprise, expected.surprise);
+        assert_eq!(answer.label_free, expected.label_free);
+        assert_eq!(answer.ratio, expected.ratio);
+        assert_eq!(answer.model, expected.model);
+        assert_eq!(answer.remainder, None);
+    }
+    let [plain, strange] = found;
+    assert_eq!(plain.decision, Decision::Approve);
+    assert_eq!(plain.decision_rule, "policy:fallback.decision");
+    assert!(plain.reasons.is_empty());
+    assert_eq!(strange.decision, Decision::Review);
+    let rule = format!("policy:label_free.review_from>={mark}");
+    assert_eq!(strange.decision_rule, rule);
+    let [reason] = strange.reasons.as_slice() else {
+        panic!("one fact stands out: {:?}", strange.reasons)
+    };
+    assert_eq!(
+        (reason.code.as_str(), reason.rank, reason.weight),
+        ("R60_SURPRISE_AMOUNT", 1, None)
+    );
+
+    scoring.install(bundle(Slot::Live, 2)).unwrap();
+    scoring.install(pretrained()).unwrap();
+    let scored = scoring.score(&stream(21)).unwrap();
+    let version = scored.model.unwrap().version;
+    assert_eq!((scored.mode, version), (Mode::Full, 2));
+    assert!(scored.score.is_some());
 }
 
 // Two hundred outlandish questions a day would make anything usual.

@@ -167,6 +167,8 @@ impl Trainer {
     pub(super) fn admitted(&mut self, (bundle, fit): (Bundle, Fit)) -> Option<Bundle> {
         let doubt = fit.doubt(self.promotion.review_from);
         match bundle.slot {
+            // The bank makes none of its own.
+            Slot::Pretrained => {}
             Slot::Local => {
                 if let Some(doubt) = doubt {
                     tracing::info!(%doubt, "the model for comparison is not calibrated");
@@ -311,7 +313,7 @@ impl Trainer {
     }
 
     /// What is usual for a pretrained model over the last days.
-    fn usual(&mut self, bundle: &Bundle) -> Result<Usual, TrainingError> {
+    pub(super) fn usual(&mut self, bundle: &Bundle) -> Result<Usual, TrainingError> {
         let (parameters, calibration) = (&bundle.parameters, bundle.calibration);
         let scorer = Scorer::new(&self.schema, bundle.size, parameters, calibration)?;
         Ok(self.lately.usual(&self.history, &scorer)?)

@@ -135,6 +135,7 @@ fn part<T: serde::de::DeserializeOwned>(answer: &Value, name: &str) -> Vec<T> {
 /// What an answer says of how it came about. What this build does not know is left out.
 fn facts(answer: &Value) -> Vec<(&'static str, String)> {
     let model = &answer["model"];
+    let ratio = answer["ratio"].as_f64();
     let digest = |value: &Value| value.as_str().map(words::mask).unwrap_or_default();
     let facts = [
         ("Mode", words::plain(&answer["mode"])),
@@ -146,6 +147,10 @@ fn facts(answer: &Value) -> Vec<(&'static str, String)> {
         ("Decided by", words::plain(&answer["decision_rule"])),
         ("Degraded", words::plain(&answer["degraded"])),
         ("Label-free score", words::plain(&answer["label_free"])),
+        (
+            "Amount over the card's median",
+            ratio.map_or_else(String::new, |ratio| format!("{ratio:.2} times")),
+        ),
         (
             "Risk counts, days old",
             words::plain(&answer["risk_age_days"]),
@@ -292,6 +297,18 @@ mod tests {
             decision: Decision::Approve,
             verdict: None,
         }
+    }
+
+    #[test]
+    fn facts_are_told_where_an_answer_has_them() {
+        let told = |answer: Value| -> Vec<(&'static str, String)> { facts(&answer) };
+        let found = told(serde_json::json!({ "label_free": 6.5, "ratio": 7.8627, "model": null }));
+        let expected = [
+            ("Label-free score", "6.5"),
+            ("Amount over the card's median", "7.86 times"),
+        ];
+        assert_eq!(found, expected.map(|(name, word)| (name, word.to_owned())));
+        assert!(told(serde_json::json!({ "ratio": null })).is_empty());
     }
 
     #[test]
