@@ -34,6 +34,7 @@ mod parity;
 mod plan;
 mod pretrained;
 mod promotion;
+mod reasons;
 mod released;
 
 fn model_terms() -> ModelTerms {
