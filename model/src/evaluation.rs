@@ -25,19 +25,41 @@ pub fn auc(scores: &[f32], labels: &[bool]) -> Option<f64> {
 /// Sum over thresholds of (recall gained) x precision, no interpolation: scikit-learn's
 /// `average_precision_score`. `None` where there is no fraud or the lengths differ.
 pub fn average_precision(scores: &[f32], labels: &[bool]) -> Option<f64> {
-    let order = descending(scores, labels)?;
-    let frauds = labels.iter().filter(|fraud| **fraud).count();
-    if frauds == 0 {
-        return None;
+    let precisions = precisions(scores, labels)?;
+    (!precisions.is_empty()).then(|| mean(&precisions))
+}
+
+/// How two models rank the same rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ranking {
+    /// Average precision of the candidate.
+    pub candidate: f64,
+    /// That of the incumbent.
+    pub incumbent: f64,
+    /// Standard error of their difference, as if frauds came one by one; not a number with fewer
+    /// than two.
+    pub error: f64,
+}
+
+impl Ranking {
+    /// Compares two models' scores. Average precision is the mean, over frauds, of the precision
+    /// down to each one's score; so the difference is a mean of paired differences, as
+    /// [`is_preferred`] takes one. `None` without a fraud, or where lengths differ.
+    pub fn new(candidate: &[f32], incumbent: &[f32], labels: &[bool]) -> Option<Self> {
+        let new = precisions(candidate, labels).filter(|of| !of.is_empty())?;
+        let old = precisions(incumbent, labels)?;
+        let gains: Vec<f64> = new.iter().zip(&old).map(|(new, old)| new - old).collect();
+        Some(Self {
+            candidate: mean(&new),
+            incumbent: mean(&old),
+            error: standard_error(&gains),
+        })
     }
-    let (mut seen, mut caught, mut area) = (0.0, 0.0, 0.0);
-    for tie in ties(&order, scores) {
-        let here = tie.iter().filter(|&&i| labels[i]).count() as f64;
-        seen += tie.len() as f64;
-        caught += here;
-        area += here * caught / seen;
+
+    /// Whether the candidate ranks better by more than one standard error.
+    pub fn is_better(&self) -> bool {
+        self.candidate - self.incumbent > self.error
     }
-    Some(area / frauds as f64)
 }
 
 /// Whether a candidate's probabilities are better than the incumbent's on the same rows by more
@@ -61,10 +83,18 @@ pub fn is_preferred(candidate: &[f32], incumbent: &[f32], labels: &[bool]) -> bo
     let gains: Vec<f64> = pairs
         .map(|((&new, &old), &fraud)| loss(old, fraud) - loss(new, fraud))
         .collect();
-    let count = rows as f64;
-    let mean = gains.iter().sum::<f64>() / count;
-    let squares: f64 = gains.iter().map(|gain| (gain - mean).powi(2)).sum();
-    mean > (squares / (count - 1.0) / count).sqrt()
+    mean(&gains) > standard_error(&gains)
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Of the mean of these values.
+fn standard_error(values: &[f64]) -> f64 {
+    let (count, mean) = (values.len() as f64, mean(values));
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / (count - 1.0) / count).sqrt()
 }
 
 /// Floor of a probability under a logarithm: one row cannot decide by itself.
@@ -118,6 +148,24 @@ pub fn card_precision_at(k: usize, rows: &[CardScore]) -> Option<f64> {
     Some(total / days.len() as f64)
 }
 
+/// For each fraud, in the order of rows, the share of frauds among the rows that score at least as
+/// high; `None` where scores and labels are not equally many.
+fn precisions(scores: &[f32], labels: &[bool]) -> Option<Vec<f64>> {
+    let order = descending(scores, labels)?;
+    let mut down_to = vec![0.0; scores.len()];
+    let (mut seen, mut caught) = (0.0, 0.0);
+    for tie in ties(&order, scores) {
+        seen += tie.len() as f64;
+        caught += tie.iter().filter(|&&i| labels[i]).count() as f64;
+        tie.iter().for_each(|&i| down_to[i] = caught / seen);
+    }
+    let rows = down_to.into_iter().zip(labels);
+    Some(
+        rows.filter_map(|(share, fraud)| fraud.then_some(share))
+            .collect(),
+    )
+}
+
 /// Row numbers by falling score; `None` where scores and labels are not equally many.
 fn descending(scores: &[f32], labels: &[bool]) -> Option<Vec<usize>> {
     (scores.len() == labels.len()).then(|| {
@@ -151,6 +199,37 @@ mod tests {
         assert!(!is_preferred(&[0.99, 0.4, 0.1, 0.1], &old, &labels));
         assert!(!is_preferred(&new, &old, &[true; 4]));
         assert!(!is_preferred(&new[..3], &old, &labels));
+    }
+
+    // By hand: the first three frauds of six rows against ranks four to six, whose precisions are
+    // 1/4, 2/5 and 3/6; the gains .75, .6 and .5 have a standard error of .0726. Then one fraud of
+    // two falls to the fourth place: gains of 0 and .5 are one standard error.
+    #[test]
+    fn a_ranking_is_better_where_average_precision_gains_more_than_its_standard_error() {
+        let labels = [true, true, true, false, false, false];
+        let (new, old) = (
+            [6.0, 5.0, 4.0, 3.0, 2.0, 1.0],
+            [3.0, 2.0, 1.0, 6.0, 5.0, 4.0],
+        );
+        let found = Ranking::new(&new, &old, &labels).unwrap();
+        assert!((found.candidate - 1.0).abs() < 1e-9, "{found:?}");
+        assert!((found.incumbent - 1.15 / 3.0).abs() < 1e-9, "{found:?}");
+        assert!((found.error - 0.072_648).abs() < 1e-6, "{found:?}");
+        assert!(found.is_better());
+        assert!(!Ranking::new(&old, &new, &labels).unwrap().is_better());
+        assert!(!Ranking::new(&new, &new, &labels).unwrap().is_better());
+        let labels = [true, true, false, false];
+        let found = Ranking::new(&[4.0, 3.0, 2.0, 1.0], &[4.0, 1.0, 3.0, 2.0], &labels).unwrap();
+        assert_eq!(
+            (found.candidate, found.incumbent, found.error),
+            (1.0, 0.75, 0.25)
+        );
+        assert!(!found.is_better());
+        // One fraud says nothing of chance.
+        let one = Ranking::new(&[2.0, 1.0], &[1.0, 2.0], &[true, false]).unwrap();
+        assert!(one.error.is_nan() && !one.is_better());
+        assert_eq!(Ranking::new(&new, &old, &[false; 6]), None);
+        assert_eq!(Ranking::new(&new[..5], &old, &[true; 6]), None);
     }
 
     #[derive(Deserialize)]

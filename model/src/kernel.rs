@@ -8,6 +8,8 @@
 
 use std::f32::consts::TAU;
 
+use features::Role;
+
 use crate::network::{PERIODIC, TensorSpec};
 use crate::parameters::range_of;
 use crate::roles::Roles;
@@ -74,6 +76,23 @@ impl Kernel {
             last: Layer::new(layout, flat, "head.out"),
             roles,
         }
+    }
+
+    /// The same network for rows as `FeatureSchema::hide_federation` leaves them, without a copy of
+    /// a row: where the head reads the federation's risk it reads the bank's own, or nothing.
+    pub(crate) fn alone(mut self) -> Self {
+        let of = |role: Role| self.roles.schema.indices(|other| *other == role);
+        let (own, shared) = (of(Role::OwnRisk), of(Role::SharedRisk));
+        for (place, column) in self.roles.head.iter_mut().enumerate() {
+            let Some(at) = shared.iter().position(|shared| shared == column) else {
+                continue;
+            };
+            match own.get(at) {
+                Some(own) => *column = *own,
+                None => self.first.ignore(self.out.outputs + place),
+            }
+        }
+        self
     }
 
     /// A way with room for every vector, so that no row makes it grow.
@@ -199,6 +218,13 @@ impl Layer {
             }
         }
         layer
+    }
+
+    /// Whatever this input is counts for nothing.
+    fn ignore(&mut self, input: usize) {
+        for weights in self.weight.iter_mut().skip(input).step_by(self.inputs) {
+            *weights = [0.0; STRETCH];
+        }
     }
 
     /// `output` becomes bias + input · weight.

@@ -43,7 +43,7 @@ pub use checkpoint::{Checkpoint, CheckpointError};
 pub use device::Device;
 pub use error::ModelError;
 pub use examples::Examples;
-pub use logits::{Logits, logits_on};
+pub use logits::{Logits, PARITY_MAX, Parity, logits_on};
 pub use network::{Init, NetworkSize, Part, TensorSpec, genesis, layout};
 pub use progress::{Bar, Progress};
 pub use scorer::{Attribution, Judged, Score, Scorer};

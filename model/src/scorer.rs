@@ -81,6 +81,16 @@ impl Scorer {
         })
     }
 
+    /// The same model for a bank alone: it sees a row as [`FeatureSchema::hide_federation`] leaves
+    /// it. A model that was trained without the federation's risk is asked so.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self {
+            kernel: self.kernel.alone(),
+            ..self
+        }
+    }
+
     /// Scores of whole rows, `k * columns` values.
     ///
     /// # Errors
@@ -290,6 +300,7 @@ fn column_groups(schema: &FeatureSchema) -> Vec<ColumnGroup> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
     use crate::network::genesis;
     use crate::synthetic;
 
@@ -358,6 +369,33 @@ mod tests {
         }
         assert!(scorer.logits_without(&row, &[]).unwrap().is_empty());
         assert!(scorer.logits_without(&row[1..], &[0]).is_err());
+    }
+
+    // The bank's own counts stand in for the federation's; in the second schema there are none.
+    #[test]
+    fn a_model_of_a_bank_alone_never_sees_the_federations_risk() {
+        let standard = include_str!("../../ops/config/schemas/standard.toml");
+        let without = standard.replacen("[[feature]]\nkind = \"own_risk\"\n", "", 1);
+        assert_ne!(without, standard);
+        for text in [standard, &without] {
+            let (schema, size) = (FeatureSchema::parse(text).unwrap(), NetworkSize::default());
+            let flat = genesis(&layout(&schema, size), 4);
+            let made = || Scorer::new(&schema, size, &flat, Calibration::default()).unwrap();
+            let (plain, alone) = (made(), made().alone());
+            let mut chance = Chance::new(13, 0);
+            let rows: Vec<f32> = (0..20 * schema.len()).map(|_| chance.normal()).collect();
+            let mut hidden = rows.clone();
+            schema.hide_federation(&mut hidden);
+            let found = alone.score(&rows).unwrap();
+            assert_eq!(found, plain.score(&hidden).unwrap());
+            assert_ne!(found, plain.score(&rows).unwrap());
+            let row = &rows[..schema.len()];
+            assert_eq!(alone.judge(row).unwrap().score, found[0]);
+            let groups = alone.attribution(row).unwrap().groups;
+            let share = |name: &str| groups.iter().find(|(group, _)| group == name);
+            assert_eq!(share("shared risk").unwrap().1, 0.0);
+            assert!(share("own risk").is_none_or(|(_, share)| *share != 0.0));
+        }
     }
 
     #[test]
