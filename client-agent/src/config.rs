@@ -106,7 +106,8 @@ pub enum Promote {
 /// Whether a model of the bank's data alone is trained beside the federation's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Baseline {
-    /// When a fine-tuning plan ends, with that plan's own terms; shown as `shadow` in answers.
+    /// When a fine-tuning plan ends, with that plan's own terms; shown as `shadow` in answers, and
+    /// under `Promote::Calibrated` it decides where it is better.
     Local,
     /// Never.
     Off,

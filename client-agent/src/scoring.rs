@@ -395,14 +395,26 @@ impl Scoring {
 }
 
 impl Bundle {
+    /// What scores by it. The bank's own was trained without the federation's risk, so wherever it
+    /// stands it is asked without it.
+    ///
+    /// # Errors
+    /// Where the parameters do not fit the schema and size.
+    pub(crate) fn scorer(&self, schema: &FeatureSchema) -> Result<Scorer, ModelError> {
+        let scorer = Scorer::new(schema, self.size, &self.parameters, self.calibration)?;
+        Ok(match self.head {
+            Head::Local => scorer.alone(),
+            Head::Federation | Head::Personal => scorer,
+        })
+    }
+
     /// The model, which knows what is usual from the rows that were scored of late.
     fn installed(
         self,
         schema: &FeatureSchema,
         recent: impl FnOnce() -> Result<Recent, ScoringError>,
     ) -> Result<Installed, ScoringError> {
-        let scorer = Scorer::new(schema, self.size, &self.parameters, self.calibration)?;
-        let scorer = Arc::new(scorer);
+        let scorer = Arc::new(self.scorer(schema)?);
         let mut usual = self.usual;
         if let Some(usual) = &mut usual {
             recent()?.enter(&scorer, usual);

@@ -143,9 +143,14 @@ pub struct ModelStatus {
     pub calibrated_on: u64,
     /// Why the calibration is not to be relied upon; null where it is.
     pub calibration_doubt: Option<String>,
+    /// How far the logits that score lie from libtorch's on the bank's own payments, at most; null
+    /// where there was no payment to compare.
+    pub parity_max_abs: Option<f32>,
+    /// Payments compared.
+    pub parity_rows: u64,
 }
 
-/// A model that was not put in place, since that would have moved the meaning of thresholds.
+/// A model that was not put in place.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RefusedStatus {
     /// Length of the ledger it belongs to.
@@ -154,7 +159,7 @@ pub struct RefusedStatus {
     pub head: Head,
     /// Digest of its parameters, in hex.
     pub parameters: String,
-    /// What is wrong with its calibration.
+    /// What is wrong with it: its arithmetic, its calibration, or that the bank's own is better.
     pub why: String,
 }
 

@@ -172,7 +172,10 @@ pub(crate) fn bundle(slot: Slot, version: u64) -> Bundle {
     let parameters = genesis(&layout(&FeatureSchema::standard(), size), version);
     Bundle {
         slot,
-        head: Head::Federation,
+        head: match slot {
+            Slot::Live => Head::Federation,
+            Slot::Local => Head::Local,
+        },
         version,
         parameters: Arc::new(parameters),
         digest: [u8::try_from(version).unwrap(); 32],
@@ -301,6 +304,17 @@ fn the_banks_own_model_is_asked_without_the_federations_risk() {
     let answer = scoring.score(&stream(0)).unwrap();
     // Counted up to nine days before the payment's day.
     assert_eq!(answer.risk_age_days, Some(9));
+    // So it is where it decides, and no reason names what it does not see.
+    let own = Bundle {
+        slot: Slot::Live,
+        ..bundle(Slot::Local, 2)
+    };
+    scoring.install(own).unwrap();
+    let decided = scoring.score(&stream(1)).unwrap();
+    assert_eq!(decided.model.unwrap().head, Head::Local);
+    assert_eq!(decided.logit, decided.shadow.map(|shadow| shadow.logit));
+    let names = |code: &str| decided.reasons.iter().any(|reason| reason.code == code);
+    assert!(!names("R42_OUTLET_RISK_FEDERATION"));
     drop(scoring);
     let vector = open(bank.folder.path()).find("t0").unwrap().unwrap().vector;
     let shared =

@@ -363,13 +363,10 @@ impl Worker {
         told
     }
 
-    /// What the bank's own model says. It was trained without the federation's risk, so it is
-    /// asked without it.
+    /// What the bank's own model says.
     fn shadow(&self, vector: &FeatureVector) -> Option<Shadow> {
         let local = self.local.as_deref()?;
-        let mut own = vector.0.clone();
-        self.encoder.schema().hide_federation(&mut own);
-        let judged = self.ask(&local.scorer, &own)?;
+        let judged = self.ask(&local.scorer, &vector.0)?;
         Some(Shadow {
             bundle: "local".to_owned(),
             probability: judged.score.probability,

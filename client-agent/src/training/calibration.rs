@@ -1,11 +1,16 @@
 //! Honest probabilities: a tenth of the cards never enter fine-tuning, and each installed model
-//! is calibrated on them (Platt scaling, `model::calibration`). Whether that is to be relied upon
-//! is said here; what follows from it, in `trainer/promotion.rs`.
+//! is calibrated on them (Platt scaling, `model::calibration`). What scores is also held against
+//! what was trained, on the bank's own rows. Whether either is to be relied upon is said here; what
+//! follows from it, in `trainer/promotion.rs`.
 
 use features::FeatureSchema;
-use model::{Calibration, CalibrationError, ModelError, NetworkSize, Scorer, examples};
+use model::{
+    Calibration, CalibrationError, Device, ModelError, PARITY_MAX, Parity, Scorer, examples,
+    logits_on,
+};
 
 use super::window::Judged;
+use crate::scoring::{Bundle, Head};
 
 /// Which cards are held out, by the numbers that a history gives them.
 pub(super) struct HeldOut(Vec<bool>);
@@ -37,6 +42,8 @@ const ROWS: usize = 4_096;
 pub(super) struct Fit {
     /// The identity where none could be fitted.
     pub(super) calibration: Calibration,
+    /// How near the kernel's logits are to libtorch's.
+    pub(super) parity: Parity,
     unfitted: Option<CalibrationError>,
     logits: Vec<f32>,
     frauds: Vec<bool>,
@@ -45,6 +52,17 @@ pub(super) struct Fit {
 /// Why scores of a model may mean something else than the scale says.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub(super) enum Doubt {
+    /// What scores computes something else than what was trained.
+    #[error(
+        "logits of the kernel and of libtorch lie {found:.1e} apart on {rows} payments, expected \
+         {PARITY_MAX:.0e} or less"
+    )]
+    Parity {
+        /// The largest difference.
+        found: f32,
+        /// Payments compared.
+        rows: usize,
+    },
     /// No calibration could be fitted, and the logits are taken at their word.
     #[error("no calibration was fitted: {0}")]
     Unfitted(CalibrationError),
@@ -75,10 +93,27 @@ impl Doubt {
     /// The word in metrics.
     pub(super) fn word(&self) -> &'static str {
         match self {
+            Self::Parity { .. } => "parity",
             Self::Unfitted(_) => "unfitted",
             Self::Few { .. } => "few_frauds",
             Self::Off { .. } => "off",
         }
+    }
+
+    /// Whether a model is not put in place whatever the bank's rule, nor where there is none.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            Self::Parity { .. } => true,
+            Self::Unfitted(_) | Self::Few { .. } | Self::Off { .. } => false,
+        }
+    }
+
+    /// Of a model whose kernel says something else than libtorch.
+    pub(super) fn of_parity(parity: Parity) -> Option<Self> {
+        (!parity.is_kept()).then_some(Self::Parity {
+            found: parity.max_abs,
+            rows: parity.rows,
+        })
     }
 }
 
@@ -88,10 +123,19 @@ impl Fit {
         self.frauds.len()
     }
 
+    /// Of the held-out rows.
+    pub(super) fn probabilities(&self) -> Vec<f32> {
+        let probability = |logit: &f32| self.calibration.probability(*logit);
+        self.logits.iter().map(probability).collect()
+    }
+
     /// Why it is not to be relied upon by a bank whose people look at payments from this
     /// probability on; nothing where it is. Frauds may be half to twice as many as were told, as
     /// watching has it (docs/watch.md), or three standard deviations of chance away.
     pub(super) fn doubt(&self, review_from: f64) -> Option<Doubt> {
+        if let Some(doubt) = Doubt::of_parity(self.parity) {
+            return Some(doubt);
+        }
         if let Some(error) = &self.unfitted {
             return Some(Doubt::Unfitted(error.clone()));
         }
@@ -125,17 +169,16 @@ impl Fit {
 
 /// Fewest frauds that a calibration is relied upon for: with ten the offset has a standard error of
 /// about a third, by which odds are off by four in ten.
-const FRAUDS_MIN: usize = 10;
+pub(super) const FRAUDS_MIN: usize = 10;
 
-/// Fits a calibration of `parameters` on the held-out rows; the identity where that cannot be:
-/// training is unweighted, so raw probabilities are of the right order.
+/// Fits a calibration of a model on the held-out rows, whatever it has; the identity where that
+/// cannot be: training is unweighted, so raw probabilities are of the right order.
 pub(super) fn fit(
     schema: &FeatureSchema,
-    size: NetworkSize,
-    parameters: &[f32],
+    bundle: &Bundle,
     judged: &Judged,
 ) -> Result<Fit, ModelError> {
-    let scorer = Scorer::new(schema, size, parameters, Calibration::default())?;
+    let scorer = bundle.scorer(schema)?;
     let logits = logits(&scorer, &judged.values, schema.len())?;
     let (calibration, unfitted) = match Calibration::fit(&logits, &judged.frauds) {
         Ok(calibration) => (calibration, None),
@@ -143,10 +186,28 @@ pub(super) fn fit(
     };
     Ok(Fit {
         calibration,
+        parity: parity((schema, bundle), &scorer, judged)?,
         unfitted,
         logits,
         frauds: judged.frauds.clone(),
     })
+}
+
+/// Holds what scores against the network as it was trained, on the sample of the bank's rows. The
+/// bank's own never saw the federation's risk.
+pub(super) fn parity(
+    (schema, bundle): (&FeatureSchema, &Bundle),
+    scorer: &Scorer,
+    judged: &Judged,
+) -> Result<Parity, ModelError> {
+    let kernel = logits(scorer, &judged.sample, schema.len())?;
+    let mut rows = judged.sample.clone();
+    match bundle.head {
+        Head::Local => schema.hide_federation(&mut rows),
+        Head::Federation | Head::Personal => {}
+    }
+    let libtorch = logits_on(Device::Cpu, schema, bundle.size, &bundle.parameters, &rows)?;
+    Ok(Parity::new(&kernel, &libtorch))
 }
 
 /// Logits of whole rows.
@@ -165,6 +226,8 @@ pub(super) fn logits(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scoring::Slot;
+    use crate::scoring::tests::bundle;
 
     #[test]
     fn about_a_tenth_of_the_cards_is_held_out_and_stays_so() {
@@ -182,13 +245,12 @@ mod tests {
     #[test]
     fn without_both_classes_the_logits_are_taken_at_their_word() {
         let schema = FeatureSchema::standard();
-        let size = NetworkSize::default();
-        let flat = model::genesis(&model::layout(&schema, size), 1);
         let judged = Judged {
             values: vec![0.0; 3 * schema.len()],
             frauds: vec![false; 3],
+            sample: Vec::new(),
         };
-        let fitted = fit(&schema, size, &flat, &judged).unwrap();
+        let fitted = fit(&schema, &bundle(Slot::Live, 1), &judged).unwrap();
         assert_eq!(fitted.calibration, Calibration::default());
         let doubt = fitted.doubt(0.0).unwrap();
         let expected = "no calibration was fitted: 0 frauds and 3 genuine among 3 finite logits";
@@ -201,6 +263,7 @@ mod tests {
         let half = |frauds: usize| (0..100).map(move |at| at < frauds);
         Fit {
             calibration: Calibration::default(),
+            parity: Parity::default(),
             unfitted: None,
             logits: [vec![3.0; 100], vec![-3.0; 100]].concat(),
             frauds: half(high).chain(half(low)).collect(),
@@ -226,11 +289,53 @@ mod tests {
         assert_eq!(said, expected);
     }
 
+    #[test]
+    fn another_arithmetic_is_a_doubt_before_all_others() {
+        let with = |max_abs: f32| Fit {
+            parity: Parity { rows: 7, max_abs },
+            ..told(9, 0)
+        };
+        let word = |fit: &Fit| fit.doubt(0.12).map(|doubt| doubt.word());
+        assert_eq!(word(&with(1e-5)), Some("few_frauds"));
+        assert_eq!(word(&with(1.1e-5)), Some("parity"));
+        let said = with(3.14e-4).doubt(0.12).unwrap().to_string();
+        let expected = "logits of the kernel and of libtorch lie 3.1e-4 apart on 7 payments, \
+                        expected 1e-5 or less";
+        assert_eq!(said, expected);
+    }
+
+    // The rows differ in the federation's columns alone, which the bank's own must not see.
+    #[test]
+    fn the_sample_is_scored_as_each_model_is_asked() {
+        model::threads(1);
+        let schema = FeatureSchema::standard();
+        let shared = schema.indices(|role| *role == features::Role::SharedRisk);
+        let mut judged = Judged {
+            sample: vec![0.0; 9 * schema.len()],
+            ..Judged::default()
+        };
+        for (row, values) in judged.sample.chunks_exact_mut(schema.len()).enumerate() {
+            shared.iter().for_each(|&at| values[at] = row as f32);
+        }
+        let of = |slot| {
+            let bundle = bundle(slot, 1);
+            let scorer = bundle.scorer(&schema).unwrap();
+            let parity = parity((&schema, &bundle), &scorer, &judged).unwrap();
+            let logits = logits(&scorer, &judged.sample, schema.len()).unwrap();
+            (parity, logits[0].to_bits() == logits[8].to_bits())
+        };
+        let (of_all, is_same) = of(Slot::Live);
+        assert!(of_all.is_kept() && of_all.rows == 9 && !is_same);
+        let (own, is_same) = of(Slot::Local);
+        assert!(own.is_kept() && own.rows == 9 && is_same);
+    }
+
     // Three deviations of a handful are wider than half to twice.
     #[test]
     fn chance_of_a_handful_is_no_doubt() {
         let few = |came: usize| Fit {
             calibration: Calibration::default(),
+            parity: Parity::default(),
             unfitted: None,
             logits: [vec![0.0; 4], vec![-9.0; 96]].concat(),
             frauds: (0..100).map(|at| at < came || at >= 90).collect(),

@@ -1,8 +1,8 @@
 //! What the bank trains by itself, a round's worth at a time, so that orders go first. Its baseline
 //! is the model that it could have had alone: the same network from the same first parameters, the
 //! same steps on the same days, the bank's own risk only; beside it in `shadow`, everybody sees
-//! what the federation gives. Its own head is the federation's, trained on: it decides where rows
-//! held out from both prefer it.
+//! what the federation gives, and where that is less, it decides itself (`trainer/rivals.rs`). Its
+//! own head is the federation's, trained on: it decides where rows held out from both prefer it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,12 +10,12 @@ use std::time::Instant;
 use features::FeatureSchema;
 use model::evaluation::is_preferred;
 use model::schedule::{HEAD_ROUNDS, Place, Schedule};
-use model::{Bar, Calibration, Device, Examples, Learner, NetworkSize, Scorer, Usual};
+use model::{Bar, Calibration, Device, Examples, Learner, NetworkSize, Usual};
 use protocol::genesis;
 use protocol::id::PlanId;
 use protocol::plan::ModelTerms;
 
-use super::calibration::{self, Fit, logits};
+use super::calibration::{self, Fit};
 use super::trainer::TrainingError;
 use super::window::Judged;
 use crate::scoring::{Bundle, Head, Slot};
@@ -67,14 +67,13 @@ impl Solo {
         build: (&FeatureSchema, NetworkSize, Device),
         model: &ModelTerms,
         (pretrain, mut finetune): (Option<Stage>, Stage),
-        mut judged: Judged,
+        judged: Judged,
         of: (PlanId, u64),
     ) -> Result<Self, TrainingError> {
         let start = genesis::parameters(model);
         // A copy of its own, if others train on the rows with the federation's columns.
         let examples = Arc::make_mut(&mut finetune.examples);
         build.0.hide_federation(&mut examples.values);
-        build.0.hide_federation(&mut judged.values);
         let stages = (pretrain, finetune);
         Self::begin(build, (&start, Aim::Baseline), stages, judged, of)
     }
@@ -119,6 +118,16 @@ impl Solo {
     /// Whether it is the baseline.
     pub(super) fn is_baseline(&self) -> bool {
         matches!(self.aim, Aim::Baseline)
+    }
+
+    /// Whether its encoder was pretrained, too.
+    pub(super) fn is_pretrained(&self) -> bool {
+        self.pretrain.is_some()
+    }
+
+    /// The rows that it is judged by.
+    pub(super) fn judged(&self) -> &Judged {
+        &self.judged
     }
 
     fn kind(&self) -> &'static str {
@@ -187,44 +196,34 @@ impl Solo {
 
     fn finish(&self) -> Result<Option<(Bundle, Fit)>, TrainingError> {
         let parameters = self.learner.parameters();
-        let fit = |of: &[f32]| calibration::fit(&self.schema, self.size, of, &self.judged);
-        let fitted = fit(&parameters)?;
-        let calibration = fitted.calibration;
         let (slot, head, usual) = match &self.aim {
-            // It is asked for scores only.
             Aim::Baseline => (Slot::Local, Head::Local, None),
-            Aim::Head(incumbent, usual) => {
-                let candidate = self.probabilities(&parameters, calibration)?;
-                let incumbent = self.probabilities(incumbent, fit(incumbent)?.calibration)?;
-                if !is_preferred(&candidate, &incumbent, &self.judged.frauds) {
-                    return Ok(None);
-                }
-                (Slot::Live, Head::Personal, usual.clone())
-            }
+            Aim::Head(_, usual) => (Slot::Live, Head::Personal, usual.clone()),
         };
-        let bundle = Bundle {
+        let mut bundle = Bundle {
             slot,
             head,
             version: self.version,
             digest: genesis::model_root(&parameters).0,
             parameters: Arc::new(parameters),
             size: self.size,
-            calibration,
+            calibration: Calibration::default(),
             usual,
         };
+        let fit = |of: &Bundle| calibration::fit(&self.schema, of, &self.judged);
+        let fitted = fit(&bundle)?;
+        if let Aim::Head(incumbent, _) = &self.aim {
+            let incumbent = fit(&Bundle {
+                parameters: Arc::clone(incumbent),
+                ..bundle.clone()
+            })?;
+            let (new, old) = (fitted.probabilities(), incumbent.probabilities());
+            if !is_preferred(&new, &old, &self.judged.frauds) {
+                return Ok(None);
+            }
+        }
+        bundle.calibration = fitted.calibration;
         Ok(Some((bundle, fitted)))
-    }
-
-    /// Of the held-out rows.
-    fn probabilities(
-        &self,
-        parameters: &[f32],
-        calibration: Calibration,
-    ) -> Result<Vec<f32>, TrainingError> {
-        let scorer = Scorer::new(&self.schema, self.size, parameters, calibration)?;
-        let logits = logits(&scorer, &self.judged.values, self.schema.len())?;
-        let probability = |logit: f32| calibration.probability(logit);
-        Ok(logits.into_iter().map(probability).collect())
     }
 
     /// From the plan and the place alone, so that a restarted agent makes the same model again.

@@ -36,6 +36,7 @@ mod pretrained;
 mod promotion;
 mod reasons;
 mod released;
+mod rivals;
 
 fn model_terms() -> ModelTerms {
     model_terms_of(&FeatureSchema::standard())
@@ -306,7 +307,7 @@ fn a_bank_without_data_takes_part_with_zeros() {
             baseline: Baseline::Local,
             head: config::Head::Personal,
         },
-        board,
+        board.clone(),
     );
     for work in [pretrain(), finetune()] {
         let (delta, examples) = delta(trainer.contribute(&order(work)).unwrap());
@@ -315,11 +316,14 @@ fn a_bank_without_data_takes_part_with_zeros() {
     let evaluate = order(evaluate());
     let counts = trainer.contribute(&evaluate).unwrap();
     assert_eq!(counts, Contribution::Counts(vec![0; 128]));
-    // A model still arrives, uncalibrated, and there is nothing to make a baseline from.
+    // A model still arrives, uncalibrated, and there is nothing to make a baseline from, nor to
+    // check its arithmetic on.
     assert!(matches!(
         trainer.install(&result(finetune(), 1, &[])),
         Some(Product::Model(_))
     ));
+    let model = board.read().model.unwrap();
+    assert_eq!((model.parity_rows, model.parity_max_abs), (0, None));
     assert!(!trainer.has_solo_work());
 }
 
@@ -449,6 +453,9 @@ fn only_a_fine_tuned_model_scores() {
     let model = board.read().model.unwrap();
     assert_eq!(model.parameters, Digest(bundle.digest).to_hex());
     assert!(model.calibrated_on > 0 && bundle.calibration.a > 0.0);
+    // The week of the plan, whatever the cards and labels.
+    assert_eq!(model.parity_rows, 140);
+    assert!(model.parity_max_abs.unwrap() <= model::PARITY_MAX);
     assert!(!trainer.has_solo_work());
 }
 
@@ -535,7 +542,7 @@ fn the_baseline_is_trained_for_as_many_rounds_and_lands_in_its_slot() {
     while trainer.has_solo_work() {
         assert_eq!(board.read().baseline, BaselineStatus::Training);
         advances += 1;
-        bundle = trainer.advance_solo();
+        bundle = trainer.advance_solo().pop();
     }
     assert_eq!((advances, board.read().training.len()), (5, 4));
     let Some(Product::Model(bundle)) = bundle else {
@@ -584,7 +591,7 @@ fn a_head_of_the_banks_own_decides_where_held_out_cards_prefer_it() {
     trainer.install(&result(finetune(), 1, &[]));
     let mut again = None;
     while trainer.has_solo_work() {
-        again = trainer.advance_solo();
+        again = trainer.advance_solo().pop();
     }
     let Some(Product::Model(again)) = again else {
         panic!("a head was preferred before")
@@ -604,7 +611,7 @@ fn the_baseline_knows_nothing_of_the_federations_risk() {
         trainer.install(&result(finetune(), 1, &[]));
         let mut product = None;
         while trainer.has_solo_work() {
-            product = trainer.advance_solo();
+            product = trainer.advance_solo().pop();
         }
         match product {
             Some(Product::Model(bundle)) => bundle.parameters.to_vec(),

@@ -21,6 +21,7 @@ mod live;
 mod pretrained;
 mod promotion;
 mod released;
+mod rivals;
 mod solos;
 
 pub(crate) use promotion::Promotion;
@@ -40,6 +41,7 @@ use crate::scoring::{Beside, Bundle, Head, Slot};
 use crate::status::{Board, EvaluationStatus, TrainingStatus};
 use live::Reached;
 use promotion::Live;
+use rivals::Rivals;
 
 /// A bank's learning: its past, its moments, and what the federation has given it.
 pub struct Trainer {
@@ -59,6 +61,7 @@ pub struct Trainer {
     learner: Option<(Digest, Learner)>,
     promotion: Promotion,
     live: Option<Live>,
+    rivals: Rivals,
     pretrained: Option<(Training, u32)>,
     solos: VecDeque<Solo>,
 }
@@ -94,6 +97,7 @@ impl Trainer {
             learner: None,
             promotion: Promotion::default(),
             live: None,
+            rivals: Rivals::default(),
             pretrained: None,
             solos: VecDeque::new(),
         }
@@ -309,22 +313,24 @@ impl Trainer {
             .windows
             .encoded(&self.history, &self.risk, days(training))?;
         let judged = window.held_out(cutoff(training), &self.held_out);
-        let fit = calibration::fit(&self.schema, size, parameters, &judged)?;
-        let bundle = Bundle {
+        let mut bundle = Bundle {
             slot: Slot::Live,
             head: Head::Federation,
             version: installed.result.outcome.unverified().sequence,
             parameters: Arc::clone(parameters),
             digest: genesis::model_root(parameters).0,
             size,
-            calibration: fit.calibration,
+            calibration: Calibration::default(),
             usual: None,
         };
-        let product = self.promote((training, installed), bundle.clone(), &fit)?;
+        let fit = calibration::fit(&self.schema, &bundle, &judged)?;
+        bundle.calibration = fit.calibration;
+        let found = (&fit, &judged);
+        let product = self.promote((training, installed), bundle.clone(), found)?;
         if installed.step + 1 == plan.rounds {
             // The federation's model is to score, whatever becomes of the bank's own.
-            let promoted = product.as_ref().filter(|of| of.digest == bundle.digest);
-            let begun = self.begin_solos(plan, training, promoted.unwrap_or(&bundle));
+            let given = self.rivals.given(bundle.digest).unwrap_or(bundle);
+            let begun = self.begin_solos(plan, training, &given);
             if let Err(error) = begun {
                 tracing::warn!(%error, "the bank's own models cannot be trained");
             }

@@ -21,6 +21,9 @@ const WINDOWS_MAX: usize = 2;
 /// are 307,200), so a larger past would add nothing. With 80 columns they take 180 MB.
 const ROWS_MAX: u64 = 1 << 19;
 
+/// Rows on which a model's arithmetic is checked: ten milliseconds by the kernel.
+const SAMPLE_MAX: usize = 4_096;
+
 /// The stretches encoded last.
 #[derive(Default)]
 pub(super) struct Windows(Vec<Window>);
@@ -181,10 +184,15 @@ impl Window {
         Arc::clone(&self.examples)
     }
 
-    /// Rows and labels of the cards held out, as known before the start of `cutoff_day`.
+    /// Rows and labels of the cards held out, as known before the start of `cutoff_day`, and beside
+    /// them an even sample of all rows.
     pub(super) fn held_out(&self, cutoff_day: i64, held_out: &HeldOut) -> Judged {
         let mut judged = Judged::default();
+        let apart = self.examples.len().div_ceil(SAMPLE_MAX).max(1);
         for (row, verdict) in self.verdicts.iter().enumerate() {
+            if row % apart == 0 {
+                judged.sample.extend_from_slice(self.examples.row(row));
+            }
             let label = label_at(*verdict, self.silence, cutoff_day);
             if held_out.holds(self.examples.card[row]) && !label.is_nan() {
                 judged.values.extend_from_slice(self.examples.row(row));
@@ -212,6 +220,8 @@ pub(super) struct Judged {
     pub(super) values: Vec<f32>,
     /// One label a row.
     pub(super) frauds: Vec<bool>,
+    /// Rows of whatever card and label, for which arithmetic is to be right; row-major.
+    pub(super) sample: Vec<f32>,
 }
 
 /// What was known of a payment before the start of `cutoff_day`: 1 fraud, 0 genuine, NaN nothing.
@@ -302,6 +312,7 @@ mod tests {
         let judged = window.held_out(17_017, &held_out);
         assert_eq!(trained + judged.frauds.len() + unknown, 100);
         assert_eq!(judged.values.len(), judged.frauds.len() * all.columns);
+        assert_eq!(judged.sample, all.values);
     }
 
     #[test]

@@ -11,7 +11,6 @@ use features::{FeatureSchema, Transaction};
 use host::clock::Clock;
 use host::telemetry::Telemetry;
 use host::workers;
-use model::{Calibration, ModelError, NetworkSize, Scorer};
 use serde::Deserialize;
 
 use super::Seen;
@@ -39,11 +38,7 @@ pub struct Installs(SyncSender<Word>);
 
 /// A live model, as far as watching needs it.
 #[derive(Debug)]
-pub struct Watched {
-    parameters: Arc<Vec<f32>>,
-    size: NetworkSize,
-    calibration: Calibration,
-}
+pub struct Watched(Bundle);
 
 #[derive(Debug)]
 enum Word {
@@ -56,11 +51,10 @@ impl Watched {
     #[must_use]
     pub fn of(bundle: &Bundle) -> Option<Self> {
         match bundle.slot {
-            Slot::Live => Some(Self {
-                parameters: Arc::clone(&bundle.parameters),
-                size: bundle.size,
-                calibration: bundle.calibration,
-            }),
+            Slot::Live => Some(Self(Bundle {
+                usual: None,
+                ..bundle.clone()
+            })),
             Slot::Local | Slot::Pretrained => None,
         }
     }
@@ -173,19 +167,10 @@ impl Reader {
     }
 
     fn install(&mut self, model: &Watched) {
-        match self.scorer(model) {
+        match model.0.scorer(&self.schema) {
             Ok(scorer) => self.watching.install(Arc::new(scorer)),
             Err(error) => tracing::error!(%error, "the model in place is not watched"),
         }
-    }
-
-    fn scorer(&self, model: &Watched) -> Result<Scorer, ModelError> {
-        Scorer::new(
-            &self.schema,
-            model.size,
-            &model.parameters,
-            model.calibration,
-        )
     }
 
     /// Reads on, for a fraction of a second at most.

@@ -244,6 +244,8 @@ fn coordinator_toml(folder: &Path) -> String {
     )
 }
 
+// Each model is put in place: what is called federated is to be the federation's, also where a
+// bank would do better alone.
 fn agent_toml(
     folder: &Path,
     staged: &StagedBank,
@@ -255,7 +257,7 @@ fn agent_toml(
          [store]\nfolder = {:?}\n[http]\naddress = \"127.0.0.1:0\"\ninsecure_loopback = true\n\
          [consent]\nfile = {:?}\n\
          [history]\nfile = {:?}\nmap = {:?}\ntoken_key = {:?}\nuntil_day = {}\n\
-         [scoring]\npolicy = {:?}\n\
+         [scoring]\npolicy = {:?}\npromote = \"always\"\n\
          [baseline]\nlocal = true\n[log]\nformat = \"text\"\n",
         folder.join("identity"),
         folder.join("store"),

@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use host::telemetry::Telemetry;
-use model::Calibration;
+use model::checkpoint::parameters_digest;
+use model::{Calibration, Checkpoint};
 use tempfile::TempDir;
 
 use super::*;
@@ -14,10 +15,10 @@ use crate::status::Status;
 
 /// A bank and its store. Of the payments held out in the plans' week 31 are frauds, on its first
 /// day 5.
-struct Bank {
+pub(super) struct Bank {
     store: TempDir,
-    telemetry: Telemetry,
-    trainer: Trainer,
+    pub(super) telemetry: Telemetry,
+    pub(super) trainer: Trainer,
     board: Board,
 }
 
@@ -27,8 +28,13 @@ impl Bank {
     }
 
     fn with_head(rule: Promote, head: config::Head) -> Self {
+        let baseline = Baseline::Off;
+        Self::with(rule, config::Own { baseline, head })
+    }
+
+    pub(super) fn with(rule: Promote, own: config::Own) -> Self {
         let (store, telemetry) = (tempfile::tempdir().unwrap(), Telemetry::default());
-        let (trainer, board) = started((rule, head), store.path(), &telemetry);
+        let (trainer, board) = started((rule, own), store.path(), &telemetry);
         Self {
             store,
             telemetry,
@@ -39,8 +45,11 @@ impl Bank {
 
     /// The same bank after a restart.
     fn again(self, rule: Promote) -> Self {
-        let of = (rule, config::Head::Federation);
-        let (trainer, board) = started(of, self.store.path(), &Telemetry::default());
+        let own = config::Own {
+            baseline: Baseline::Off,
+            head: config::Head::Federation,
+        };
+        let (trainer, board) = started((rule, own), self.store.path(), &Telemetry::default());
         Self {
             trainer,
             board,
@@ -48,7 +57,7 @@ impl Bank {
         }
     }
 
-    fn install(&mut self, installed: &Installed) -> Option<Bundle> {
+    pub(super) fn install(&mut self, installed: &Installed) -> Option<Bundle> {
         match self.trainer.install(installed) {
             Some(Product::Model(bundle)) => Some(bundle),
             Some(Product::Risk(_)) => panic!("a model was to be installed"),
@@ -56,7 +65,7 @@ impl Bank {
         }
     }
 
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         self.board.read()
     }
 
@@ -67,13 +76,12 @@ impl Bank {
 }
 
 fn started(
-    (rule, head): (Promote, config::Head),
+    (rule, own): (Promote, config::Own),
     store: &Path,
     telemetry: &Telemetry,
 ) -> (Trainer, Board) {
     model::threads(1);
-    let (baseline, board) = (Baseline::Off, Board::default());
-    let own = config::Own { baseline, head };
+    let board = Board::default();
     let trainer = Trainer::new(sample(25, 400), own, board.clone());
     // From a score of 1 on people look at everything.
     let promotion = Promotion::new(rule, 1, store, telemetry);
@@ -95,7 +103,7 @@ fn loud(factor: f32) -> Installed {
 }
 
 /// A result that ranks frauds above the others, and its reverse.
-fn right_and_backwards() -> (Installed, Installed) {
+pub(super) fn right_and_backwards() -> (Installed, Installed) {
     let mut bank = Bank::new(Promote::Calibrated);
     bank.install(&loud(10.0));
     match bank.doubt() {
@@ -117,7 +125,7 @@ fn of_one_day(of: &Installed) -> Installed {
 }
 
 /// The same result elsewhere in the ledger.
-fn at(sequence: u64, of: &Installed) -> Installed {
+pub(super) fn at(sequence: u64, of: &Installed) -> Installed {
     let mut result = RoundResult::clone(&of.result);
     let outcome = RoundOutcome {
         sequence,
@@ -157,7 +165,7 @@ fn of_another_lineage(of: &Installed) -> Installed {
 }
 
 /// The same result with other parameters.
-fn changed(of: &Installed, change: impl Fn(&mut [f32])) -> Installed {
+pub(super) fn changed(of: &Installed, change: impl Fn(&mut [f32])) -> Installed {
     let mut parameters = of.parameters.as_ref().unwrap().to_vec();
     change(&mut parameters);
     Installed {
@@ -185,8 +193,72 @@ fn pretrained(of: &Installed) -> Installed {
     })
 }
 
-fn digest(of: &Installed) -> String {
+pub(super) fn digest(of: &Installed) -> String {
     genesis::model_root(of.parameters.as_ref().unwrap()).to_hex()
+}
+
+/// The same result, whose logits hang on rounding: two units of the head's second layer are a third
+/// whatever the row, and the last layer takes a hundred thousand times the one from as much of the
+/// other. In Python's fractions the kernel's sum, which begins with the offset, and one that is
+/// fused, or begins or ends elsewhere, lie 0.0016 to 0.0032 apart.
+fn ill_conditioned(of: &Installed) -> Installed {
+    changed(of, |parameters| {
+        // 64 weights and 8 offsets of the second layer, 8 weights and an offset of the last.
+        let from = parameters.len() - 81;
+        let tail = &mut parameters[from..];
+        tail[..16].fill(0.0);
+        tail[64..66].fill(1.0 / 3.0);
+        (tail[72], tail[73]) = (98_765.43, -98_765.43);
+        tail[80] = -4.1;
+    })
+}
+
+#[test]
+fn a_model_that_would_not_score_as_it_was_trained_is_never_put_in_place() {
+    let (right, _) = right_and_backwards();
+    let wrong = ill_conditioned(&right);
+    for rule in [Promote::Calibrated, Promote::Always] {
+        let mut bank = Bank::new(rule);
+        assert!(bank.install(&right).is_some());
+        let before = bank.status().model.unwrap();
+        assert_eq!(before.parity_rows, 2_800);
+        assert!(before.parity_max_abs.unwrap() <= model::PARITY_MAX);
+        assert!(bank.install(&wrong).is_none());
+        let status = bank.status();
+        assert_eq!(status.model, Some(before));
+        let refused = status.model_refused.unwrap();
+        assert_eq!(refused.parameters, digest(&wrong));
+        assert!(
+            refused.why.contains("expected 1e-5 or less"),
+            "{}",
+            refused.why
+        );
+        let metrics = bank.telemetry.render();
+        let counted = "phalanx_models_refused_total{reason=\"parity\"} 1";
+        assert!(metrics.contains(counted), "{metrics}");
+        assert!(metrics.contains("phalanx_newest_model_refused 1"));
+    }
+    // Nor where there is none.
+    let mut bank = Bank::new(Promote::Calibrated);
+    assert!(bank.install(&wrong).is_none());
+    assert_eq!(bank.status().model, None);
+    assert!(bank.install(&right).is_some());
+}
+
+// Kept by a build whose kernel was another.
+#[test]
+fn a_kept_model_that_would_not_score_as_it_was_trained_is_not_resumed() {
+    let (right, backwards) = right_and_backwards();
+    let mut bank = Bank::new(Promote::Calibrated);
+    bank.install(&at(8, &right)).unwrap();
+    let (schema, folder) = (FeatureSchema::standard(), bank.store.path().join("live"));
+    let mut kept = Checkpoint::load(&schema, &folder).unwrap();
+    kept.parameters = ill_conditioned(&right).parameters.unwrap().to_vec();
+    kept.card.parameters = parameters_digest(&kept.parameters);
+    kept.save(&schema, &folder).unwrap();
+    let mut bank = bank.again(Promote::Calibrated);
+    let placed = bank.install(&at(9, &backwards)).unwrap();
+    assert_eq!(placed.version, 9);
 }
 
 #[test]

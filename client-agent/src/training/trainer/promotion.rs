@@ -1,7 +1,9 @@
 //! Which models are put in place. A bank's thresholds are scores of a fixed scale, so what decides
-//! gives way only to what is calibrated as well; the bank may have it otherwise. The calibrated
-//! model in place is kept in the store: after a restart the client gives the newest of each lineage
-//! alone, the oldest first, of which some gave way before and the last may have been refused.
+//! gives way only to what is calibrated as well; the bank may have it otherwise, but nothing is put
+//! in place that would score otherwise than it was trained. Of what is admitted here the better one
+//! decides (`rivals.rs`). The federation's calibrated model is kept in the store: after a restart
+//! the client gives the newest of each lineage alone, the oldest first, of which some gave way
+//! before and the last may have been refused.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -13,25 +15,27 @@ use host::telemetry::Telemetry;
 use host::telemetry::prometheus_client::metrics::counter::Counter;
 use host::telemetry::prometheus_client::metrics::family::Family;
 use host::telemetry::prometheus_client::metrics::gauge::Gauge;
-use model::{Calibration, Checkpoint, CheckpointError, Scorer, Usual};
+use model::{Calibration, Checkpoint, CheckpointError, Usual};
 use protocol::client::Installed;
 use protocol::genesis;
 use protocol::plan::Training;
 
+use super::rivals::Standing;
 use super::{Trainer, TrainingError};
 use crate::config::Promote;
 use crate::scoring::{Bundle, Head, Slot, probability_at};
 use crate::status::{ModelStatus, RefusedStatus};
-use crate::training::calibration::{Doubt, Fit};
+use crate::training::calibration::{self, Doubt, Fit};
 use crate::training::lately;
 use crate::training::solo::Solo;
+use crate::training::window::Judged;
 
 /// The bank's rule about what decides, and what is counted of it.
 #[derive(Default)]
 pub(crate) struct Promotion {
-    rule: Promote,
+    pub(super) rule: Promote,
     /// The probability of fraud from which on a person looks at a payment.
-    review_from: f64,
+    pub(super) review_from: f64,
     /// Where the calibrated model in place is kept; without it the next start knows of none.
     folder: Option<PathBuf>,
     refused: Family<[(&'static str, &'static str); 1], Counter>,
@@ -45,7 +49,7 @@ pub(super) struct Live {
     pub(super) root: Digest,
     version: u64,
     pub(super) calibration: Calibration,
-    /// Whether what decides is calibrated: this model, or the bank's own head on it.
+    /// Whether what decides is calibrated: this model, the bank's own head on it, or its own model.
     pub(super) is_calibrated: bool,
 }
 
@@ -124,17 +128,17 @@ impl Trainer {
         Self { promotion, ..self }
     }
 
-    /// Puts the federation's model in place, if it may be. What comes back is for scoring: it, or
-    /// the one that the last run of the agent had in place.
+    /// Puts the federation's model in place, if it may be. What comes back is for scoring: it, the
+    /// bank's own, or the one that the last run of the agent had in place.
     pub(super) fn promote(
         &mut self,
         (training, installed): (&Training, &Installed),
         mut bundle: Bundle,
-        fit: &Fit,
+        (fit, judged): (&Fit, &Judged),
     ) -> Result<Option<Bundle>, TrainingError> {
         let doubt = fit.doubt(self.promotion.review_from);
         let resumed = if self.live.is_none() {
-            self.resume(installed, doubt.as_ref())?
+            self.resume(installed, doubt.as_ref(), judged)?
         } else {
             None
         };
@@ -159,42 +163,25 @@ impl Trainer {
             }
             Promote::Calibrated => {}
         }
-        self.put(&bundle, doubt, fit.rows() as u64);
-        Ok(Some(bundle))
+        self.put(Standing::new(bundle, fit, doubt));
+        Ok(self.settle(judged))
     }
 
-    /// A model of the bank's own; nothing where it may not be put in place.
-    pub(super) fn admitted(&mut self, (bundle, fit): (Bundle, Fit)) -> Option<Bundle> {
-        let doubt = fit.doubt(self.promotion.review_from);
+    /// A model of the bank's own, and what comes of it; nothing where it may not be put in place.
+    pub(super) fn admitted(&mut self, (bundle, fit): (Bundle, Fit), solo: &Solo) -> Vec<Bundle> {
         match bundle.slot {
             // The bank makes none of its own.
-            Slot::Pretrained => {}
-            Slot::Local => {
-                if let Some(doubt) = doubt {
-                    tracing::info!(%doubt, "the model for comparison is not calibrated");
-                }
-            }
+            Slot::Pretrained => Vec::new(),
+            Slot::Local => self.own((bundle, fit), solo),
             Slot::Live => {
+                let doubt = fit.doubt(self.promotion.review_from);
                 if !self.admits(&bundle, doubt.as_ref()) {
-                    return None;
+                    return Vec::new();
                 }
-                if let Some(live) = &mut self.live {
-                    live.is_calibrated = doubt.is_none();
-                }
-                self.promotion.is_refused.set(0);
-                self.board.update(|status| {
-                    status.model_refused = None;
-                    if let Some(model) = &mut status.model {
-                        model.head = bundle.head;
-                        model.parameters = Digest(bundle.digest).to_hex();
-                        model.calibration_a = bundle.calibration.a;
-                        model.calibration_b = bundle.calibration.b;
-                        model.calibration_doubt = doubt.map(|doubt| doubt.to_string());
-                    }
-                });
+                self.rivals.give(Standing::new(bundle, &fit, doubt));
+                self.settle(solo.judged()).into_iter().collect()
             }
         }
-        Some(bundle)
     }
 
     /// Whether a model may decide. Where it may not, or its calibration is in doubt, that is told.
@@ -204,7 +191,8 @@ impl Trainer {
         };
         let version = bundle.version;
         let is_calibrated = self.live.is_some_and(|live| live.is_calibrated);
-        if self.promotion.rule == Promote::Always || !is_calibrated {
+        let is_strict = self.promotion.rule == Promote::Calibrated && is_calibrated;
+        if !doubt.is_final() && !is_strict {
             let (a, b) = (bundle.calibration.a, bundle.calibration.b);
             let identity = bundle.calibration == Calibration::default();
             tracing::warn!(
@@ -213,31 +201,61 @@ impl Trainer {
             );
             return true;
         }
-        tracing::warn!(
-            version, %doubt,
-            "the model is not put in place: the one that is there is calibrated"
-        );
-        let reason = [("reason", doubt.word())];
-        self.promotion.refused.get_or_create(&reason).inc();
-        self.promotion.is_refused.set(1);
-        self.board.update(|status| {
-            status.model_refused = Some(RefusedStatus {
-                version,
-                head: bundle.head,
-                parameters: Digest(bundle.digest).to_hex(),
-                why: doubt.to_string(),
-            });
-        });
+        let because = match doubt.is_final() {
+            true => "it would not score as it was trained",
+            false => "the one that is there is calibrated",
+        };
+        tracing::warn!(version, %doubt, "the model is not put in place: {because}");
+        self.refuse(bundle, doubt.word(), doubt.to_string());
         false
     }
 
-    fn put(&mut self, bundle: &Bundle, doubt: Option<Doubt>, calibrated_on: u64) {
+    pub(super) fn count_refused(&self, reason: &'static str) {
+        let reason = [("reason", reason)];
+        self.promotion.refused.get_or_create(&reason).inc();
+    }
+
+    /// Counts and tells a model that does not decide.
+    pub(super) fn refuse(&self, bundle: &Bundle, reason: &'static str, why: String) {
+        self.count_refused(reason);
+        self.promotion.is_refused.set(1);
+        self.board.update(|status| {
+            status.model_refused = Some(RefusedStatus {
+                version: bundle.version,
+                head: bundle.head,
+                parameters: Digest(bundle.digest).to_hex(),
+                why,
+            });
+        });
+    }
+
+    /// Takes in a model of the federation's that may decide.
+    fn put(&mut self, given: Standing) {
+        let bundle = &given.bundle;
         self.live = Some(Live {
             root: Digest(bundle.digest),
             version: bundle.version,
             calibration: bundle.calibration,
-            is_calibrated: doubt.is_none(),
+            is_calibrated: given.doubt.is_none(),
         });
+        self.rivals.give(given);
+        // A head on a model that is in place no more.
+        self.solos.retain(Solo::is_baseline);
+    }
+
+    /// Tells what decides from here on.
+    pub(super) fn decide(&mut self, of: &Standing) {
+        let (bundle, parity) = (&of.bundle, of.parity);
+        if let Some(live) = &mut self.live {
+            live.is_calibrated = of.doubt.is_none();
+        }
+        if parity.rows == 0 {
+            let version = bundle.version;
+            tracing::info!(
+                version,
+                "no payment was there to hold the kernel to libtorch on"
+            );
+        }
         let status = ModelStatus {
             version: bundle.version,
             head: bundle.head,
@@ -245,16 +263,16 @@ impl Trainer {
             schema: Digest(self.schema.digest()).to_hex(),
             calibration_a: bundle.calibration.a,
             calibration_b: bundle.calibration.b,
-            calibrated_on,
-            calibration_doubt: doubt.map(|doubt| doubt.to_string()),
+            calibrated_on: of.calibrated_on,
+            calibration_doubt: of.doubt.as_ref().map(ToString::to_string),
+            parity_max_abs: (parity.rows > 0).then_some(parity.max_abs),
+            parity_rows: parity.rows as u64,
         };
         self.promotion.is_refused.set(0);
         self.board.update(|of| {
             of.model = Some(status);
             of.model_refused = None;
         });
-        // A head on a model that is in place no more.
-        self.solos.retain(Solo::is_baseline);
     }
 
     /// Keeps what is put in place for the next start. Where that cannot be, nothing is kept: the
@@ -286,6 +304,7 @@ impl Trainer {
         &mut self,
         installed: &Installed,
         doubt: Option<&Doubt>,
+        judged: &Judged,
     ) -> Result<Option<Bundle>, TrainingError> {
         let session = &installed.result.manifest.unverified().session;
         let Some((checkpoint, version)) = self.promotion.kept(&self.schema, session) else {
@@ -308,14 +327,26 @@ impl Trainer {
         if checkpoint.card.is_pretrained == Some(true) {
             bundle.usual = Some(self.usual(&bundle)?);
         }
-        self.put(&bundle, None, 0);
+        let scorer = bundle.scorer(&self.schema)?;
+        let parity = calibration::parity((&self.schema, &bundle), &scorer, judged)?;
+        if let Some(doubt) = Doubt::of_parity(parity) {
+            self.admits(&bundle, Some(&doubt));
+            return Ok(None);
+        }
+        let standing = Standing {
+            bundle: bundle.clone(),
+            doubt: None,
+            parity,
+            calibrated_on: 0,
+        };
+        self.put(standing.clone());
+        self.decide(&standing);
         Ok(Some(bundle))
     }
 
     /// What is usual for a pretrained model over the last days.
     pub(super) fn usual(&mut self, bundle: &Bundle) -> Result<Usual, TrainingError> {
-        let (parameters, calibration) = (&bundle.parameters, bundle.calibration);
-        let scorer = Scorer::new(&self.schema, bundle.size, parameters, calibration)?;
+        let scorer = bundle.scorer(&self.schema)?;
         Ok(self.lately.usual(&self.history, &scorer)?)
     }
 }

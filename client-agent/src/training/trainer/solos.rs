@@ -22,14 +22,16 @@ impl Trainer {
         !self.solos.is_empty()
     }
 
-    /// Trains the bank's own models for a round's worth.
-    pub fn advance_solo(&mut self) -> Option<Product> {
-        let solo = self.solos.front_mut()?;
-        let is_baseline = solo.is_baseline();
+    /// Trains the bank's own models for a round's worth; what comes back is for scoring.
+    pub fn advance_solo(&mut self) -> Vec<Product> {
+        let Some(mut solo) = self.solos.pop_front() else {
+            return Vec::new();
+        };
         let made = match solo.advance() {
             Ok(Advance::More(status)) => {
+                self.solos.push_front(solo);
                 self.board.trained(status);
-                return None;
+                return Vec::new();
             }
             Ok(Advance::Done(made)) => made,
             Err(error) => {
@@ -37,16 +39,15 @@ impl Trainer {
                 None
             }
         };
-        self.solos.pop_front();
-        let bundle = made.and_then(|made| self.admitted(*made));
-        if is_baseline {
-            let baseline = match bundle {
-                Some(_) => BaselineStatus::Ready,
-                None => BaselineStatus::None,
+        let bundles = made.map_or_else(Vec::new, |made| self.admitted(*made, &solo));
+        if solo.is_baseline() {
+            let baseline = match bundles.is_empty() {
+                false => BaselineStatus::Ready,
+                true => BaselineStatus::None,
             };
             self.board.update(|status| status.baseline = baseline);
         }
-        bundle.map(Product::Model)
+        bundles.into_iter().map(Product::Model).collect()
     }
 
     /// What the bank trains for itself once a plan has ended. Without a label there is nothing.
