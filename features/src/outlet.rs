@@ -133,6 +133,10 @@ impl Outlet {
         if at > 0 && self.verdicts.get(at - 1) == Some(&verdict) {
             return;
         }
+        if self.verdicts.len() == VERDICTS_MAX {
+            // One too many for a moment is no reason to double.
+            self.verdicts.reserve_exact(1);
+        }
         self.verdicts.insert(at, verdict);
         if self.verdicts.len() > VERDICTS_MAX {
             let oldest = self
@@ -206,6 +210,23 @@ mod tests {
         assert_eq!(outlet.verdicts.len(), 3);
     }
 
+    // 92 steps of 40 bytes and 513 verdicts of 24: the 20 KiB an outlet that `Limits` promises.
+    #[test]
+    fn a_busy_outlet_takes_no_more_room_than_is_promised() {
+        let texts = ["1h", "1d", "7d", "30d"];
+        let lengths = texts.map(|text| Length::parse(text).unwrap());
+        let mut outlet = Outlet::new(Depth::new(&lengths, Some(7)));
+        for at in 0..20_000 {
+            outlet.remember(at * HOUR_MS / 12, u64::try_from(at).unwrap() << 57, 1.0);
+        }
+        let [minutes, hours, days] =
+            [&outlet.minutes, &outlet.hours, &outlet.days].map(Steps::capacity);
+        assert_eq!([minutes, hours, days], [17, 29, 46]);
+        let verdicts = (VERDICTS_MAX + 1) * size_of::<Verdict>();
+        let bytes = (minutes + hours + days) * Steps::BUCKET_BYTES + verdicts;
+        assert!(bytes + size_of::<Outlet>() <= 20 << 10, "{bytes}");
+    }
+
     #[test]
     fn verdicts_are_bounded() {
         let mut outlet = outlet();
@@ -213,6 +234,7 @@ mod tests {
             outlet.judge(transaction, i32::try_from(transaction).unwrap(), 0, true);
         }
         assert_eq!(outlet.verdicts.len(), VERDICTS_MAX);
+        assert_eq!(outlet.verdicts.capacity(), VERDICTS_MAX + 1);
         assert_eq!(frauds(&outlet, 0, 1_999), [1.0, 7.0, 21.0, 30.0]);
     }
 }

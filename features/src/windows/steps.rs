@@ -75,6 +75,7 @@ impl Steps {
                 sum: 0.0,
                 members: [0; 2],
             };
+            self.make_room();
             self.buckets.insert(at, fresh);
         }
         let bucket = self
@@ -101,6 +102,23 @@ impl Steps {
                 self.buckets.pop_back()
             };
         }
+    }
+
+    /// For one bucket more. Doubling, as a queue does by itself, would pass what is ever kept.
+    fn make_room(&mut self) {
+        let (len, most) = (self.buckets.len(), self.kept as usize + 1);
+        if len == self.buckets.capacity() && 2 * len > most {
+            self.buckets.reserve_exact(most.saturating_sub(len).max(1));
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) const BUCKET_BYTES: usize = size_of::<Bucket>();
+
+    /// Buckets that memory was taken for.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.buckets.capacity()
     }
 
     fn between(&self, first: i64, last: i64) -> impl Iterator<Item = &Bucket> {
