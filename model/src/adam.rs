@@ -28,6 +28,25 @@ impl Adam {
         }
     }
 
+    /// With these moments, after so many steps.
+    pub(crate) fn with(first: Vec<f32>, second: Vec<f32>, steps: i32) -> Self {
+        Self {
+            first,
+            second,
+            steps,
+        }
+    }
+
+    /// First and second moments, one of each for each parameter.
+    pub(crate) fn moments(&self) -> [&[f32]; 2] {
+        [&self.first, &self.second]
+    }
+
+    /// Steps taken.
+    pub(crate) fn steps(&self) -> i32 {
+        self.steps
+    }
+
     /// One step on the stretches given, each with its own rate; everything else stays.
     /// `weight_decay` is decoupled from the gradient (AdamW); 0 makes it Adam.
     pub(crate) fn step(

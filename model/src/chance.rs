@@ -15,6 +15,18 @@ impl Chance {
         Self(stream)
     }
 
+    /// The same stream from its `words`-th word of 32 bits on.
+    pub(crate) fn at(seed: u64, purpose: u64, words: u64) -> Self {
+        let mut chance = Self::new(seed, purpose);
+        chance.0.set_word_pos(u128::from(words));
+        chance
+    }
+
+    /// Words of 32 bits drawn so far. A year of draws is far from 2^64.
+    pub(crate) fn words(&self) -> u64 {
+        self.0.get_word_pos() as u64
+    }
+
     /// Uniform in [0, 1), 24 bits.
     pub(crate) fn uniform(&mut self) -> f32 {
         (self.0.next_u32() >> 8) as f32 / 16_777_216.0
@@ -32,37 +44,47 @@ impl Chance {
     }
 
     /// Shuffles in place (Fisher and Yates).
-    pub(crate) fn shuffle(&mut self, items: &mut [usize]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
         }
     }
 }
 
-/// Endless batches over a set of rows: shuffled, walked through, shuffled again.
-pub(crate) struct Batches {
-    rows: Vec<usize>,
-    next: usize,
+/// The chance of one training, and endless batches over its rows: shuffled, walked through,
+/// shuffled again. With the rows themselves it is all that later draws follow from.
+pub(crate) struct Draws {
+    pub(crate) seed: u64,
+    pub(crate) chance: Chance,
+    /// Places of the rows in the order of this walk, of which the first `next` were drawn.
+    pub(crate) order: Vec<u32>,
+    pub(crate) next: usize,
 }
 
-impl Batches {
-    /// Batches over `rows`, which must not be empty.
-    pub(crate) fn new(rows: Vec<usize>) -> Self {
-        assert!(!rows.is_empty(), "batches need rows");
-        let next = rows.len();
-        Self { rows, next }
+impl Draws {
+    /// Goes on with draws of this seed over as many rows, else begins some; `rows` is not 0.
+    pub(crate) fn going_on(kept: Option<Self>, (seed, purpose): (u64, u64), rows: usize) -> Self {
+        assert!(rows > 0, "batches need rows");
+        let is_same = |kept: &Self| kept.seed == seed && kept.order.len() == rows;
+        kept.filter(is_same).unwrap_or_else(|| Self {
+            seed,
+            chance: Chance::new(seed, purpose),
+            // Each row has a card and a time in memory: there are fewer than 2^32.
+            order: (0..rows).map(|at| at as u32).collect(),
+            next: rows,
+        })
     }
 
-    /// The next `size` rows; a batch may run over the end of one walk into the next.
-    pub(crate) fn draw(&mut self, size: usize, chance: &mut Chance) -> Vec<usize> {
+    /// The next `size` of `rows`; a batch may run over the end of one walk into the next.
+    pub(crate) fn batch(&mut self, rows: &[usize], size: usize) -> Vec<usize> {
         (0..size)
             .map(|_| {
-                if self.next == self.rows.len() {
-                    chance.shuffle(&mut self.rows);
+                if self.next == self.order.len() {
+                    self.chance.shuffle(&mut self.order);
                     self.next = 0;
                 }
                 self.next += 1;
-                self.rows[self.next - 1]
+                rows[self.order[self.next - 1] as usize]
             })
             .collect()
     }
@@ -97,10 +119,42 @@ mod tests {
 
     #[test]
     fn one_walk_visits_each_row_once() {
-        let mut chance = Chance::new(1, 0);
-        let mut batches = Batches::new((0..10).collect());
-        let mut seen = batches.draw(10, &mut chance);
+        let rows: Vec<usize> = (10..20).collect();
+        let mut seen = Draws::going_on(None, (1, 0), 10).batch(&rows, 10);
         seen.sort_unstable();
-        assert_eq!(seen, (0..10).collect::<Vec<_>>());
+        assert_eq!(seen, rows);
+    }
+
+    #[test]
+    fn draws_go_on_by_the_same_seed_over_as_many_rows_and_else_begin() {
+        let rows: Vec<usize> = (0..10).collect();
+        let whole = Draws::going_on(None, (1, 0), 10).batch(&rows, 25);
+        let after = |(seed, count): (u64, usize)| {
+            let mut draws = Draws::going_on(None, (1, 0), 10);
+            draws.batch(&rows, 13);
+            Draws::going_on(Some(draws), (seed, 0), count).batch(&rows[..count], 12)
+        };
+        assert_eq!(after((1, 10)), whole[13..]);
+        assert_ne!(after((2, 10)), whole[13..]);
+        assert_eq!(
+            after((1, 9)),
+            Draws::going_on(None, (1, 0), 9).batch(&rows[..9], 12)
+        );
+    }
+
+    // 19 words lie within a block of the cipher, 16 at its end.
+    #[test]
+    fn a_stream_that_is_taken_up_goes_on_where_it_was() {
+        for count in [0, 16, 19, 640] {
+            let mut chance = Chance::new(3, 5);
+            for _ in 0..count {
+                chance.uniform();
+            }
+            assert_eq!(chance.words(), count);
+            let mut taken_up = Chance::at(3, 5, chance.words());
+            for _ in 0..40 {
+                assert_eq!(taken_up.below(1_000_000), chance.below(1_000_000));
+            }
+        }
     }
 }

@@ -16,11 +16,10 @@ use crate::calibration::Calibration;
 use crate::error::ModelError;
 use crate::network::{NetworkSize, TensorSpec, digest, layout};
 use crate::parameters;
-use crate::trainer::PretrainReport;
 
 const VERSION: u32 = 1;
 /// A card is some hundred bytes; the header of the tensors some thousand.
-const OVERHEAD_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const OVERHEAD_BYTES_MAX: u64 = 1 << 20;
 const CARD: &str = "card.json";
 const TENSORS: &str = "parameters.safetensors";
 
@@ -40,8 +39,6 @@ pub struct Card {
     pub steps: u64,
     /// From logit to probability.
     pub calibration: Calibration,
-    /// What pretraining came to, where there was any.
-    pub report: Option<PretrainReport>,
     /// SHA-256 of the flat parameters as little-endian `f32`, hexadecimal.
     pub parameters: String,
     /// Which training it ended, where that is known.
@@ -50,6 +47,9 @@ pub struct Card {
     /// Whether its energies were ever trained, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_pretrained: Option<bool>,
+    /// Cards written by earlier builds have this field, and nothing in it.
+    #[serde(default, skip_serializing)]
+    report: Option<()>,
 }
 
 /// Where a released model comes from, as its consortium says it: for people, nobody's proof.
@@ -114,6 +114,14 @@ pub enum CheckpointError {
         /// What was found.
         reason: String,
     },
+    /// What should be a learner's moments is truncated, garbage, or of another shape.
+    #[error("{path} holds no moments of this layout: {reason}")]
+    Moments {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
     /// The card names something else than what is at hand.
     #[error("{what} is {found}, expected {expected}")]
     Mismatch {
@@ -148,10 +156,10 @@ impl Checkpoint {
             size,
             steps: 0,
             calibration: Calibration::default(),
-            report: None,
             parameters: parameters_digest(&flat),
             release: None,
             is_pretrained: None,
+            report: None,
         };
         Ok(Self {
             card,
@@ -167,7 +175,6 @@ impl Checkpoint {
     pub fn save(&self, schema: &FeatureSchema, folder: &Path) -> Result<(), CheckpointError> {
         let layout = layout(schema, self.card.size);
         self.check(schema, &layout)?;
-        fs::create_dir_all(folder).map_err(at(folder))?;
         let tensors = to_safetensors(&layout, &self.parameters, folder)?;
         write(folder, TENSORS, &tensors)?;
         let card = serde_json::to_vec_pretty(&self.card).expect("a card is plain data");
@@ -220,7 +227,11 @@ impl Checkpoint {
     }
 }
 
-fn expect(what: &'static str, found: String, expected: String) -> Result<(), CheckpointError> {
+pub(crate) fn expect(
+    what: &'static str,
+    found: String,
+    expected: String,
+) -> Result<(), CheckpointError> {
     if found == expected {
         Ok(())
     } else {
@@ -241,7 +252,7 @@ pub fn parameters_digest(flat: &[f32]) -> String {
     hex(&hash.finalize())
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -301,7 +312,10 @@ fn from_safetensors(
     Ok(flat)
 }
 
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
+/// Writes a file of `folder`, which is made where it is missing, in one piece: a reader finds what
+/// was there before, or all of it.
+pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
+    fs::create_dir_all(folder).map_err(at(folder))?;
     let path = folder.join(name);
     let partial = path.with_extension("partial");
     let mut file = File::create(&partial).map_err(at(&partial))?;
@@ -318,7 +332,8 @@ fn sync(folder: &Path) -> Result<(), CheckpointError> {
     synced.map_err(at(folder))
 }
 
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
+/// A whole file, refused above `limit` bytes.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
     let file = File::open(path).map_err(at(path))?;
     let mut bytes = Vec::new();
     file.take(limit + 1)
@@ -361,6 +376,22 @@ mod tests {
         assert_eq!(Checkpoint::load(&schema, folder.path()).unwrap(), made);
         let names: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(names.len(), 2, "no partial file is left");
+    }
+
+    #[test]
+    fn a_card_of_an_earlier_build_is_read() {
+        let (folder, schema, made) = saved();
+        let path = folder.path().join(CARD);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("report"), "{text}");
+        let with = |report: &str| {
+            let field = format!("\"report\": {report},\n  \"parameters\"");
+            fs::write(&path, text.replacen("\"parameters\"", &field, 1)).unwrap();
+            Checkpoint::load(&schema, folder.path())
+        };
+        assert_eq!(with("null").unwrap(), made);
+        let error = with("{\"loss\": 1.0}").unwrap_err();
+        assert!(matches!(error, CheckpointError::Card { .. }), "{error}");
     }
 
     #[test]

@@ -16,6 +16,13 @@ use crate::roles::Counts;
 /// Outputs of the periodic embedding per column.
 pub(crate) const PERIODIC: usize = 6;
 
+/// The widest layers that commands lay out, of the encoder as of the head.
+pub const WIDTH_MAX: u16 = 1_024;
+
+/// The most frequencies of a column that commands lay out. At these bounds the standard schema's
+/// encoder has 1.2 million parameters, the whole network 3.4, of the ten that a plan may have.
+pub const FREQUENCIES_MAX: u16 = 64;
+
 /// Widths of the network. The default is the smallest on the plateau: about 8,000 parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkSize {

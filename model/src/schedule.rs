@@ -1,6 +1,7 @@
-//! What a training's terms are in one of its rounds: how rates fall, what a bank that trains alone
-//! does otherwise, and the constants that no plan says (learning.md §6). The same for an agent and
-//! for the bench that its recipe is weighed on; where the terms come from is theirs.
+//! What a training's terms are in one of its rounds: how rates fall, when it may stop early, what a
+//! bank that trains alone does otherwise, and the constants that no plan says (learning.md §6). The
+//! same for an agent and for the bench that its recipe is weighed on; where the terms come from is
+//! theirs.
 
 use crate::trainer::{FinetuneTerms, PretrainTerms};
 
@@ -109,6 +110,46 @@ impl Schedule {
     }
 }
 
+/// The best parameters of a pretraining so far, where it may stop early. Its owner says what one
+/// evaluation is: some steps of one learner, or a round of many.
+pub struct Best {
+    patience: u32,
+    held_out: f32,
+    parameters: Option<Vec<f32>>,
+    waited: u32,
+}
+
+impl Best {
+    /// Nothing yet; as many evaluations in a row as `patience` says may be no better.
+    #[must_use]
+    pub fn new(patience: u32) -> Self {
+        Self {
+            patience,
+            held_out: f32::INFINITY,
+            parameters: None,
+            waited: 0,
+        }
+    }
+
+    /// Takes note of an evaluation; whether more than `patience` have passed without a better one.
+    pub fn is_stale(&mut self, held_out: f32, parameters: &[f32]) -> bool {
+        if held_out < self.held_out {
+            self.held_out = held_out;
+            self.parameters = Some(parameters.to_vec());
+            self.waited = 0;
+        } else {
+            self.waited += 1;
+        }
+        self.waited > self.patience
+    }
+
+    /// The best parameters; none where no evaluation gave a number.
+    #[must_use]
+    pub fn into_parameters(self) -> Option<Vec<f32>> {
+        self.parameters
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +193,19 @@ mod tests {
             [0, 1, 2]
         );
         assert!(places(3).all(|place| place.rounds == 3));
+    }
+
+    #[test]
+    fn the_best_is_kept_until_more_evaluations_than_patience_were_no_better() {
+        let mut best = Best::new(2);
+        let losses = [3.0, 2.0, 2.5, f32::NAN, 1.5, 1.5, 1.6, 1.7];
+        let stale = losses.map(|loss| best.is_stale(loss, &[loss]));
+        let after = [false, false, false, false, false, false, false, true];
+        assert_eq!(stale, after);
+        assert_eq!(best.into_parameters(), Some(vec![1.5]));
+        let mut none = Best::new(0);
+        assert!(none.is_stale(f32::NAN, &[1.0]));
+        assert_eq!(none.into_parameters(), None);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! layers are in `forward`; where parameters come from and go to is the caller's business.
 //!
 //! Same parameters, examples and terms give the same bytes on one machine and thread count, on the
-//! processor; a GPU draws alike and adds in its own order.
+//! processor; a GPU draws alike and adds in its own order. So does a learner that was written down
+//! between two calls and read back (`trainer/kept.rs`).
 
 mod finetune;
+mod kept;
 mod pretrain;
 #[cfg(test)]
 mod tests;
@@ -14,6 +16,7 @@ use features::FeatureSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::adam::Adam;
+use crate::chance::Draws;
 use crate::device::Device;
 use crate::error::ModelError;
 use crate::examples::Examples;
@@ -23,15 +26,22 @@ use crate::progress::Progress;
 use crate::roles::Roles;
 
 /// A model being trained at one institution. Moments of both optimisers live as long as it does:
-/// keep it between rounds.
+/// keep it between rounds, and [`Learner::keep`] them where the process may end.
 pub struct Learner {
     roles: Roles,
     size: NetworkSize,
     layout: Vec<TensorSpec>,
     parameters: Vec<f32>,
-    pretrain: Adam,
-    finetune: Adam,
+    pretrain: Descent,
+    finetune: Descent,
     device: Device,
+}
+
+/// Where one kind of training stands.
+struct Descent {
+    adam: Adam,
+    /// Those of the last call, for one that goes on by the same seed.
+    draws: Option<Draws>,
 }
 
 /// Terms of training without labels.
@@ -45,7 +55,8 @@ pub struct PretrainTerms {
     pub rate: f32,
     /// Rate at the end of these steps, along a cosine; the recipe's is 2 % of the first.
     pub rate_end: f32,
-    /// Seed of batches and perturbations.
+    /// Seed of batches and perturbations. A call of the seed of the call before, over as many rows,
+    /// goes on drawing where that one stopped.
     pub seed: u64,
     /// Evaluations (one in 25 steps) on the held-out last slice without improvement before
     /// training stops and the best parameters are restored; `None` within a federated round.
@@ -70,7 +81,7 @@ pub struct FinetuneTerms {
     /// Strength of the pull towards the parameters at the start of the call (FedProx, Li et al.
     /// 2020); 0 leaves it out.
     pub proximal: f32,
-    /// Seed of batches and dropout.
+    /// Seed of batches and dropout, which goes on as that of [`PretrainTerms`].
     pub seed: u64,
 }
 
@@ -121,8 +132,8 @@ impl Learner {
             size,
             layout,
             parameters: flat.to_vec(),
-            pretrain: Adam::new(flat.len()),
-            finetune: Adam::new(flat.len()),
+            pretrain: Descent::new(flat.len()),
+            finetune: Descent::new(flat.len()),
             device: Device::Cpu,
         })
     }
@@ -137,14 +148,21 @@ impl Learner {
         Ok(Self { device, ..self })
     }
 
-    /// Replaces the parameters and keeps the moments.
+    /// Replaces the parameters and keeps the moments; draws begin again.
     ///
     /// # Errors
     /// If the parameters do not fit the layout or are not finite.
     pub fn load(&mut self, flat: &[f32]) -> Result<(), ModelError> {
         parameters::check(&self.layout, flat)?;
         self.parameters.copy_from_slice(flat);
+        self.forget_draws();
         Ok(())
+    }
+
+    /// Lets draws begin again at the next call, whatever its seed. Until then the learner can say
+    /// which rows the last call drew.
+    pub fn forget_draws(&mut self) {
+        (self.pretrain.draws, self.finetune.draws) = (None, None);
     }
 
     /// The parameters, flat, in the order of the layout.
@@ -201,6 +219,15 @@ impl Learner {
     ) -> Result<FinetuneReport, ModelError> {
         examples.check(&self.roles.names)?;
         finetune::run(self, examples, terms, finetune::Schedule::Cosine, progress)
+    }
+}
+
+impl Descent {
+    fn new(parameters: usize) -> Self {
+        Self {
+            adam: Adam::new(parameters),
+            draws: None,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::{FinetuneReport, FinetuneTerms, Learner, check_step, recent_mean, term};
 use crate::adam::cosine;
-use crate::chance::{Batches, Chance};
+use crate::chance::{Chance, Draws};
 use crate::device::Device;
 use crate::error::ModelError;
 use crate::examples::Examples;
@@ -18,7 +18,7 @@ use crate::parameters::ranges;
 use crate::progress::Progress;
 use crate::roles::Roles;
 
-const TRAINING: u64 = 3;
+pub(super) const TRAINING: u64 = 3;
 /// Share of the rates that is left at the end of a cosine.
 const END_SHARE: f32 = 0.02;
 
@@ -57,16 +57,16 @@ pub(super) fn run(
         .iter()
         .filter(|&&row| examples.label[row] > 0.5)
         .count();
-    let known = rows.len();
     let start = learner.parameters.clone();
-    let mut chance = Chance::new(terms.seed, TRAINING);
-    let mut batches = Batches::new(rows);
+    let kept = learner.finetune.draws.take();
+    let mut draws = Draws::going_on(kept, (terms.seed, TRAINING), rows.len());
     let mut losses = Vec::new();
     let encoder = ranges(&learner.layout, &[Part::Encoder]);
     let head = ranges(&learner.layout, &[Part::Head]);
     for step in 0..terms.steps {
-        let batch = batches.draw(terms.batch as usize, &mut chance);
-        let (loss, mut slope) = slope(learner, examples, &batch, terms.dropout, &mut chance)?;
+        let batch = draws.batch(&rows, terms.batch as usize);
+        let chance = &mut draws.chance;
+        let (loss, mut slope) = slope(learner, examples, &batch, terms.dropout, chance)?;
         check_step(step, loss, &slope)?;
         let share = schedule.share(step, terms.steps);
         let stretches: Vec<(Range<usize>, f32)> = [
@@ -82,7 +82,7 @@ pub(super) fn run(
         if terms.proximal > 0.0 {
             pull(&mut slope, &learner.parameters, &start, terms.proximal);
         }
-        learner.finetune.step(
+        learner.finetune.adam.step(
             &mut learner.parameters,
             &slope,
             &stretches,
@@ -91,9 +91,10 @@ pub(super) fn run(
         losses.push(loss);
         progress.step(step + 1, terms.steps, loss, "");
     }
+    learner.finetune.draws = Some(draws);
     Ok(FinetuneReport {
         loss: recent_mean(&losses),
-        examples: known as u32,
+        examples: rows.len() as u32,
         frauds: frauds as u32,
         steps: terms.steps,
     })

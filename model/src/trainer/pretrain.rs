@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use super::{Learner, PretrainReport, PretrainTerms, check_step, recent_mean, term};
 use crate::adam::cosine;
-use crate::chance::{Batches, Chance};
+use crate::chance::{Chance, Draws};
 use crate::collapse::{Collapse, collapse};
 use crate::contrast::{plain_count, values_count, version_count, versions, whole};
 use crate::error::ModelError;
@@ -17,14 +17,14 @@ use crate::loss;
 use crate::network::Part;
 use crate::parameters::ranges;
 use crate::progress::Progress;
-use crate::schedule::ROWS_MIN;
+use crate::schedule::{Best, ROWS_MIN};
 
 /// Share of the rows, the last in time, that is held out: one in ten.
 const HELD_OUT_PART: usize = 10;
 /// Cards measured on at most, with two rows each: enough to rank models, cheap in a round.
 const HELD_OUT_CARDS: usize = 256;
 const EVALUATE_EVERY: u32 = 25;
-const TRAINING: u64 = 1;
+pub(super) const TRAINING: u64 = 1;
 const HOLDING_OUT: u64 = 2;
 
 /// The held-out slice: versions made once, so that the loss compares between calls.
@@ -33,13 +33,6 @@ struct HeldOut {
     versions: Vec<f32>,
     rows: usize,
     pairs: Vec<(usize, usize)>,
-}
-
-/// The best parameters so far, where training may stop early.
-struct Best {
-    held_out: f32,
-    parameters: Vec<f32>,
-    waited: u32,
 }
 
 pub(super) fn run(
@@ -52,35 +45,32 @@ pub(super) fn run(
     let (seen, held) = split(examples)?;
     let held = HeldOut::new(learner, examples, held);
     let places = Places::new(&learner.roles, learner.device)?;
-    let mut chance = Chance::new(terms.seed, TRAINING);
-    let mut batches = Batches::new(seen);
-    let mut best = Best {
-        held_out: f32::INFINITY,
-        parameters: Vec::new(),
-        waited: 0,
-    };
+    let kept = learner.pretrain.draws.take();
+    let mut draws = Draws::going_on(kept, (terms.seed, TRAINING), seen.len());
+    let mut best = terms.patience.map(Best::new);
     let mut losses = Vec::new();
     for step in 0..terms.steps {
-        let batch = batches.draw(terms.batch as usize, &mut chance);
-        let made = versions(&learner.roles, examples, &batch, &mut chance);
+        let batch = draws.batch(&seen, terms.batch as usize);
+        let made = versions(&learner.roles, examples, &batch, &mut draws.chance);
         let rate = cosine(terms.rate, terms.rate_end, step, terms.steps);
         losses.push(descend(learner, &places, &made, rate, step)?);
         let done = step + 1;
         let mut note = String::new();
-        if let Some(patience) = terms.patience
+        if let Some(best) = &mut best
             && (done.is_multiple_of(EVALUATE_EVERY) || done == terms.steps)
         {
             let (held_out, measures) = held.measure(learner)?;
             note = describe(held_out, &measures);
-            if best.is_stale(held_out, &learner.parameters, patience) {
+            if best.is_stale(held_out, &learner.parameters) {
                 progress.step(done, done, recent_mean(&losses), &note);
                 break;
             }
         }
         progress.step(done, terms.steps, losses[losses.len() - 1], &note);
     }
-    if !best.parameters.is_empty() {
-        learner.parameters = best.parameters;
+    learner.pretrain.draws = Some(draws);
+    if let Some(parameters) = best.and_then(Best::into_parameters) {
+        learner.parameters = parameters;
     }
     let (held_out, measures) = held.measure(learner)?;
     Ok(PretrainReport {
@@ -113,6 +103,7 @@ fn descend(
         .collect();
     learner
         .pretrain
+        .adam
         .step(&mut learner.parameters, &slope, &stretches, 0.0);
     Ok(loss)
 }
@@ -186,20 +177,6 @@ impl HeldOut {
         let z = z.f_narrow(0, 0, self.rows as i64)?.f_flatten(0, -1)?;
         let measures = collapse(&Vec::<f32>::try_from(z)?, width, &self.pairs)?;
         Ok((loss.f_double_value(&[])? as f32, measures))
-    }
-}
-
-impl Best {
-    /// Takes note of an evaluation; whether `patience` of them have passed without a better one.
-    fn is_stale(&mut self, held_out: f32, parameters: &[f32], patience: u32) -> bool {
-        if held_out < self.held_out {
-            self.held_out = held_out;
-            self.parameters = parameters.to_vec();
-            self.waited = 0;
-        } else {
-            self.waited += 1;
-        }
-        self.waited > patience
     }
 }
 

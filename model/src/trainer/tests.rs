@@ -9,14 +9,14 @@ use crate::parameters::ranges;
 use crate::scorer::Scorer;
 use crate::synthetic;
 
-fn learner(seed: u64) -> Learner {
+pub(super) fn learner(seed: u64) -> Learner {
     crate::threads(1);
     let schema = synthetic::schema();
     let size = NetworkSize::default();
     Learner::new(&schema, size, &genesis(&layout(&schema, size), seed)).unwrap()
 }
 
-fn pretrain_terms(steps: u32) -> PretrainTerms {
+pub(super) fn pretrain_terms(steps: u32) -> PretrainTerms {
     PretrainTerms {
         steps,
         batch: 128,
@@ -27,7 +27,7 @@ fn pretrain_terms(steps: u32) -> PretrainTerms {
     }
 }
 
-fn finetune_terms(steps: u32) -> FinetuneTerms {
+pub(super) fn finetune_terms(steps: u32) -> FinetuneTerms {
     FinetuneTerms {
         steps,
         batch: 128,
