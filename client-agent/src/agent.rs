@@ -92,6 +92,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         .following(journal)
         .telling(scoring.beside())
         .releasing(releases(config))
+        .resuming(&config.store)
+        .patient(config.patience)
         .promoting(promotion(config, &telemetry));
     let (who, parts) = ((&identity, &store), (trainer, &scoring, watcher.installs()));
     let ended = take_part(config, who, parts, (uplink, meters), shutdown).await;

@@ -11,6 +11,7 @@ use host::config::{ConfigError, load};
 use host::telemetry::LogFormat;
 use model::Device;
 use protocol::client::consent::Policy;
+use protocol::limits::ROUNDS_MAX;
 use serde::Deserialize;
 
 use crate::scoring::{self, Settings};
@@ -47,6 +48,9 @@ pub struct Config {
     pub promote: Promote,
     /// What the bank trains for itself.
     pub own: Own,
+    /// Rounds without a better held-out loss after which pretraining of the bank's own models ends;
+    /// none where all rounds of the plan are trained.
+    pub patience: Option<u32>,
     /// Where models are trained; payments are scored on the processor.
     pub device: Device,
     /// The bank's own stream of payments, where there is one.
@@ -158,6 +162,7 @@ impl Config {
                     false => Head::Federation,
                 },
             },
+            patience: training.patience()?,
             device: training.device()?,
             nats: raw.nats.map(|raw| raw.check(folder)).transpose()?,
             watch: raw.watch.unwrap_or_default().settings()?,
@@ -315,6 +320,7 @@ struct RawBaseline {
 struct RawTraining {
     device: Device,
     personal_head: bool,
+    patience: Option<u32>,
 }
 
 impl Default for RawTraining {
@@ -322,11 +328,23 @@ impl Default for RawTraining {
         Self {
             device: Device::Cpu,
             personal_head: false,
+            patience: None,
         }
     }
 }
 
 impl RawTraining {
+    fn patience(&self) -> Result<Option<u32>, ConfigError> {
+        match self.patience {
+            Some(found) if !(1..=ROUNDS_MAX).contains(&found) => Err(ConfigError::Value {
+                key: "training.patience".to_owned(),
+                found: found.to_string(),
+                expected: format!("1 to {ROUNDS_MAX} rounds"),
+            }),
+            patience => Ok(patience),
+        }
+    }
+
     /// Refuses a device that this process cannot train on: a bank should hear of it at the start,
     /// not from its first round.
     fn device(&self) -> Result<Device, ConfigError> {
@@ -366,6 +384,7 @@ mod tests {
         };
         assert_eq!(config.own, own);
         assert_eq!((config.device, config.nats), (Device::Cpu, None));
+        assert_eq!(config.patience, None);
         assert_eq!(config.promote, Promote::Calibrated);
         assert_eq!(config.snapshot_every, Duration::from_secs(900));
         assert_eq!(config.history.limits, Limits::default());
@@ -408,6 +427,7 @@ mod tests {
                 "coordinator.address",
             ),
             (("device = \"cpu\"", "device = \"tpu\""), "`cpu` or `cuda`"),
+            (("# patience = 3", "patience = 0"), "training.patience: 0"),
             (
                 ("snapshot_minutes = 15", "snapshot_minutes = 0"),
                 "store.snapshot_minutes",

@@ -47,6 +47,7 @@ fn config(folder: &Path) -> Config {
             baseline: Baseline::Off,
             head: Head::Federation,
         },
+        patience: None,
         device: model::Device::Cpu,
         nats: None,
         watch: crate::watch::Settings::default(),

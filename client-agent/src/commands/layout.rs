@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use crypto::Digest;
 use model::NetworkSize;
+use model::network::{FREQUENCIES_MAX, WIDTH_MAX};
 use protocol::plan::{Init, Part};
 use serde::Serialize;
 
@@ -20,13 +21,17 @@ pub struct Arguments {
     #[arg(long)]
     schema: Option<PathBuf>,
     /// Width of the encoder.
-    #[arg(long, default_value_t = NetworkSize::default().width)]
+    #[arg(long, default_value_t = NetworkSize::default().width,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(WIDTH_MAX)))]
     width: u16,
-    /// Frequencies of the periodic embedding, for each column.
-    #[arg(long, default_value_t = NetworkSize::default().frequencies)]
+    /// Frequencies of the periodic embedding, for each column; a plan holds no empty tensor, so
+    /// that the embedding cannot be left out.
+    #[arg(long, default_value_t = NetworkSize::default().frequencies,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(FREQUENCIES_MAX)))]
     frequencies: u16,
     /// Width of the fraud head.
-    #[arg(long, default_value_t = NetworkSize::default().head)]
+    #[arg(long, default_value_t = NetworkSize::default().head,
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(WIDTH_MAX)))]
     head: u16,
     /// Say all of it as JSON.
     #[arg(long)]
@@ -66,9 +71,9 @@ enum Start {
 pub(super) fn layout(arguments: &Arguments) -> Result<Said, CommandError> {
     let schema = schema::read(arguments.schema.as_deref())?;
     let size = NetworkSize {
-        width: arguments.width.max(1),
-        frequencies: arguments.frequencies.max(1),
-        head: arguments.head.max(1),
+        width: arguments.width,
+        frequencies: arguments.frequencies,
+        head: arguments.head,
     };
     let layout = network::layout(&schema, size);
     let parameters = protocol::genesis::total(&layout);
@@ -122,9 +127,42 @@ fn tensor(spec: protocol::plan::TensorSpec) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use features::FeatureSchema;
 
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    // A size that is not laid out as it was asked for would be found by the banks, if at all.
+    #[test]
+    fn a_size_that_no_plan_can_have_is_refused_and_never_changed() {
+        let laid_out = |option: &str, size: u16| {
+            let size = size.to_string();
+            let said = Cli::try_parse_from(["layout", "--json", option, size.as_str()]);
+            let said = said.map(|cli| layout(&cli.arguments).unwrap().text);
+            said.map(|text| serde_json::from_str::<serde_json::Value>(&text).unwrap())
+        };
+        for (option, most) in [
+            ("width", WIDTH_MAX),
+            ("frequencies", FREQUENCIES_MAX),
+            ("head", WIDTH_MAX),
+        ] {
+            for size in [1, most] {
+                let file = laid_out(&format!("--{option}"), size).unwrap();
+                assert_eq!(file["size"][option], size);
+            }
+            for size in [0, most + 1] {
+                let error = laid_out(&format!("--{option}"), size).unwrap_err();
+                let error = error.to_string();
+                assert!(error.contains(&format!("1..={most}")), "{error}");
+            }
+        }
+    }
 
     #[test]
     fn the_file_names_every_tensor_and_both_digests() {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use features::FeatureSchema;
 use model::evaluation::is_preferred;
-use model::schedule::{HEAD_ROUNDS, Place, Schedule};
+use model::schedule::{Best, HEAD_ROUNDS, Place, Schedule};
 use model::{Bar, Calibration, Device, Examples, Learner, NetworkSize, Usual};
 use protocol::genesis;
 use protocol::id::PlanId;
@@ -34,6 +34,8 @@ pub(super) struct Solo {
     size: NetworkSize,
     learner: Learner,
     pretrain: Option<Stage>,
+    /// Where pretraining may stop early.
+    best: Option<Best>,
     finetune: Stage,
     judged: Judged,
     aim: Aim,
@@ -106,6 +108,7 @@ impl Solo {
             schema: schema.clone(),
             size,
             pretrain,
+            best: None,
             finetune,
             judged,
             aim,
@@ -113,6 +116,15 @@ impl Solo {
             version,
             done: 0,
         })
+    }
+
+    /// The same, whose pretraining stops after more than so many rounds without a better held-out
+    /// loss, and goes back to the best of them.
+    pub(super) fn patient(self, patience: Option<u32>) -> Self {
+        Self {
+            best: patience.map(Best::new),
+            ..self
+        }
     }
 
     /// Whether it is the baseline.
@@ -144,7 +156,7 @@ impl Solo {
             return Ok(Advance::Done(self.finish()?.map(Box::new)));
         }
         let started = Instant::now();
-        let seed = self.seed();
+        let (seed, mut is_stale) = (self.seed(), false);
         let mut status = match &self.pretrain {
             Some(stage) if self.done < before => {
                 let place = Place {
@@ -154,6 +166,9 @@ impl Solo {
                 let terms = stage.schedule.pretrain(place, seed);
                 let mut bar = Bar::new("baseline pretrain");
                 let report = self.learner.pretrain(&stage.examples, &terms, &mut bar)?;
+                if let Some(best) = &mut self.best {
+                    is_stale = best.is_stale(report.held_out, &self.learner.parameters());
+                }
                 TrainingStatus {
                     loss: report.loss,
                     held_out: Some(report.held_out),
@@ -184,14 +199,22 @@ impl Solo {
         status.kind = self.kind();
         status.step = self.done;
         status.seconds = started.elapsed().as_secs_f64();
-        self.done += 1;
+        self.done = if is_stale { before } else { self.done + 1 };
         if self.done == before {
-            // The rows of pretraining are not needed again; its rounds still count.
-            self.pretrain
-                .iter_mut()
-                .for_each(|stage| stage.examples = Arc::default());
+            self.end_pretraining()?;
         }
         Ok(Advance::More(status))
+    }
+
+    /// Its rows are not needed again; its rounds still count, so that fine-tuning has the same
+    /// places and seeds however early it ended.
+    fn end_pretraining(&mut self) -> Result<(), TrainingError> {
+        let stages = self.pretrain.iter_mut();
+        stages.for_each(|stage| stage.examples = Arc::default());
+        if let Some(parameters) = self.best.take().and_then(Best::into_parameters) {
+            self.learner.load(&parameters)?;
+        }
+        Ok(())
     }
 
     fn finish(&self) -> Result<Option<(Bundle, Fit)>, TrainingError> {

@@ -31,12 +31,14 @@ use crate::status::{BaselineStatus, Board};
 mod live;
 mod month;
 mod parity;
+mod patience;
 mod plan;
 mod pretrained;
 mod promotion;
 mod reasons;
 mod released;
 mod rivals;
+mod resumed;
 
 fn model_terms() -> ModelTerms {
     model_terms_of(&FeatureSchema::standard())
@@ -140,12 +142,14 @@ fn manifest(plan: &Plan, step: u32, payload: usize) -> Manifest {
 }
 
 fn result(work: Work, step: u32, payload: &[i32]) -> Installed {
+    result_of(plan(work), step, payload)
+}
+
+fn result_of(plan: Plan, step: u32, payload: &[i32]) -> Installed {
     let key = SigningKey::from_seed([3; 32]);
     let none = Digest([0; 32]);
-    let parameters = work
-        .model()
-        .map(|terms| Arc::new(genesis::parameters(terms)));
-    let plan = plan(work);
+    let model = plan.work.model();
+    let parameters = model.map(|terms| Arc::new(genesis::parameters(terms)));
     let manifest = manifest(&plan, step, payload.len());
     let outcome = RoundOutcome {
         context: manifest.context(),

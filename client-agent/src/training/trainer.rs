@@ -7,10 +7,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crypto::Digest;
 use features::{FeatureEncoder, FeatureSchema, RiskError, RiskTable};
 use model::schedule::{Place, ROWS_MIN};
-use model::{Bar, Calibration, Device, Learner, ModelError, NetworkSize, Scorer};
+use model::{Bar, Calibration, Device, ModelError, Scorer};
 use protocol::bucket::BucketKey;
 use protocol::client::{Contribution, Installed, Order};
 use protocol::moments::Tally;
@@ -22,6 +21,7 @@ mod pretrained;
 mod promotion;
 mod released;
 mod rivals;
+mod resumed;
 mod solos;
 
 pub(crate) use promotion::Promotion;
@@ -42,6 +42,7 @@ use crate::status::{Board, EvaluationStatus, TrainingStatus};
 use live::Reached;
 use promotion::Live;
 use rivals::Rivals;
+use resumed::Pupil;
 
 /// A bank's learning: its past, its moments, and what the federation has given it.
 pub struct Trainer {
@@ -53,12 +54,13 @@ pub struct Trainer {
     board: Board,
     beside: Beside,
     wanted: config::Own,
+    patience: Option<u32>,
     device: Device,
     held_out: HeldOut,
     windows: Windows,
     lately: Lately,
     risk: SharedRisk,
-    learner: Option<(Digest, Learner)>,
+    pupil: Pupil,
     promotion: Promotion,
     live: Option<Live>,
     rivals: Rivals,
@@ -90,11 +92,12 @@ impl Trainer {
             board,
             beside: Beside::default(),
             wanted,
+            patience: None,
             device: Device::Cpu,
             windows: Windows::default(),
             lately: Lately::default(),
             risk: SharedRisk::default(),
-            learner: None,
+            pupil: Pupil::default(),
             promotion: Promotion::default(),
             live: None,
             rivals: Rivals::default(),
@@ -183,11 +186,12 @@ impl Trainer {
             return Ok(nothing(training));
         }
         let build = (&self.schema, size, self.device);
-        let learner = learner(&mut self.learner, build, order, training)?;
+        let learner = self.pupil.learner(build, order, training)?;
         let terms = schedule::pretrain(training).pretrain(place(order), order.seed);
         let mut bar = Bar::new("pretrain");
         let report = learner.pretrain(examples, &terms, &mut bar)?;
         let after = learner.parameters();
+        self.pupil.keep();
         let rows = examples.len() as u64;
         let weight = window.behind(rows);
         self.board.trained(TrainingStatus {
@@ -221,11 +225,12 @@ impl Trainer {
             return Ok(nothing(training));
         }
         let build = (&self.schema, size, self.device);
-        let learner = learner(&mut self.learner, build, order, training)?;
+        let learner = self.pupil.learner(build, order, training)?;
         let terms = schedule::finetune(training).finetune(place(order), order.seed);
         let mut bar = Bar::new("finetune");
         let report = learner.finetune(examples, &terms, &mut bar)?;
         let after = learner.parameters();
+        self.pupil.keep();
         self.board.trained(TrainingStatus {
             round: Some(order.round.0),
             kind: "finetune",
@@ -362,24 +367,6 @@ impl Trainer {
             measures: histogram::Measures::new(vector::payload(&installed.result.sum)),
         });
     }
-}
-
-/// The learner of a lineage with the order's parameters; its moments live from round to round.
-fn learner<'a>(
-    kept: &'a mut Option<(Digest, Learner)>,
-    (schema, size, device): (&FeatureSchema, NetworkSize, Device),
-    order: &Order,
-    training: &Training,
-) -> Result<&'a mut Learner, TrainingError> {
-    let lineage = training.model.lineage();
-    let found = match kept.take().filter(|(of, _)| *of == lineage) {
-        Some((_, mut learner)) => {
-            learner.load(&order.parameters)?;
-            learner
-        }
-        None => Learner::new(schema, size, &order.parameters)?.on(device)?,
-    };
-    Ok(&mut kept.insert((lineage, found)).1)
 }
 
 fn place(order: &Order) -> Place {

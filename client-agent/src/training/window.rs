@@ -18,7 +18,7 @@ use crate::training::calibration::HeldOut;
 /// Stretches kept: those of pretraining and fine-tuning.
 const WINDOWS_MAX: usize = 2;
 /// Rows kept of a stretch: more than the rounds of a plan draw (40 rounds of 60 steps of 128 rows
-/// are 307,200), so a larger past would add nothing. With 80 columns they take 180 MB.
+/// are 307,200), so a larger past would add nothing. With 80 columns they take 190 MB.
 const ROWS_MAX: u64 = 1 << 19;
 
 /// Rows on which a model's arithmetic is checked: ten milliseconds by the kernel.

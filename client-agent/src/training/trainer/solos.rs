@@ -16,6 +16,14 @@ use crate::training::solo::{Advance, Solo, Stage};
 use crate::training::window::Shown;
 
 impl Trainer {
+    /// The same, whose own models are pretrained until so many rounds and one more were no better
+    /// by the held-out loss; without a number for all rounds of the plan. A round of the federation
+    /// is the plan's, whatever this says.
+    #[must_use]
+    pub fn patient(self, patience: Option<u32>) -> Self {
+        Self { patience, ..self }
+    }
+
     /// Whether a model of the bank's own is in the making.
     #[must_use]
     pub fn has_solo_work(&self) -> bool {
@@ -86,6 +94,7 @@ impl Trainer {
         if self.wanted.baseline == config::Baseline::Local {
             let stages = (pretrain, stage());
             let baseline = Solo::baseline(build, &training.model, stages, judged, of)?;
+            let baseline = baseline.patient(self.patience);
             self.solos.retain(|solo| !solo.is_baseline());
             self.solos.push_back(baseline);
             self.board
