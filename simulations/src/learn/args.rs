@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use model::network::{FREQUENCIES_MAX, WIDTH_MAX};
 use model::{Device, NetworkSize};
 use serde_json::{Value, json};
 
@@ -156,6 +157,12 @@ pub(super) struct Learning {
     /// Local steps of each
     #[arg(long, default_value_t = 10)]
     pub(super) pretrain_steps: u32,
+    /// Rounds without a better held-out loss that pretraining bears before it ends with the best
+    /// round's model: the banks' mean loss where they learn together; all rounds without it. For
+    /// the pooled model evaluations, one in 25 steps
+    #[arg(long, value_name = "N", conflicts_with = "no_pretraining",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) patience: Option<u32>,
     /// Rounds of fine-tuning
     #[arg(long, default_value_t = 20)]
     pub(super) rounds: u32,
@@ -167,15 +174,16 @@ pub(super) struct Learning {
     pub(super) batch: u32,
     /// Width of the encoder's two layers
     #[arg(long, default_value_t = NetworkSize::default().width,
-        value_parser = clap::value_parser!(u16).range(1..=1_024))]
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(WIDTH_MAX)))]
     pub(super) width: u16,
-    /// Learnt frequencies of each column's periodic embedding; 0 leaves the embedding out
+    /// Learnt frequencies of each column's periodic embedding; 0 leaves the embedding out, which no
+    /// plan can
     #[arg(long, default_value_t = NetworkSize::default().frequencies,
-        value_parser = clap::value_parser!(u16).range(0..=64))]
+        value_parser = clap::value_parser!(u16).range(0..=i64::from(FREQUENCIES_MAX)))]
     pub(super) frequencies: u16,
     /// Width of the head's two layers
     #[arg(long, default_value_t = NetworkSize::default().head,
-        value_parser = clap::value_parser!(u16).range(1..=1_024))]
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(WIDTH_MAX)))]
     pub(super) head: u16,
     /// Where libtorch trains and scores: cpu, or cuda where there is one
     #[arg(long, default_value_t = Device::Cpu, value_name = "DEVICE")]
@@ -191,6 +199,9 @@ Example, the Fraud Detection Handbook's first test week with ten banks:
 Four weeks later, from the encoder of the first week instead of from nothing:
   phalanx-sim learn … --train-day 17737 --settings federated --save-encoder encoder
   phalanx-sim learn … --train-day 17765 --warm-start encoder --pretrain-rounds 5
+
+Pretraining for as long as it helps, of 200 rounds at most:
+  phalanx-sim learn … --pretrain-rounds 200 --patience 5
 
 What the settings and splits are, and figures: docs/learn.md.";
 
@@ -290,6 +301,7 @@ impl Args {
                 rounds: learning.rounds,
                 steps: learning.steps,
                 batch: learning.batch,
+                patience: learning.patience,
                 is_warm: learning.warm_start.is_some(),
             },
             together: Together {

@@ -331,6 +331,7 @@ impl<'a> Arms<'a> {
             network: self.network(),
             kind,
             rounds: recipe.rounds_of(kind),
+            patience: recipe.patience_of(kind),
             training: recipe.training(kind, &self.model, together, (examples, banks)),
             together,
             seed,

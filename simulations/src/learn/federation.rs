@@ -3,7 +3,7 @@
 //! and whose vector is lost is drawn from the seed. Local steps run on all processors.
 
 use crypto::Seed;
-use model::schedule::{Place, ROWS_MIN};
+use model::schedule::{Best, Place, ROWS_MIN};
 use model::{Examples, Learner};
 use protocol::genesis;
 use protocol::id::Seat;
@@ -31,12 +31,14 @@ pub(super) struct Federation<'a> {
     pub(super) network: Network<'a>,
     pub(super) kind: Kind,
     pub(super) rounds: u32,
+    /// Rounds without a better mean of the banks' held-out losses that are borne.
+    pub(super) patience: Option<u32>,
     pub(super) training: Training,
     pub(super) together: &'a Together,
     pub(super) seed: Seed,
 }
 
-/// The model after all rounds.
+/// The model after all rounds, or after the best one where patience ended.
 pub(super) struct Learnt {
     /// Its parameters.
     pub(super) parameters: Vec<f32>,
@@ -70,6 +72,8 @@ struct Step {
     member: Member,
     delta: Vec<f32>,
     loss: Option<f32>,
+    /// In pretraining.
+    held_out: Option<f32>,
 }
 
 impl Federation<'_> {
@@ -84,6 +88,7 @@ impl Federation<'_> {
         let ranges = genesis::ranges(&self.training.model.layout, &self.training.parts);
         let mut optimizer = Optimizer::default();
         let (mut parameters, mut losses) = (start, Vec::new());
+        let mut best = self.patience.map(Best::new);
         for step in 0..self.rounds {
             hear(step);
             let (present, absent) = self.present(members, step);
@@ -116,6 +121,13 @@ impl Federation<'_> {
             let sum = vector::decode_sum(&sum, arrived, bits, self.kind.of_plan(), WIDTH)?;
             let update = vector::mean_update(&sum, &self.training);
             optimizer.step(&self.training.server, &update, &ranges, &mut parameters);
+            let held_out: Vec<f32> = steps.iter().filter_map(|step| step.held_out).collect();
+            if let Some(best) = &mut best
+                && !held_out.is_empty()
+                && best.is_stale(mean(held_out.into_iter()), &parameters)
+            {
+                break;
+            }
             members = steps
                 .drain(..)
                 .map(|step| step.member)
@@ -123,6 +135,7 @@ impl Federation<'_> {
                 .collect();
             members.sort_by_key(|member| member.bank);
         }
+        let parameters = best.and_then(Best::into_parameters).unwrap_or(parameters);
         Ok(Learnt { parameters, losses })
     }
 
@@ -145,16 +158,17 @@ impl Federation<'_> {
         };
         let label = format!("steps of bank {bank}");
         let seed = number(&self.seed, &label, place.step);
-        let loss = match self.kind {
-            Kind::Pretrain if rows.len() < ROWS_MIN => None,
-            Kind::Finetune if rows.labelled().is_empty() => None,
+        let (loss, held_out) = match self.kind {
+            Kind::Pretrain if rows.len() < ROWS_MIN => (None, None),
+            Kind::Finetune if rows.labelled().is_empty() => (None, None),
             Kind::Pretrain => {
                 let terms = schedule(&self.training).pretrain(place, seed);
-                Some(learner.pretrain(&rows, &terms, &mut ())?.loss)
+                let report = learner.pretrain(&rows, &terms, &mut ())?;
+                (Some(report.loss), Some(report.held_out))
             }
             Kind::Finetune => {
                 let terms = schedule(&self.training).finetune(place, seed);
-                Some(learner.finetune(&rows, &terms, &mut ())?.loss)
+                (Some(learner.finetune(&rows, &terms, &mut ())?.loss), None)
             }
         };
         let after = learner.parameters();
@@ -169,6 +183,7 @@ impl Federation<'_> {
             },
             delta,
             loss,
+            held_out,
         })
     }
 

@@ -24,6 +24,9 @@ pub(super) struct Recipe {
     pub(super) steps: u32,
     /// Rows of a step.
     pub(super) batch: u32,
+    /// Rounds without a better held-out loss that pretraining bears; not said where it trains all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) patience: Option<u32>,
     /// Whether the encoder it starts from has learnt something: whose it is, the terms of a result
     /// say beside this.
     #[serde(skip)]
@@ -154,6 +157,14 @@ impl Recipe {
         match self.is_pretrained() || self.is_warm {
             true => RATE_ENCODER,
             false => RATE_HEAD,
+        }
+    }
+
+    /// Rounds of a kind without a better held-out loss that are borne, where there is an end.
+    pub(super) fn patience_of(&self, kind: Kind) -> Option<u32> {
+        match kind {
+            Kind::Pretrain => self.patience,
+            Kind::Finetune => None,
         }
     }
 

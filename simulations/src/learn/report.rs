@@ -270,6 +270,8 @@ fn words(terms: &Value) -> String {
     ];
     let mut add = |holds: bool, word: String| words.extend(holds.then_some(word));
     add(recipe["pretrain_rounds"] == 0, "no pretraining".to_owned());
+    let patience = &recipe["patience"];
+    add(!patience.is_null(), format!("patience {patience}"));
     add(terms["shared_risk"] == false, "no shared risk".to_owned());
     add(together["moments"] == "fresh", "fresh moments".to_owned());
     add(terms["device"] == "cuda", "on a GPU".to_owned());

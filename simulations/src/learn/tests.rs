@@ -13,6 +13,8 @@ use super::consortium::{Shown, Side};
 use super::feed::Verdict;
 use super::*;
 
+mod large;
+
 const CUSTOMERS: u32 = 60;
 const FIRST_DAY: i64 = 18_000;
 
@@ -546,6 +548,41 @@ fn pretrained(args: Args, out: &Path) -> Finished {
     compare(&args).unwrap();
     let path = stored(out, Setting::Unsupervised.name());
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+// Two rows a step make a loss that goes up as often as down.
+#[test]
+fn impatient_banks_end_their_pretraining_by_the_held_out_loss() {
+    let dir = tempfile::tempdir().unwrap();
+    let rounds = 200;
+    let of = |setting: Setting, patience: Option<u32>| {
+        let out = dir.path().join(format!("{setting:?} {patience:?}"));
+        let mut args = Args {
+            settings: vec![setting],
+            out: Some(out.clone()),
+            ..arguments(dir.path(), &[])
+        };
+        (args.learning.pretrain_rounds, args.learning.pretrain_steps) = (rounds, 1);
+        (args.learning.batch, args.learning.patience) = (2, patience);
+        compare(&args).unwrap();
+        let text = std::fs::read(stored(&out, setting.name())).unwrap();
+        serde_json::from_slice::<Finished>(&text).unwrap()
+    };
+    let (all, some) = (
+        of(Setting::Unsupervised, None),
+        of(Setting::Unsupervised, Some(1)),
+    );
+    let (losses, fewer) = (&all.outcome.losses, &some.outcome.losses);
+    assert_eq!(losses.len(), rounds as usize);
+    assert!((3..losses.len()).contains(&fewer.len()), "{fewer:?}");
+    assert_eq!(fewer[..], losses[..fewer.len()]);
+    assert_ne!(some.outcome.all, all.outcome.all);
+    assert!(all.terms["recipe"].get("patience").is_none());
+    assert_eq!(some.terms["recipe"]["patience"], 1);
+    let (all, some) = (of(Setting::Local, None), of(Setting::Local, Some(1)));
+    assert_ne!(some.outcome.all, all.outcome.all);
+    let words = "learn --banks 4 --data feed --map map --patience 1 --no-pretraining";
+    assert!(Cli::try_parse_from(words.split(' ')).is_err());
 }
 
 #[test]

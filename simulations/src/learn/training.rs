@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crypto::Seed;
 use features::FeatureSchema;
-use model::schedule::{DROPOUT, HEAD_ROUNDS, ROWS_MIN, Schedule, WEIGHT_DECAY, places};
+use model::schedule::{Best, DROPOUT, HEAD_ROUNDS, ROWS_MIN, Schedule, WEIGHT_DECAY, places};
 use model::{
     Calibration, Device, Examples, FinetuneTerms, Learner, NetworkSize, PretrainTerms, Scorer,
     logits_on,
@@ -62,7 +62,7 @@ pub(super) struct Alone<'a> {
 }
 
 impl Alone<'_> {
-    /// Pretrains `start` on rows without labels.
+    /// Pretrains `start` on rows without labels, as long as the recipe's patience lasts.
     pub(super) fn pretrain(
         &self,
         start: &[f32],
@@ -74,11 +74,18 @@ impl Alone<'_> {
         }
         let mut learner = self.network.learner(start)?;
         let schedule = self.schedule(Kind::Pretrain);
+        let mut best = self.recipe.patience.map(Best::new);
         for place in places(self.recipe.pretrain_rounds) {
             let seed = number(seed, "pretrain", place.step);
-            learner.pretrain(rows, &schedule.pretrain(place, seed), &mut ())?;
+            let report = learner.pretrain(rows, &schedule.pretrain(place, seed), &mut ())?;
+            if let Some(best) = &mut best
+                && best.is_stale(report.held_out, &learner.parameters())
+            {
+                break;
+            }
         }
-        Ok(learner.parameters())
+        let best = best.and_then(Best::into_parameters);
+        Ok(best.unwrap_or_else(|| learner.parameters()))
     }
 
     /// Fine-tunes `start` on the rows whose label is known; without any, `start` it stays.
@@ -144,7 +151,7 @@ pub(super) fn pretrain_pooled(
         rate: PRETRAIN_RATE,
         rate_end: PRETRAIN_RATE * RATE_END,
         seed: number(seed, "pretrain pooled", 0),
-        patience: None,
+        patience: alone.recipe.patience,
     };
     learner.pretrain(rows, &terms, &mut ())?;
     Ok(learner.parameters())
