@@ -2,8 +2,9 @@
 //! setting of `setting.rs` is trained with the real encoder, model, fixed point and sum, and
 //! judged on a week that it has not seen; over seeds and weeks, with means and spreads.
 //!
-//! Reading order: `calendar` (which days), `split` (whose customers), `consortium` (encoded rows
-//! and labels), `arms` (what each setting does), `federation` and `sum` (rounds), `measures`.
+//! Reading order: `usual` (what the command line leaves open), `calendar` (which days), `split`
+//! (whose customers), `consortium` (encoded rows and labels), `arms` (what each setting does),
+//! `federation` and `sum` (rounds), `measures`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,6 +28,7 @@ mod columns;
 mod consortium;
 mod federation;
 mod feed;
+mod lots;
 mod measures;
 mod recipe;
 mod report;
@@ -40,19 +42,22 @@ mod surprise;
 #[cfg(test)]
 mod tests;
 mod training;
+mod usual;
 mod warm;
 
 pub use args::Args;
+pub(crate) use args::VERSION;
 pub(crate) use measures::NAMES;
 pub(crate) use setting::Setting;
 pub(crate) use summary::TITLES;
 
 use arms::{Arms, Terms};
-use calendar::Week;
+use calendar::{Spans, Week};
 use consortium::{Consortium, Ground};
 use feed::{Carried, Feed};
 use split::{Deal, Split};
 use store::{Finished, Store};
+use sum::Masks;
 use summary::{About, Trial};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -88,23 +93,25 @@ fn learn(args: &Args, out: &mut impl Write) -> Result<(), Failed> {
 }
 
 fn compare(args: &Args) -> Result<(About, Vec<Trial>), Failed> {
-    args.check()?;
-    model::threads(1);
     let text = std::fs::read_to_string(&args.banks.map)
         .map_err(|error| format!("{}: {error}", args.banks.map.display()))?;
+    let args = &args.settled(&text);
+    args.check()?;
+    model::threads(1);
     let map =
         FeedMap::parse(&text).map_err(|error| format!("{}: {error}", args.banks.map.display()))?;
     let store = Store::new(args.out.as_deref())?;
     let table = table(args)?;
-    let schema = schema(args)?;
+    let schema = args.schema()?;
     let feed = read(args, &map, &schema)?;
-    let weeks = calendar::weeks(&feed, args.spans(), args.days.train_day, args.days.weeks)?;
-    let data = identity(args, &text, &schema)?;
+    let spans = args.spans(feed.days().ok_or("the feed holds no payment")?);
+    let weeks = calendar::weeks(&feed, spans, args.days.train_day, args.days.weeks)?;
+    let data = identity(args, &text, &schema, spans)?;
     let size = args.terms().size;
     let load = |folder: &PathBuf| warm::load(folder, &schema, size);
     let warm = args.learning.warm_start.as_ref().map(load).transpose()?;
     let bench = Bench {
-        ground: ground(args, feed, schema, &weeks)?,
+        ground: ground(args.masks(), feed, schema, &weeks)?,
         args,
         weeks,
         table,
@@ -156,6 +163,11 @@ struct Question {
 impl Bench<'_> {
     /// Every question of every seed, answered from the store or anew.
     fn run(&self) -> Result<Vec<Trial>, Failed> {
+        if let Some(path) = &self.args.banks.save_deal {
+            let deal = |seed| -> Result<_, Failed> { Ok((seed, self.consortium(seed)?)) };
+            let deals = self.seeds().map(deal).collect::<Result<Vec<_>, Failed>>()?;
+            lots::write(path, &deals)?;
+        }
         let questions = self.questions();
         let bar = ProgressBar::new(questions.len() as u64);
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {elapsed} {msg}");
@@ -235,7 +247,7 @@ impl Bench<'_> {
     /// In the order in which they are answered: a setting without labels once a week.
     fn questions(&self) -> Vec<Question> {
         let mut questions = Vec::new();
-        for seed in (self.args.first_seed..).take(usize::from(self.args.seeds)) {
+        for seed in self.seeds() {
             for &week in &self.weeks {
                 for (at, &labels) in self.args.labels.iter().enumerate() {
                     for setting in self.args.settings() {
@@ -253,6 +265,10 @@ impl Bench<'_> {
             }
         }
         questions
+    }
+
+    fn seeds(&self) -> impl Iterator<Item = u64> {
+        (self.args.first_seed..).take(usize::from(self.args.seeds))
     }
 
     fn consortium(&self, seed: u64) -> Result<Consortium<'_>, Failed> {
@@ -331,9 +347,11 @@ fn read(args: &Args, map: &FeedMap, schema: &FeatureSchema) -> Result<Feed, Fail
         (Split::Column, column) => column,
         (Split::Iid | Split::Region | Split::Spend, _) => None,
     };
+    let left_out = args.banks.leave_out.as_ref();
     let carried = Carried {
         column,
         truth: args.banks.truth.as_deref(),
+        left_out: left_out.map(|(column, value)| (column.as_str(), value.as_str())),
     };
     Feed::read(&args.banks.data, (map, &key), carried, schema)
 }
@@ -349,17 +367,8 @@ fn table(args: &Args) -> Result<Option<BTreeMap<String, String>>, Failed> {
     Ok(named.map(read).transpose()?)
 }
 
-fn schema(args: &Args) -> Result<FeatureSchema, Failed> {
-    let Some(path) = &args.banks.schema else {
-        return Ok(FeatureSchema::standard());
-    };
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-    Ok(FeatureSchema::parse(&text).map_err(|error| failed(&error))?)
-}
-
 fn ground(
-    args: &Args,
+    masks: Masks,
     feed: Feed,
     schema: FeatureSchema,
     weeks: &[Week],
@@ -369,12 +378,13 @@ fn ground(
         .map(|week| week.pretrain_from.min(week.train_from));
     let from = from.min().ok_or("no week was asked for")?;
     let to = weeks.iter().map(|week| week.test_to).max().unwrap_or(from);
-    let delay = u16::try_from(args.days.delay)?;
-    Ok(Ground::new(feed, schema, from..to, delay, args.masks()))
+    let delay = weeks.iter().map(|week| week.test_from - week.train_to);
+    let delay = u16::try_from(delay.max().unwrap_or(0))?;
+    Ok(Ground::new(feed, schema, from..to, delay, masks))
 }
 
 /// What tells encoded rows from others: the digests of file, map, schema and columns asked for.
-fn identity(args: &Args, map: &str, schema: &FeatureSchema) -> Result<Value, Failed> {
+fn identity(args: &Args, map: &str, schema: &FeatureSchema, spans: Spans) -> Result<Value, Failed> {
     let digest = |path: &Path| file_digest(path);
     let key = args.banks.key.as_deref().map(digest).transpose()?;
     let column = args
@@ -389,7 +399,7 @@ fn identity(args: &Args, map: &str, schema: &FeatureSchema) -> Result<Value, Fai
         "schema": crypto::Digest(schema.digest()).to_hex(),
         "key": key,
         "table": table.transpose()?,
-        "spans": args.spans(),
+        "spans": spans,
     }))
 }
 

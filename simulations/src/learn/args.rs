@@ -7,16 +7,16 @@ use model::network::{FREQUENCIES_MAX, WIDTH_MAX};
 use model::{Device, NetworkSize};
 use serde_json::{Value, json};
 
-use super::Failed;
 use super::arms::{SharedRisk, Terms};
-use super::calendar::{Spans, Week};
+use super::calendar::Week;
 use super::recipe::{Moments, Recipe, Server, Together};
 use super::setting::Setting;
 use super::split::Split;
 use super::sum::Masks;
+use super::{Failed, usual};
 
 /// Arguments of `phalanx-sim learn`.
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub struct Args {
 }
 
 /// Whose payments they are.
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 #[command(next_help_heading = "Banks")]
 pub(super) struct Banks {
     /// The feed
@@ -63,7 +63,8 @@ pub(super) struct Banks {
     /// Key of the mapping file's tokens; a fixed one, for made-up data, without it
     #[arg(long, value_name = "FILE")]
     pub(super) key: Option<PathBuf>,
-    /// The consortium's feature schema; the standard one without it
+    /// The consortium's feature schema; without it the standard one, or with `--split typology`
+    /// that of single payments
     #[arg(long, value_name = "FILE")]
     pub(super) schema: Option<PathBuf>,
     /// How many banks; fewer than three only where nothing is summed: `--settings local,ratio`
@@ -78,16 +79,26 @@ pub(super) struct Banks {
     /// With `--split region`: the share of customers that go by region, the others at random
     #[arg(long, default_value_t = 1.0, value_name = "SHARE")]
     pub(super) regional: f64,
-    /// Banks that are new: the last ones; two of five or more, else one, without it
+    /// Banks that are new: the last ones; without it two of five or more, else one, and with
+    /// `--split typology` none
     #[arg(long, value_name = "N")]
     pub(super) new_banks: Option<u16>,
-    /// A carried column that tells the truth, for judging only; the labels without it
+    /// A carried column that tells the truth, for judging only; without it the labels, or with
+    /// `--split typology` the column `is_fraud` where it is carried
     #[arg(long, value_name = "COLUMN")]
     pub(super) truth: Option<String>,
+    /// Payments that are not judged, whatever is learnt from them: those in which a carried column
+    /// has this value
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = pair)]
+    pub(super) leave_out: Option<(String, String)>,
+    /// Write who banks where and whose labels there are, for every seed, to this CSV file: outside
+    /// checks deal the same rows by it (`ops/peers/boost`)
+    #[arg(long, value_name = "FILE")]
+    pub(super) save_deal: Option<PathBuf>,
 }
 
 /// When it happened.
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 #[command(next_help_heading = "Days")]
 pub(super) struct Days {
     /// How many weeks, each with a training of its own
@@ -96,22 +107,23 @@ pub(super) struct Days {
     /// First training day of the first week, days since 1970-01-01; the last weeks without it
     #[arg(long, value_name = "DAY")]
     pub(super) train_day: Option<i32>,
-    /// Labelled days
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i32).range(1..=365))]
-    pub(super) train_days: i32,
-    /// Days until a label is trusted
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i32).range(0..=90))]
-    pub(super) delay: i32,
-    /// Judged days
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(i32).range(1..=365))]
-    pub(super) test_days: i32,
-    /// Days before the judged ones that are pretrained on
-    #[arg(long, default_value_t = 28, value_parser = clap::value_parser!(i32).range(1..=365))]
-    pub(super) pretrain_days: i32,
+    /// Labelled days; 7, or with `--split typology` three quarters of the feed's
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(1..=365))]
+    pub(super) train_days: Option<i32>,
+    /// Days until a label is trusted; 7, or with `--split typology` none
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(0..=90))]
+    pub(super) delay: Option<i32>,
+    /// Judged days; 7, or with `--split typology` those that are left
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(1..=365))]
+    pub(super) test_days: Option<i32>,
+    /// Days before the judged ones that are pretrained on; 28, or with `--split typology` the
+    /// labelled ones
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(i32).range(1..=365))]
+    pub(super) pretrain_days: Option<i32>,
 }
 
 /// What is learnt, and what is left out.
-#[derive(ClapArgs)]
+#[derive(Clone, ClapArgs)]
 #[command(next_help_heading = "Learning and ablations")]
 pub(super) struct Learning {
     /// Start every setting from the encoder in this folder: of --save-encoder, or of
@@ -163,9 +175,9 @@ pub(super) struct Learning {
     #[arg(long, value_name = "N", conflicts_with = "no_pretraining",
         value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) patience: Option<u32>,
-    /// Rounds of fine-tuning
-    #[arg(long, default_value_t = 20)]
-    pub(super) rounds: u32,
+    /// Rounds of fine-tuning; 40, or with `--split typology` 60
+    #[arg(long, value_name = "ROUNDS")]
+    pub(super) rounds: Option<u32>,
     /// Local steps of each
     #[arg(long, default_value_t = 60)]
     pub(super) steps: u32,
@@ -202,6 +214,10 @@ Four weeks later, from the encoder of the first week instead of from nothing:
 
 Pretraining for as long as it helps, of 200 rounds at most:
   phalanx-sim learn … --pretrain-rounds 200 --patience 5
+
+Single payments of banks that know unlike frauds; schema, truth and days follow the split:
+  phalanx-sim learn --data transactions.parquet --map ops/config/maps/typology.toml \\
+    --banks 5 --split typology --labels 1.0 --seeds 3 --weeks 4
 
 What the settings and splits are, and figures: docs/learn.md.";
 
@@ -271,15 +287,6 @@ impl Args {
         Setting::ALL.into_iter().filter(is_wanted).collect()
     }
 
-    pub(super) fn spans(&self) -> Spans {
-        Spans {
-            train: self.days.train_days,
-            delay: self.days.delay,
-            test: self.days.test_days,
-            pretrain: self.days.pretrain_days,
-        }
-    }
-
     pub(super) fn masks(&self) -> Masks {
         if self.learning.masks {
             Masks::On
@@ -298,7 +305,7 @@ impl Args {
             recipe: Recipe {
                 pretrain_rounds,
                 pretrain_steps: learning.pretrain_steps,
-                rounds: learning.rounds,
+                rounds: learning.rounds.unwrap_or(usual::ROUNDS),
                 steps: learning.steps,
                 batch: learning.batch,
                 patience: learning.patience,
@@ -363,6 +370,9 @@ pub(super) fn terms_of(
         "seed": seed,
         "week": week,
     });
+    if let Some(left_out) = &args.banks.leave_out {
+        of["leave_out"] = json!(left_out);
+    }
     if setting.is_labelled() {
         of["labels"] = json!(labels);
     }
@@ -393,5 +403,12 @@ pub(super) fn terms_of(
     of
 }
 
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (column, value) = text
+        .split_once('=')
+        .ok_or("expected a carried column, =, and a value")?;
+    Ok((column.to_owned(), value.to_owned()))
+}
+
 /// Grows with every change that makes equal terms come to other outcomes.
-const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 5;

@@ -358,7 +358,10 @@ impl<'a> Arms<'a> {
                 threshold: Some(*threshold),
             });
         }
-        Ok(Outcome::new(&scored, fitted.losses.clone()))
+        Ok(Outcome {
+            model: Some(genesis::model_root(&fitted.parameters).to_hex()),
+            ..Outcome::new(&scored, fitted.losses.clone())
+        })
     }
 
     fn threshold(&self, parameters: &[f32], sight: &Sight) -> Result<f32, Failed> {

@@ -40,7 +40,6 @@ pub(super) struct Consortium<'a> {
     pub(super) newcomers: u16,
     pub(super) seed: Seed,
     banks_of: Vec<u16>,
-    /// By customer: has labels where the share of those with labels is above this.
     lots: Vec<f64>,
     members: OnceLock<Vec<Book>>,
     with_newcomers: OnceLock<Vec<Book>>,
@@ -97,6 +96,11 @@ impl Ground {
         Ok(self.pooled.get().expect("it was set a line above"))
     }
 
+    /// Whether the card of this token is kept from fine-tuning.
+    pub(super) fn is_held_out(&self, card: u32) -> bool {
+        self.held_out[card as usize]
+    }
+
     fn encoding(&self, table: Option<Arc<RiskTable>>, reports: Reports) -> Encoding {
         Encoding {
             table,
@@ -136,6 +140,11 @@ impl<'a> Consortium<'a> {
     /// The bank of each customer.
     pub(super) fn banks_of(&self) -> &[u16] {
         &self.banks_of
+    }
+
+    /// By customer: has labels where the share of those with labels is above this.
+    pub(super) fn lots(&self) -> &[f64] {
+        &self.lots
     }
 
     /// Every bank's rows, where all of them count risk together.
@@ -203,7 +212,7 @@ impl<'a> Consortium<'a> {
     /// The label of a payment as it is shown; NaN where it is not.
     fn label(&self, at: usize, shown: Shown<'_>) -> f32 {
         let payment = &self.ground.feed.payments[at];
-        let is_held_out = self.ground.held_out[payment.card as usize];
+        let is_held_out = self.ground.is_held_out(payment.card);
         let is_shown = self.lots[payment.customer as usize] < shown.share
             && is_held_out == (shown.side == Side::Validate);
         match is_shown {

@@ -2,8 +2,8 @@
 //! and what it turned out to be. Whole transactions take a kilobyte each; here a payment takes a
 //! tenth of that, and is made into a transaction again when it is replayed.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -18,6 +18,8 @@ pub(super) struct Feed {
     pub(super) payments: Vec<Payment>,
     /// Payers by number, in the order of first appearance.
     pub(super) customers: Vec<Customer>,
+    /// Cards in the order in which the file names them, each with who paid by it first.
+    pub(super) cards: Vec<(u32, u32)>,
     tokens: Vec<String>,
     schema: FeatureSchema,
 }
@@ -85,6 +87,8 @@ pub(super) struct Carried<'a> {
     pub(super) column: Option<&'a str>,
     /// Tells the truth, for judging only.
     pub(super) truth: Option<&'a str>,
+    /// Payments in which this column has this value are not judged.
+    pub(super) left_out: Option<(&'a str, &'a str)>,
 }
 
 impl Payment {
@@ -152,7 +156,7 @@ impl Feed {
     /// Distinct outlets.
     pub(super) fn outlets(&self) -> usize {
         let outlets = self.payments.iter().filter_map(|payment| payment.outlet);
-        outlets.collect::<std::collections::BTreeSet<_>>().len()
+        outlets.collect::<BTreeSet<_>>().len()
     }
 
     /// The first and the last day of the feed; none where it is empty.
@@ -260,6 +264,11 @@ impl<'a> Reading<'a> {
             Some(name) => Some(matches!(carry(row, name)?, "1" | "true")),
             None => row.label.as_ref().map(|label| label.fraud),
         };
+        let is_left_out = match carried.left_out {
+            Some((name, value)) => carry(row, name)? == value,
+            None => false,
+        };
+        let fraud = fraud.filter(|_| !is_left_out);
         let payment = Payment {
             ts: transaction.ts,
             customer: self.customer(&transaction.account_tok, column),
@@ -328,10 +337,14 @@ impl<'a> Reading<'a> {
 
     fn into_feed(self) -> Feed {
         let mut payments = self.payments;
+        let mut seen = BTreeSet::new();
+        let first = payments.iter().filter(|of| seen.insert(of.card));
+        let cards = first.map(|of| (of.card, of.customer)).collect();
         payments.sort_by_key(|payment| payment.ts);
         Feed {
             payments,
             customers: self.customers,
+            cards,
             tokens: self.tokens,
             schema: self.schema.clone(),
         }

@@ -18,6 +18,9 @@ pub(super) struct Outcome {
     pub(super) curve: Vec<(f64, f64)>,
     /// Training loss round by round, where there were rounds together.
     pub(super) losses: Vec<f32>,
+    /// The root that names the model's parameters, where one model scored for all banks.
+    #[serde(default)]
+    pub(super) model: Option<String>,
 }
 
 /// One bank's part.
@@ -74,6 +77,7 @@ impl Outcome {
             banks,
             curve: curve(&scores, &frauds),
             losses,
+            model: None,
         }
     }
 

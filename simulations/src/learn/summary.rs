@@ -79,26 +79,53 @@ pub(super) fn settings(trials: &[Trial]) -> Vec<Setting> {
 /// The one object. With several shares of labels it is about the first; all are in `fractions`.
 pub(super) fn object(about: &About, trials: &[Trial]) -> Value {
     let first = about.labels.first().copied().unwrap_or(1.0);
-    let (means, deviations) = tables(trials, first);
-    let mut object = json!({
-        "dataset": about.dataset,
-        "banks": about.banks,
-        "split": about.split,
-        "labels": first,
-        "seeds": about.seeds,
-        "weeks": about.weeks,
-        "settings": means,
-        "spread": deviations,
-        "bank_ap": bank_aps(trials, first),
-    });
+    let mut object = fraction(trials, first);
+    object["dataset"] = json!(about.dataset);
+    object["banks"] = json!(about.banks);
+    object["split"] = json!(about.split);
+    object["seeds"] = json!(about.seeds);
+    object["weeks"] = json!(about.weeks);
     if about.labels.len() > 1 {
-        let fractions = about.labels.iter().map(|&labels| {
-            let (means, deviations) = tables(trials, labels);
-            json!({"labels": labels, "settings": means, "spread": deviations})
-        });
+        let fractions = about.labels.iter().map(|&labels| fraction(trials, labels));
         object["fractions"] = fractions.collect();
     }
     object
+}
+
+/// What came of one share of labels.
+fn fraction(trials: &[Trial], labels: f64) -> Value {
+    let (means, deviations) = tables(trials, labels);
+    json!({
+        "labels": labels,
+        "settings": means,
+        "spread": deviations,
+        "bank_ap": bank_aps(trials, labels),
+        "by_seed": by_seed(trials, labels),
+    })
+}
+
+/// Every measure by setting, one value for each week of each seed, and AP of each bank: two
+/// settings of a seed have the same banks, and their difference spreads less than either.
+fn by_seed(trials: &[Trial], labels: f64) -> Value {
+    let of_setting = |setting: Setting| {
+        let of = trials.iter().filter(|trial| is_of(trial, labels, setting));
+        let of: Vec<&Outcome> = of.map(|trial| &trial.outcome).collect();
+        let measures: Vec<[Option<f64>; 6]> = of.iter().map(|of| of.measures()).collect();
+        let named = NAMES.iter().enumerate().map(|(at, name)| {
+            let values: Vec<Option<f64>> = measures.iter().map(|row| row[at]).collect();
+            ((*name).to_owned(), json!(values))
+        });
+        let mut values: Map<String, Value> = named.collect();
+        let ap = |outcome: &&Outcome| -> Vec<Option<f64>> {
+            outcome.banks.iter().map(|bank| bank.measures.ap).collect()
+        };
+        values.insert(
+            "bank_ap".to_owned(),
+            json!(of.iter().map(ap).collect::<Vec<_>>()),
+        );
+        (setting.name().to_owned(), Value::Object(values))
+    };
+    Value::Object(settings(trials).into_iter().map(of_setting).collect())
 }
 
 /// Mean average precision of every bank, in their order, by setting.

@@ -9,11 +9,11 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::book::{Encoding, Reports};
-use super::consortium::{Shown, Side};
-use super::feed::Verdict;
 use super::*;
 
 mod large;
+mod leaks;
+mod terms;
 
 const CUSTOMERS: u32 = 60;
 const FIRST_DAY: i64 = 18_000;
@@ -120,6 +120,12 @@ fn object(args: &Args) -> Value {
     serde_json::from_slice(&out).unwrap()
 }
 
+/// As many weeks as are asked for, the last ones of the feed.
+fn weeks(args: &Args, feed: &Feed) -> Vec<Week> {
+    let spans = args.spans(feed.days().unwrap());
+    calendar::weeks(feed, spans, None, args.days.weeks).unwrap()
+}
+
 fn feed(args: &Args) -> Feed {
     let map = FeedMap::parse(MAP).unwrap();
     read(args, &map, &FeatureSchema::standard()).unwrap()
@@ -152,6 +158,44 @@ fn the_object_has_every_setting_with_every_measure_and_its_spread() {
     assert!(object.get("fractions").is_none());
 }
 
+// Means and spreads follow from the values, so that differences of settings can be paired.
+#[test]
+fn every_share_of_labels_has_its_banks_and_its_values_by_seed() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = [
+        "--json",
+        "--seeds",
+        "2",
+        "--labels",
+        "1.0,0.5",
+        "--settings",
+    ];
+    let object = object(&arguments(
+        dir.path(),
+        &[&args[..], &["local,ratio"]].concat(),
+    ));
+    let fractions = object["fractions"].as_array().unwrap();
+    assert_eq!(fractions.len(), 2);
+    for of in fractions.iter().chain([&object]) {
+        for setting in ["local", "ratio"] {
+            let values = &of["by_seed"][setting];
+            let ap: Vec<f64> = serde_json::from_value(values["ap"].clone()).unwrap();
+            assert_eq!(ap.len(), 2);
+            let mean = of["settings"][setting]["ap"].as_f64().unwrap();
+            assert!((mean - f64::midpoint(ap[0], ap[1])).abs() < 1e-12);
+            let spread = of["spread"][setting]["ap"].as_f64().unwrap();
+            assert!((spread - (ap[0] - ap[1]).abs() / 2_f64.sqrt()).abs() < 1e-12);
+            let banks: Vec<Vec<f64>> = serde_json::from_value(values["bank_ap"].clone()).unwrap();
+            assert_eq!((banks.len(), banks[0].len()), (2, 4));
+            let first = of["bank_ap"][setting][0].as_f64().unwrap();
+            assert!((first - f64::midpoint(banks[0][0], banks[1][0])).abs() < 1e-12);
+        }
+    }
+    let of = |at: usize, setting: &str| fractions[at]["by_seed"][setting]["ap"].clone();
+    assert_ne!(of(0, "local"), of(1, "local"));
+    assert_eq!(of(0, "ratio"), of(1, "ratio"));
+}
+
 #[test]
 fn the_same_seed_gives_the_same_object_and_another_seed_another() {
     let dir = tempfile::tempdir().unwrap();
@@ -163,21 +207,28 @@ fn the_same_seed_gives_the_same_object_and_another_seed_another() {
     assert_ne!(object(&[]), object(&["--first-seed", "2"]));
 }
 
+// The models themselves, by the root of their parameters, and with them everything that they come
+// to.
 #[test]
-fn masks_change_nothing_even_where_banks_are_absent_and_lost() {
+fn masks_leave_every_model_as_it_is_even_where_banks_are_absent_and_lost() {
     let dir = tempfile::tempdir().unwrap();
-    let object = |more: &[&str]| {
-        let plain = ["--json", "--banks", "6", "--settings", "federated,new_bank"];
-        object(&arguments(dir.path(), &[&plain, more].concat())).to_string()
+    let models = |more: &[&str]| -> Vec<(Option<String>, String)> {
+        let plain = ["--banks", "6", "--settings", "federated,new_bank"];
+        let args = arguments(dir.path(), &[&plain, more].concat());
+        let trials = compare(&args).unwrap().1.into_iter();
+        let outcomes = trials.map(|trial| trial.outcome);
+        let told = outcomes.map(|outcome| (outcome.model.clone(), format!("{outcome:?}")));
+        told.collect()
     };
     let away = ["--participation", "0.8", "--drops", "0.4"];
-    let plain = object(&away);
-    assert_eq!(plain, object(&[&away[..], &["--masks"]].concat()));
-    assert_ne!(
-        plain,
-        object(&[]),
-        "absent banks and lost vectors do matter"
-    );
+    let plain = models(&away);
+    assert_eq!(plain.len(), 2);
+    assert!(plain.iter().all(|(model, _)| model.is_some()));
+    assert_ne!(plain[0].0, plain[1].0, "a new bank's model is the others'");
+    assert_eq!(plain, models(&[&away[..], &["--masks"]].concat()));
+    for ((plain, _), (whole, _)) in plain.iter().zip(models(&[])) {
+        assert_ne!(*plain, whole, "absent banks and lost vectors do matter");
+    }
 }
 
 /// The stored file of a setting.
@@ -237,7 +288,7 @@ fn what_was_learnt_on_a_gpu_is_kept_apart() {
     let dir = tempfile::tempdir().unwrap();
     let of = |setting, more: &[&str]| {
         let args = arguments(dir.path(), more);
-        let weeks = calendar::weeks(&feed(&args), args.spans(), None, 1).unwrap();
+        let weeks = weeks(&args, &feed(&args));
         args::terms_of(&args, &json!({}), (setting, 1, &weeks[0], 1.0))
     };
     let (cpu, cuda) = (["--device", "cpu"], ["--device", "cuda"]);
@@ -360,85 +411,16 @@ fn a_region_is_made_of_neighbours() {
     assert!(region > half && half > random, "{region} {half} {random}");
 }
 
-/// The training rows of all banks together, and the outcome of the federation, of a feed.
-fn training_and_outcome(args: &Args, feed: Feed) -> (model::Examples, measures::Outcome) {
-    let weeks = calendar::weeks(&feed, args.spans(), None, 1).unwrap();
-    let ground = ground(args, feed, FeatureSchema::standard(), &weeks).unwrap();
-    let deal = Deal {
-        split: Split::Iid,
-        banks: 4,
-        regional: 1.0,
-        table: None,
-    };
-    let consortium = Consortium::new(&ground, deal, 1, 1).unwrap();
-    let shown = Shown {
-        week: &weeks[0],
-        share: 1.0,
-        side: Side::Train,
-    };
-    let rows = consortium.training(ground.pooled().unwrap(), shown);
-    let terms = args.terms();
-    let arms = Arms::new(&consortium, weeks[0], &terms, 1);
-    let outcomes = arms.run(Setting::Federated, 1.0, &mut |_| {}).unwrap();
-    (rows, outcomes[0].1.clone())
-}
-
-/// Turns every fraud that was known from `day` on into a genuine payment; how many there were.
-fn forget(feed: &mut Feed, day: i32) -> usize {
-    let cutoff = i64::from(day) * feed::DAY_MS;
-    let is_late = |verdict| matches!(verdict, Verdict::Fraud { known_at } if known_at >= cutoff);
-    let late = feed
-        .payments
-        .iter_mut()
-        .filter(|payment| is_late(payment.verdict));
-    late.map(|payment| payment.verdict = Verdict::Genuine)
-        .count()
-}
-
-// The truth that judges stays as it is; only what the banks come to believe too late goes.
-#[test]
-fn a_label_that_came_too_late_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let args = arguments(dir.path(), &[]);
-    let week = calendar::weeks(&feed(&args), args.spans(), None, 1).unwrap()[0];
-    let (rows, outcome) = training_and_outcome(&args, feed(&args));
-    let frauds = rows.label.iter().filter(|label| **label == 1.0).count();
-    assert!(frauds > 10, "{frauds}");
-    let late = |day: i32| {
-        let mut feed = feed(&args);
-        let in_training = feed.payments.iter().filter(|payment| {
-            let is_late = matches!(payment.verdict, Verdict::Fraud { known_at }
-                if known_at >= i64::from(week.test_from) * feed::DAY_MS);
-            is_late && week.train().contains(&payment.day())
-        });
-        assert!(
-            in_training.count() > 3,
-            "some reports of training days come too late"
-        );
-        assert!(forget(&mut feed, day) > 20);
-        training_and_outcome(&args, feed)
-    };
-    // What is not known before the judged days is not learnt.
-    let same = |a: &model::Examples, b: &model::Examples| {
-        let labels = a.label.iter().zip(&b.label);
-        let labels = labels.filter(|(a, b)| a.to_bits() != b.to_bits()).count();
-        (a.values == b.values, labels)
-    };
-    assert_eq!(same(&rows, &late(week.test_from).0), (true, 0));
-    // What is not known before their end is not read at all.
-    let (rows_late, outcome_late) = late(week.test_to);
-    assert_eq!(same(&rows, &rows_late), (true, 0));
-    assert_eq!(outcome, outcome_late);
-}
-
 #[test]
 fn a_new_bank_has_no_labels_anywhere() {
     let dir = tempfile::tempdir().unwrap();
-    let args = arguments(dir.path(), &["--split", "typology"]);
+    let days = "--train-days 7 --delay 7 --test-days 7 --pretrain-days 28";
+    let days: Vec<&str> = days.split(' ').collect();
+    let args = arguments(dir.path(), &[&["--split", "typology"], &days[..]].concat());
     let risky = |newcomers| {
         let feed = feed(&args);
-        let weeks = calendar::weeks(&feed, args.spans(), None, 1).unwrap();
-        let ground = ground(&args, feed, FeatureSchema::standard(), &weeks).unwrap();
+        let weeks = weeks(&args, &feed);
+        let ground = ground(args.masks(), feed, FeatureSchema::standard(), &weeks).unwrap();
         let deal = Deal {
             split: Split::Typology,
             banks: 4,
