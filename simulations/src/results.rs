@@ -3,7 +3,8 @@
 //! hoped of it is a bar. The page holds nothing that the objects do not: a test makes it anew and
 //! compares.
 //!
-//! Reading order: `experiments` (what is run), `bars` (what is hoped for), `page`.
+//! Reading order: `experiments` (what is run), `figure` (what is made of it), `bars` (what is hoped
+//! for), `ablations` (what each part brings), `page`, `sheet` (results.json).
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,11 +18,14 @@ use serde_json::Value;
 
 use crate::{generate, learn};
 
+mod ablations;
 mod bars;
 mod experiments;
+mod figure;
 mod page;
+mod sheet;
 
-use experiments::{EXPERIMENTS, Experiment, Made};
+use experiments::{ENCODER, EXPERIMENTS, Experiment, Made, Tool};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -41,6 +45,9 @@ pub struct Args {
     /// Folder of results.json and results.md; experiments that are not run keep what is there
     #[arg(long, default_value = "docs", value_name = "DIR")]
     out: PathBuf,
+    /// Take in what another tool said in JSON of an experiment that is run by hand
+    #[arg(long, value_name = "NAME=FILE", value_parser = told)]
+    outside: Vec<(String, PathBuf)>,
     /// List the experiments
     #[arg(long)]
     list: bool,
@@ -48,7 +55,17 @@ pub struct Args {
 
 const EXAMPLE: &str = "\
 Example, one experiment anew, from the project's root:
-  phalanx-sim results handbook-iid-10";
+  phalanx-sim results handbook-iid-10
+
+What boosted trees made of the same rows (its command is in docs/results.md):
+  phalanx-sim results none --outside outside-mix-10=boost.json";
+
+fn told(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, file) = text
+        .split_once('=')
+        .ok_or("expected an experiment, =, and a file")?;
+    Ok((name.to_owned(), file.into()))
+}
 
 /// What came of the experiments that were run, by name.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -61,6 +78,9 @@ struct Finding {
     words: String,
     /// The version of this software.
     version: String,
+    /// [`learn::VERSION`] of the code that found it; none where another tool did, or an early one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    learn: Option<u32>,
     /// What `phalanx-sim learn --json` says.
     object: Value,
 }
@@ -81,12 +101,19 @@ pub fn run(args: &Args) -> ExitCode {
 fn results(args: &Args, out: &mut impl Write) -> Result<(), Failed> {
     if args.list {
         for experiment in EXPERIMENTS {
-            writeln!(out, "{:<24} {}", experiment.name, experiment.title)?;
+            let by_hand = match experiment.tool {
+                Tool::Learn => "",
+                Tool::Outside => " (by hand)",
+            };
+            writeln!(out, "{:<24} {}{by_hand}", experiment.name, experiment.title)?;
         }
         return Ok(());
     }
     let (json, page) = (args.out.join("results.json"), args.out.join("results.md"));
     let mut results = Results::read(&json)?;
+    for (name, file) in &args.outside {
+        results.0.insert(name.clone(), outside(name, file)?);
+    }
     for experiment in wanted(&args.names)? {
         writeln!(std::io::stderr(), "{}", experiment.title)?;
         let finding = experiment.run(&args.data, &args.work)?;
@@ -101,17 +128,51 @@ fn results(args: &Args, out: &mut impl Write) -> Result<(), Failed> {
 }
 
 fn wanted(names: &[String]) -> Result<Vec<&'static Experiment>, Failed> {
+    let is_ours = |experiment: &&Experiment| experiment.tool == Tool::Learn;
     if names.is_empty() {
-        return Ok(EXPERIMENTS.iter().collect());
+        return Ok(EXPERIMENTS.iter().filter(is_ours).collect());
     }
     if names == ["none"] {
         return Ok(Vec::new());
     }
-    let find = |name: &String| {
-        let found = EXPERIMENTS.iter().find(|known| known.name == name);
-        found.ok_or_else(|| format!("found the experiment {name:?}, expected one of --list").into())
-    };
+    let find = |name: &String| named(name, Tool::Learn);
     names.iter().map(find).collect()
+}
+
+/// The experiment of this name, which has to be run with this tool.
+fn named(name: &str, tool: Tool) -> Result<&'static Experiment, Failed> {
+    let known = EXPERIMENTS.iter().find(|known| known.name == name);
+    let known = known.ok_or_else(|| format!("found {name:?}, expected one of --list"))?;
+    match (known.tool == tool, tool) {
+        (true, _) => Ok(known),
+        (false, Tool::Learn) => Err(format!(
+            "{name} is run by hand: its command is in results.md, its object comes in by --outside"
+        )
+        .into()),
+        (false, Tool::Outside) => Err(format!(
+            "found {name:?} after --outside, expected an experiment that is run by hand"
+        )
+        .into()),
+    }
+}
+
+/// What another tool said.
+fn outside(name: &str, file: &Path) -> Result<Finding, Failed> {
+    let experiment = named(name, Tool::Outside)?;
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
+    let object: Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+    for part in ["settings", "spread", "by_seed"] {
+        if !object[part].is_object() {
+            return Err(failed(&format!("found no {part:?}, expected what --json prints")).into());
+        }
+    }
+    Ok(Finding {
+        words: experiment.words.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        learn: None,
+        object,
+    })
 }
 
 impl Experiment {
@@ -120,25 +181,42 @@ impl Experiment {
         match self.made {
             Some(Made::Typologies(seed)) => typologies(seed, work)?,
             Some(Made::Untrended) => untrended(work)?,
+            Some(Made::Encoder) => encoder(data, work)?,
             None => {}
         }
-        let folder = work.join(self.name);
-        let place = |words: &str| {
-            let words = words.replace("{data}", &data.to_string_lossy());
-            words.replace("{work}", &work.to_string_lossy())
-        };
-        let mut words: Vec<String> = place(self.words)
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect();
-        words.extend(["--out".to_owned(), folder.to_string_lossy().into_owned()]);
-        let learn = Learn::try_parse_from(std::iter::once("learn".to_owned()).chain(words))?;
         Ok(Finding {
             words: self.words.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            object: learn::object(&learn.args)?,
+            learn: Some(learn::VERSION),
+            object: object(self.words, ("--out", &work.join(self.name)), (data, work))?,
         })
     }
+}
+
+/// What `phalanx-sim learn` says to these words and one more option, which names a folder.
+fn object(
+    words: &str,
+    (option, folder): (&str, &Path),
+    (data, work): (&Path, &Path),
+) -> Result<Value, Failed> {
+    let words = words
+        .replace("{data}", &data.to_string_lossy())
+        .replace("{work}", &work.to_string_lossy());
+    let words = words.split_whitespace().map(str::to_owned);
+    let more = [option.to_owned(), folder.to_string_lossy().into_owned()];
+    let words = std::iter::once("learn".to_owned()).chain(words).chain(more);
+    learn::object(&Learn::try_parse_from(words)?.args)
+}
+
+/// Pretrains the encoder that warm starts begin with, unless it is there.
+fn encoder(data: &Path, work: &Path) -> Result<(), Failed> {
+    let folder = work.join("handbook-encoder");
+    if folder.exists() {
+        return Ok(());
+    }
+    let half = folder.with_extension("half");
+    object(ENCODER, ("--save-encoder", &half), (data, work))?;
+    Ok(std::fs::rename(half, folder)?)
 }
 
 /// Makes up the single payments of one seed, unless they are there.
@@ -190,27 +268,33 @@ impl Results {
     }
 
     fn write(&self, json: &Path, page: &Path) -> Result<(), Failed> {
-        std::fs::write(json, serde_json::to_string_pretty(self)? + "\n")?;
+        std::fs::write(json, sheet::text(self)?)?;
         Ok(std::fs::write(page, page::page(self))?)
     }
 
-    /// The mean of a measure in a setting of an experiment.
-    fn mean(&self, name: &str, setting: &str, measure: &str) -> Option<f64> {
-        self.0.get(name)?.object["settings"][setting][measure].as_f64()
-    }
-
-    /// Average precision of every bank in a setting.
-    fn bank_aps(&self, name: &str, setting: &str) -> Option<Vec<f64>> {
-        let banks = self.0.get(name)?.object["bank_ap"][setting].as_array()?;
-        banks.iter().map(Value::as_f64).collect()
-    }
-
-    /// The same with the labels of this share of the customers.
-    fn mean_at(&self, name: &str, labels: f64, setting: &str, measure: &str) -> Option<f64> {
+    /// The object of an experiment, and of it what came of the labels of this share of the
+    /// customers.
+    fn labelled(&self, name: &str, labels: Option<f64>) -> Option<(&Value, &Value)> {
         let object = &self.0.get(name)?.object;
-        let fractions = object["fractions"].as_array()?;
-        let of = fractions.iter().find(|of| of["labels"] == labels)?;
-        of["settings"][setting][measure].as_f64()
+        let Some(labels) = labels else {
+            return Some((object, object));
+        };
+        let of = match object["fractions"].as_array() {
+            Some(fractions) => fractions.iter().find(|of| of["labels"] == labels)?,
+            None => Some(object).filter(|of| of["labels"] == labels)?,
+        };
+        Some((object, of))
+    }
+
+    /// Whether an experiment's finding is of the experiment and of the code as they stand; none
+    /// where there is no finding.
+    fn is_current(&self, experiment: &Experiment) -> Option<bool> {
+        let finding = self.0.get(experiment.name)?;
+        let is_of_code = match experiment.tool {
+            Tool::Learn => finding.learn == Some(learn::VERSION),
+            Tool::Outside => true,
+        };
+        Some(is_of_code && finding.words == experiment.words)
     }
 }
 
@@ -235,55 +319,130 @@ mod tests {
     }
 
     #[test]
-    fn every_finding_is_of_an_experiment_as_it_stands() {
+    fn the_guide_has_the_table_of_what_is_had_without_labels() {
         let results = Results::read(&docs().join("results.json")).unwrap();
-        for (name, finding) in &results.0 {
+        let guide = std::fs::read_to_string(docs().join("learn.md")).unwrap();
+        let table = page::without_labels(&results);
+        assert!(guide.contains(&table), "expected in learn.md:\n{table}");
+    }
+
+    // A finding of other words or of earlier code may stand, but not unsaid.
+    #[test]
+    fn every_finding_is_of_an_experiment_and_says_where_it_is_old() {
+        let results = Results::read(&docs().join("results.json")).unwrap();
+        let page = page::page(&results);
+        for name in results.0.keys() {
             let experiment = EXPERIMENTS.iter().find(|known| known.name == name);
             let experiment = experiment.unwrap_or_else(|| panic!("{name} is no experiment"));
-            assert_eq!(experiment.words, finding.words, "{name} was run otherwise");
+            let section = page.split_once(&format!("\n`{name}`, version ")).unwrap().1;
+            let line = section.lines().next().unwrap();
+            let is_old = results.is_current(experiment) == Some(false);
+            assert_eq!(line.contains("older"), is_old, "{name}: {line}");
+        }
+    }
+
+    #[test]
+    fn an_experiment_has_a_finding_or_is_shown_as_not_run() {
+        let mut results = Results::read(&docs().join("results.json")).unwrap();
+        results.0.remove("handbook-mix-10");
+        let page = page::page(&results);
+        for experiment in EXPERIMENTS {
+            let is_run = results.0.contains_key(experiment.name);
+            let shown = format!("\n`{}`, not run:\n", experiment.name);
+            assert_eq!(page.contains(&shown), !is_run, "{}", experiment.name);
+            let line = format!("\n## {}\n", experiment.title);
+            assert_eq!(page.matches(&line).count(), 1, "{}", experiment.name);
+        }
+        let bars = page::bars(&results);
+        let of_mix = bars
+            .lines()
+            .filter(|line| line.contains("`handbook-mix-10`"));
+        let of_mix: Vec<&str> = of_mix.collect();
+        assert!(of_mix.len() > 5);
+        for line in of_mix {
+            assert!(line.ends_with("| – | – | not run |"), "{line}");
         }
     }
 
     #[test]
     fn every_experiment_is_a_line_that_is_understood() {
         for experiment in EXPERIMENTS {
-            let words = experiment.words.split_whitespace();
-            let learn = Learn::try_parse_from(std::iter::once("learn").chain(words));
-            if let Err(error) = learn {
+            let mut lines = experiment.words.lines();
+            let ours = match experiment.tool {
+                Tool::Learn => lines.next(),
+                Tool::Outside => lines.find_map(|line| line.strip_prefix("phalanx-sim learn ")),
+            };
+            let words = ours.unwrap_or("--data {data} --map map --banks 3");
+            let words = words.split_whitespace();
+            if let Err(error) = Learn::try_parse_from(std::iter::once("learn").chain(words)) {
                 panic!("{}: {error}", experiment.name);
             }
             let same = EXPERIMENTS.iter().filter(|of| of.name == experiment.name);
             assert_eq!(same.count(), 1, "{}", experiment.name);
         }
+        let words = format!("learn {ENCODER} folder");
+        assert!(Learn::try_parse_from(words.split_whitespace()).is_ok());
     }
 
     #[test]
-    fn a_bar_is_missed_reached_or_open() {
-        let said = |ap: Option<f64>| {
-            let mut results = Results::default();
-            let object = serde_json::json!({"settings": {"pooled": {"ap": ap}}});
-            let finding = Finding {
-                words: String::new(),
-                version: String::new(),
-                object,
-            };
-            results.0.insert("handbook-iid-10".to_owned(), finding);
-            let bars = page::bars(&results);
-            bars.lines()
-                .find(|line| line.contains("Q3"))
-                .unwrap()
-                .to_owned()
-        };
-        assert!(
-            said(Some(0.6751)).contains("reached"),
-            "{}",
-            said(Some(0.6751))
-        );
-        assert!(
-            said(Some(0.6749)).contains("missed"),
-            "{}",
-            said(Some(0.6749))
-        );
+    fn every_bar_and_ablation_is_of_experiments_that_there_are() {
+        let of_bars = bars::BARS.iter().map(|bar| bar.figure);
+        let of_ablations = ablations::ABLATIONS.iter().map(|row| row.figure());
+        for figure in of_bars.chain(of_ablations) {
+            for name in figure.experiments() {
+                let is_known = EXPERIMENTS.iter().any(|known| known.name == name);
+                assert!(is_known, "{name}");
+            }
+        }
+    }
+
+    /// One bar's line, where the pooled AP of `handbook-iid-10` is this.
+    fn line(name: &str, ap: Option<f64>) -> String {
+        let object = serde_json::json!({
+            "seeds": 3, "weeks": 1, "labels": 1.0,
+            "settings": {"pooled": {"ap": ap}}, "spread": {"pooled": {"ap": 0.013}},
+        });
+        let results = figure::tests::results(&[("handbook-iid-10", object)]);
+        let bars = page::bars(&results);
+        let mut lines = bars.lines();
+        lines.find(|line| line.contains(name)).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_bar_is_missed_reached_open_or_not_run() {
+        let said = |ap| line("| Q3 |", ap);
+        let reached = said(Some(0.6751));
+        assert!(reached.contains("| `handbook-iid-10` | 3 |"), "{reached}");
+        assert!(reached.contains("| 0.675 | 0.013 | reached"), "{reached}");
+        assert!(said(Some(0.6749)).contains("missed"));
         assert!(said(None).contains("open"), "{}", said(None));
+        assert!(line("| Q8 |", None).contains("not run"));
+        // Its words are not the experiment's.
+        assert!(reached.contains("reached, older"), "{reached}");
+    }
+
+    // As boost.py --json prints it.
+    #[test]
+    fn what_another_tool_said_is_taken_in_under_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("boost.json");
+        let text = r#"{"dataset": "handbook", "banks": 10, "labels": 1.0, "seeds": 3, "weeks": 1,
+            "settings": {"local": {"bank_mean_ap": 0.5}},
+            "spread": {"local": {"bank_mean_ap": 0.1}},
+            "by_seed": {"local": {"bank_mean_ap": [0.4, 0.5, 0.6]}}}"#;
+        std::fs::write(&file, text).unwrap();
+        let mut results = Results::default();
+        let name = "outside-mix-10";
+        results
+            .0
+            .insert(name.to_owned(), outside(name, &file).unwrap());
+        let page = page::page(&results);
+        assert!(page.contains("\n`outside-mix-10`, version 0.0.0:\n"));
+        assert!(page.contains("| `local` | – | – | – | 0.500 ± 0.100 | – | – |"));
+        std::fs::write(&file, "{}").unwrap();
+        let refused = outside(name, &file).unwrap_err().to_string();
+        assert!(refused.contains("found no \"settings\""), "{refused}");
+        assert!(outside("handbook-iid-10", &file).is_err());
+        assert!(wanted(&[name.to_owned()]).is_err());
     }
 }

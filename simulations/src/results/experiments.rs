@@ -1,15 +1,28 @@
-//! The experiments: each a line of `phalanx-sim learn`, with what it is to find out.
+//! The experiments: each a line of `phalanx-sim learn`, or of a tool that is not ours, with what it
+//! is to find out.
 
-/// One line of `phalanx-sim learn`.
+/// One line of `phalanx-sim learn`, or of another tool.
 pub(super) struct Experiment {
     /// Its name in results.json.
     pub(super) name: &'static str,
     /// What is compared.
     pub(super) title: &'static str,
-    /// The words after `phalanx-sim learn`; `{data}` and `{work}` stand for folders.
+    /// The words after `phalanx-sim learn`, or whole commands where the tool is another; `{data}`
+    /// and `{work}` stand for folders.
     pub(super) words: &'static str,
+    /// Whose line it is.
+    pub(super) tool: Tool,
     /// What has to be made for it.
     pub(super) made: Option<Made>,
+}
+
+/// What an experiment is run with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tool {
+    /// `phalanx-sim learn`, by `phalanx-sim results`.
+    Learn,
+    /// `ops/peers`, by hand; its object comes in with `--outside`.
+    Outside,
 }
 
 /// Something that an experiment needs and no data set has.
@@ -19,6 +32,8 @@ pub(super) enum Made {
     Typologies(u64),
     /// The standard schema without its trailing means, `{work}/untrended.toml`.
     Untrended,
+    /// The encoder of the Handbook's first test week, `{work}/handbook-encoder`.
+    Encoder,
 }
 
 const fn experiment(name: &'static str, title: &'static str, words: &'static str) -> Experiment {
@@ -26,17 +41,36 @@ const fn experiment(name: &'static str, title: &'static str, words: &'static str
         name,
         title,
         words,
+        tool: Tool::Learn,
         made: None,
     }
 }
 
-/// The Handbook's first test week and the map of its feed.
+/// What has to be made for an experiment stands before it.
+const fn after(made: Made, experiment: Experiment) -> Experiment {
+    Experiment {
+        made: Some(made),
+        ..experiment
+    }
+}
+
+const fn outside(name: &'static str, title: &'static str, words: &'static str) -> Experiment {
+    Experiment {
+        tool: Tool::Outside,
+        ..experiment(name, title, words)
+    }
+}
+
+/// The Handbook's feed and its map; its first test week, unless another day is named.
 macro_rules! handbook {
-    ($($more:literal),*) => {
+    (day $day:literal, $($more:literal),*) => {
         concat!(
             "--data {data}/handbook/transactions.parquet --map ops/config/maps/handbook.toml",
-            " --train-day 17737", $(" ", $more),*
+            " --train-day ", $day, $(" ", $more),*
         )
+    };
+    ($($more:literal),*) => {
+        handbook!(day "17737", $($more),*)
     };
 }
 
@@ -62,6 +96,37 @@ macro_rules! typology {
             " --banks 5 --split typology --truth is_fraud --new-banks 0 --train-day 20362",
             " --train-days 75 --delay 0 --test-days 25 --pretrain-days 75 --seeds 3 --rounds 60",
             " --settings local,federated,pooled,unsupervised"
+        )
+    };
+}
+
+/// What pretrains the encoder of [`Made::Encoder`], but for the folder that keeps it.
+pub(super) const ENCODER: &str =
+    handbook!("--banks 10 --split iid --settings unsupervised --save-encoder");
+
+/// The feed's vectors, and boosted trees on them where the rows are dealt as an experiment deals
+/// them.
+macro_rules! boost {
+    ($deal:literal, $set:literal, $days:literal, $more:literal) => {
+        concat!(
+            "phalanx-sim learn ",
+            $deal,
+            " --seeds 3 --settings ratio --save-deal {work}/",
+            $set,
+            "-deal.csv\nphalanx-agent features export --map ops/config/maps/",
+            $set,
+            ".toml --data {data}/",
+            $set,
+            "/transactions.parquet ",
+            $days,
+            " --out {work}/",
+            $set,
+            "-vectors.parquet\ntarget/boost/bin/python ops/peers/boost/boost.py {work}/",
+            $set,
+            "-vectors.parquet --deal {work}/",
+            $set,
+            "-deal.csv --seeds 3 --json ",
+            $more
         )
     };
 }
@@ -95,6 +160,48 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         "handbook-alone",
         "Handbook, one bank that has every customer: counts of merchants, not of buckets",
         handbook!("--banks 1 --split iid --rounds 80 --seeds 3 --settings local"),
+    ),
+    experiment(
+        "handbook-alone-august",
+        "Handbook, the same four weeks later",
+        handbook!(day "17765", "--banks 1 --split iid --rounds 80 --seeds 3 --settings local"),
+    ),
+    experiment(
+        "handbook-weeks",
+        "Handbook, ten banks at random, four test weeks",
+        handbook!(
+            "--banks 10 --split iid --rounds 40 --seeds 3 --weeks 4",
+            "--settings local,federated,pooled"
+        ),
+    ),
+    experiment(
+        "handbook-scenarios-1-3",
+        "Handbook, without labels: judged without the frauds at compromised terminals",
+        handbook!(
+            "--banks 10 --split iid --seeds 3 --leave-out scenario=2",
+            "--settings unsupervised,ratio"
+        ),
+    ),
+    experiment(
+        "handbook-cold-5",
+        "Handbook, four weeks later: five rounds of pretraining, from nothing",
+        handbook!(
+            day "17765",
+            "--banks 10 --split iid --rounds 40 --seeds 3 --pretrain-rounds 5",
+            "--settings local,federated,pooled"
+        ),
+    ),
+    after(
+        Made::Encoder,
+        experiment(
+            "handbook-warm-5",
+            "Handbook, four weeks later: five rounds of pretraining, from the first week's encoder",
+            handbook!(
+                day "17765",
+                "--banks 10 --split iid --rounds 40 --seeds 3 --pretrain-rounds 5",
+                "--warm-start {work}/handbook-encoder --settings local,federated,pooled"
+            ),
+        ),
     ),
     experiment(
         "handbook-region-10",
@@ -177,6 +284,17 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
             "--settings federated"
         ),
     ),
+    after(
+        Made::Untrended,
+        experiment(
+            "handbook-untrended",
+            "Ablation: no trailing means",
+            handbook!(
+                "--banks 10 --split region --regional 0.4 --rounds 40 --seeds 3",
+                "--schema {work}/untrended.toml --settings federated"
+            ),
+        ),
+    ),
     experiment(
         "sparkov-5",
         "Sparkov, five banks, January after two months of labels: traffic drops",
@@ -189,6 +307,16 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
             "--seeds 3 --train-day 18197 --labels 1.0,0.1,0.05 --no-pretraining",
             "--settings local,federated,pooled"
         ),
+    ),
+    experiment(
+        "sparkov-5-own-risk",
+        "Ablation: Sparkov, every bank counts its own risk only",
+        sparkov!("--seeds 3 --train-day 18197 --no-shared-risk --settings federated"),
+    ),
+    experiment(
+        "sparkov-5-8-bits",
+        "Ablation: Sparkov, eight bits a value instead of sixteen",
+        sparkov!("--seeds 3 --train-day 18197 --bits 8 --settings federated"),
     ),
     experiment(
         "sparkov-5-few",
@@ -209,33 +337,73 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
     experiment(
         "sparkov-december",
         "Sparkov, the month before: traffic rises",
-        sparkov!("--seeds 3 --train-day 18166 --settings federated,pooled,unsupervised"),
-    ),
-    Experiment {
-        name: "sparkov-untrended",
-        title: "Ablation: Sparkov's January without trailing means",
-        words: sparkov!(
-            "--seeds 3 --train-day 18197 --schema {work}/untrended.toml",
+        sparkov!(
+            "--seeds 3 --train-day 18166 --labels 1.0,0.1",
             "--settings federated,pooled,unsupervised"
         ),
-        made: Some(Made::Untrended),
-    },
-    Experiment {
-        name: "typology-1",
-        title: "Single payments, disjoint typologies, data of seed 1",
-        words: typology!("1"),
-        made: Some(Made::Typologies(1)),
-    },
-    Experiment {
-        name: "typology-2",
-        title: "Single payments, disjoint typologies, data of seed 2",
-        words: typology!("2"),
-        made: Some(Made::Typologies(2)),
-    },
-    Experiment {
-        name: "typology-3",
-        title: "Single payments, disjoint typologies, data of seed 3",
-        words: typology!("3"),
-        made: Some(Made::Typologies(3)),
-    },
+    ),
+    after(
+        Made::Untrended,
+        experiment(
+            "sparkov-untrended",
+            "Ablation: Sparkov's January without trailing means",
+            sparkov!(
+                "--seeds 3 --train-day 18197 --labels 1.0,0.1 --schema {work}/untrended.toml",
+                "--settings federated,pooled,unsupervised"
+            ),
+        ),
+    ),
+    after(
+        Made::Typologies(1),
+        experiment(
+            "typology-1",
+            "Single payments, disjoint typologies, data of seed 1",
+            typology!("1"),
+        ),
+    ),
+    after(
+        Made::Typologies(2),
+        experiment(
+            "typology-2",
+            "Single payments, disjoint typologies, data of seed 2",
+            typology!("2"),
+        ),
+    ),
+    after(
+        Made::Typologies(3),
+        experiment(
+            "typology-3",
+            "Single payments, disjoint typologies, data of seed 3",
+            typology!("3"),
+        ),
+    ),
+    outside(
+        "outside-book",
+        "Outside check: the Handbook's own fifteen features",
+        "target/boost/bin/python ops/peers/boost/boost.py \
+         {data}/handbook/transactions_transformed_eval.parquet --book --train-day 17737 --seeds 3 \
+         --json",
+    ),
+    outside(
+        "outside-mix-10",
+        "Outside check: boosted trees of banks as in handbook-mix-10, with everybody's risk counts",
+        boost!(
+            "--data {data}/handbook/transactions.parquet --map ops/config/maps/handbook.toml \
+             --train-day 17737 --banks 10 --split region --regional 0.4",
+            "handbook",
+            "--from-day 17737 --to-day 17758",
+            "--train-day 17737"
+        ),
+    ),
+    outside(
+        "outside-sparkov-5",
+        "Outside check: boosted trees on Sparkov, labels of a tenth as in sparkov-5",
+        boost!(
+            "--data {data}/sparkov/transactions.parquet --map ops/config/maps/sparkov.toml \
+             --train-days 60 --test-days 31 --train-day 18197 --banks 5 --split iid",
+            "sparkov",
+            "--from-day 18197 --to-day 18295",
+            "--train-day 18197 --train-days 60 --test-days 31 --labels 0.1"
+        ),
+    ),
 ];
