@@ -74,7 +74,7 @@ struct Results(BTreeMap<String, Finding>);
 /// What came of one.
 #[derive(Debug, Serialize, Deserialize)]
 struct Finding {
-    /// The words after `phalanx-sim learn`, as they were run.
+    /// The words after `phalanx-sim learn`, or another tool's commands, as they were run.
     words: String,
     /// The version of this software.
     version: String,
