@@ -173,7 +173,7 @@ pub(crate) fn bundle(slot: Slot, version: u64) -> Bundle {
     Bundle {
         slot,
         head: match slot {
-            Slot::Live => Head::Federation,
+            Slot::Live | Slot::Pretrained => Head::Federation,
             Slot::Local => Head::Local,
         },
         version,

@@ -37,8 +37,8 @@ mod pretrained;
 mod promotion;
 mod reasons;
 mod released;
-mod rivals;
 mod resumed;
+mod rivals;
 
 fn model_terms() -> ModelTerms {
     model_terms_of(&FeatureSchema::standard())

@@ -20,8 +20,8 @@ mod live;
 mod pretrained;
 mod promotion;
 mod released;
-mod rivals;
 mod resumed;
+mod rivals;
 mod solos;
 
 pub(crate) use promotion::Promotion;
@@ -41,8 +41,8 @@ use crate::scoring::{Beside, Bundle, Head, Slot};
 use crate::status::{Board, EvaluationStatus, TrainingStatus};
 use live::Reached;
 use promotion::Live;
-use rivals::Rivals;
 use resumed::Pupil;
+use rivals::Rivals;
 
 /// A bank's learning: its past, its moments, and what the federation has given it.
 pub struct Trainer {

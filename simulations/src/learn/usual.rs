@@ -54,12 +54,16 @@ impl Args {
                 let later = WEEK * (i32::from(days.weeks) - 1);
                 let delay = days.delay.unwrap_or(0);
                 let left = last + 1 - first - later - delay;
-                let train = days.train_days.unwrap_or((3 * left / 4).clamp(1, DAYS_MAX));
+                let train = days
+                    .train_days
+                    .unwrap_or_else(|| (3 * left / 4).clamp(1, DAYS_MAX));
                 let pretrain = (train + delay).clamp(1, DAYS_MAX);
                 Spans {
                     train,
                     delay,
-                    test: days.test_days.unwrap_or((left - train).clamp(1, DAYS_MAX)),
+                    test: days
+                        .test_days
+                        .unwrap_or_else(|| (left - train).clamp(1, DAYS_MAX)),
                     pretrain: days.pretrain_days.unwrap_or(pretrain),
                 }
             }

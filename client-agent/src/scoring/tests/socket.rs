@@ -76,10 +76,7 @@ fn a_closed_door_says_when_to_come_again_and_opens_while_it_is_served() {
             head.to_ascii_lowercase().contains("retry-after: 1"),
             "{head}"
         );
-        assert_eq!(
-            (&problem["type"], door.scored()),
-            (&json!("not_ready"), 0)
-        );
+        assert_eq!((&problem["type"], door.scored()), (&json!("not_ready"), 0));
         for path in ["/v1/decisions?txn_id=t0", "/v1/decisions/x", "/v1/scores"] {
             let (head, problem) = fetch(address, path);
             assert!(head.starts_with("HTTP/1.1 503"), "{path}: {head}");

@@ -30,12 +30,12 @@ fn baseline(patience: Option<u32>) -> (Vec<f32>, usize, Vec<f32>) {
     let mut trainer = trainer.patient(patience);
     trainer.install(&result_of(wild(), ROUNDS - 1, &[]));
     trainer.install(&result_of(still(), 1, &[]));
-    let mut product = None;
+    let mut products = Vec::new();
     while trainer.has_solo_work() {
-        product = trainer.advance_solo();
+        products.extend(trainer.advance_solo());
     }
-    let Some(Product::Model(bundle)) = product else {
-        panic!("the last advance gives a model")
+    let [Product::Model(bundle)] = &products[..] else {
+        panic!("the last advance gives a model, and nothing else does")
     };
     let rounds = board.read().training;
     let losses = rounds.iter().filter_map(|round| round.held_out).collect();
