@@ -1,7 +1,7 @@
 //! A month over HTTP against the same month as a batch: payments and labels go through the real
-//! router in their order. What was journaled is what `features export` writes and what training
-//! reads, bit for bit; what was answered is what libtorch's network says, and what
-//! `phalanx-agent score` is told.
+//! router in their order, and the federation's table grows by a day each day. What was journaled is
+//! what training reads, bit for bit, and what `features export` writes, which knows no federation;
+//! what was answered is what libtorch's network says, and what `phalanx-agent score` is told.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use features::{FeedMap, Label, Limits, Role, Row, Source, TokenKey, Transaction};
+use features::{FeedMap, Label, Limits, RiskTable, Role, Row, Source, TokenKey, Transaction};
 use host::disk::Store;
 use host::shutdown::Shutdown;
 use host::telemetry::Telemetry;
@@ -17,7 +17,7 @@ use model::{Calibration, Device, Scorer, logits_on};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::parity::{SINGLE, singles, trained};
+use super::parity::{Released, SINGLE, shared_risk, singles, trained};
 use super::*;
 use crate::commands::{export, score};
 use crate::config::HistoryConfig;
@@ -31,8 +31,9 @@ use crate::training::window::{Shown, Windows};
 
 const STANDARD: &str = include_str!("../../../../ops/config/schemas/standard.toml");
 
-/// What a probability may differ by from that of libtorch's network, which adds in another order.
-const PROBABILITY_MAX: f64 = 1e-5;
+/// What a logit, and a probability, may differ by from those of libtorch's network, which adds in
+/// another order.
+const OFF_MAX: f64 = 1e-5;
 
 const CALIBRATION: Calibration = Calibration { a: 1.5, b: -1.0 };
 
@@ -62,7 +63,7 @@ fn a_month_of_the_public_set_over_http_is_the_month_as_a_batch() {
 #[test]
 fn a_window_of_another_length_is_seen_in_its_columns_and_no_other() {
     let month = Month::of_cards();
-    let played = month.play(month.eve(), &month.rows());
+    let played = month.play(month.eve(), &month.rows(), &[]);
     let skewed = STANDARD.replacen("\"30d\"", "\"29d\"", 1);
     assert_ne!(skewed, STANDARD);
     let wrong = differences(&month.exported(&skewed), &played.vectors);
@@ -80,7 +81,7 @@ fn a_label_that_is_not_told_is_seen_in_the_counts_of_frauds_and_no_other() {
     let month = Month::of_cards();
     let mut rows = month.rows();
     rows.iter_mut().for_each(|row| row.label = None);
-    let played = month.play(month.eve(), &rows);
+    let played = month.play(month.eve(), &rows, &[]);
     let wrong = differences(&month.exported(STANDARD), &played.vectors);
     assert!(!wrong.is_empty());
     let is_risk = |role: &Role| matches!(role, Role::OwnRisk | Role::SharedRisk);
@@ -91,21 +92,50 @@ fn a_label_that_is_not_told_is_seen_in_the_counts_of_frauds_and_no_other() {
     }
 }
 
+// The planted faults: scoring has the federation's table a day late, or under another salt.
+#[test]
+fn another_table_of_risk_is_seen_in_the_federations_columns_and_no_other() {
+    let month = Month::of_cards();
+    let (rows, eve, released) = (month.rows(), month.eve(), month.released(7));
+    let batch = month.trained_on(&released.risk);
+    let late = released.tables.iter();
+    let late: Vec<_> = late
+        .map(|(day, table)| (day + 1, Arc::clone(table)))
+        .collect();
+    let shared = shared_risk(&month.schema);
+    for tables in [late, month.released(8).tables] {
+        let played = month.play(eve.clone(), &rows, &tables);
+        let wrong = differences(&batch, &played.vectors);
+        assert!(!wrong.is_empty());
+        for (payment, column) in wrong {
+            let name = &month.schema.columns()[column].name;
+            assert!(shared.contains(&column), "payment {payment}: {name}");
+        }
+    }
+}
+
 fn held_alike(month: &Month) {
     let (rows, (encoder, bundle)) = (month.rows(), month.eve());
-    let played = month.play((encoder.clone(), bundle.clone()), &rows);
-    let exported = month.exported(month.text);
-    for batch in [&exported, &month.trained_on()] {
-        let wrong = differences(batch, &played.vectors);
-        assert!(wrong.is_empty(), "{} differ: {:?}", wrong.len(), wrong[0]);
-    }
-    check_scores(month, &bundle, &exported, &played.answers);
+    let released = month.released(7);
+    let played = month.play((encoder.clone(), bundle.clone()), &rows, &released.tables);
+    let batch = month.trained_on(&released.risk);
+    let wrong = differences(&batch, &played.vectors);
+    assert!(wrong.is_empty(), "{} differ: {:?}", wrong.len(), wrong[0]);
+    check_scores(month, &bundle, &batch, &played.answers);
+
+    // An export has no table: there these columns say what the bank knows.
+    let shared = shared_risk(&month.schema);
+    let wrong = differences(&month.exported(month.text), &played.vectors);
+    assert_eq!(wrong.is_empty(), shared.is_empty());
+    assert!(wrong.iter().all(|(_, column)| shared.contains(column)));
 
     // Over the first day no label of the month is known yet.
     let day = |row: &Row| row.transaction.day() as u32;
     let first = rows.iter().filter(|row| day(row) == month.live.start);
     let store = Store::open(&month.folder.path().join("first")).unwrap();
-    let scored = score::tests::scored(start(&store, encoder, bundle), &month.first_day());
+    let scoring = start(&store, encoder, bundle);
+    install_by(&scoring, &released.tables, month.live.start as i32);
+    let scored = score::tests::scored(scoring, &month.first_day());
     assert_eq!(scored.len(), first.count());
     for (told, answer) in scored.iter().zip(&played.answers) {
         for name in ["txn_id", "logit", "probability", "score", "decision"] {
@@ -126,8 +156,11 @@ fn check_scores(month: &Month, bundle: &Bundle, batch: &[Vec<f32>], answers: &[V
         let told = |name: &str| answer[name].as_f64().unwrap();
         let kernel = scorer.score(row).unwrap()[0];
         assert_eq!((told("logit") as f32).to_bits(), kernel.logit.to_bits());
-        let off = told("probability") - f64::from(CALIBRATION.probability(logit));
-        assert!(off.abs() <= PROBABILITY_MAX, "{off}: {answer}");
+        let probability = f64::from(CALIBRATION.probability(logit));
+        for (name, libtorchs) in [("logit", f64::from(logit)), ("probability", probability)] {
+            let off = told(name) - libtorchs;
+            assert!(off.abs() <= OFF_MAX, "{name} is off by {off}: {answer}");
+        }
     }
 }
 
@@ -242,12 +275,27 @@ impl Month {
         }
     }
 
-    /// Sends the month to an agent, and reads its journal.
-    fn play(&self, (encoder, bundle): (FeatureEncoder, Bundle), rows: &[Row]) -> Played {
-        let store = Store::open(&self.folder.path().join("store")).unwrap();
+    /// The federation's table under a salt.
+    fn released(&self, salt: u8) -> Released {
+        let (history, _) = self.load(&self.feed);
+        Released::of(&history, salt, self.live.clone())
+    }
+
+    /// Sends the month to an agent, which is given each table on its day, and reads its journal.
+    fn play(
+        &self,
+        (encoder, bundle): (FeatureEncoder, Bundle),
+        rows: &[Row],
+        tables: &[(i32, Arc<RiskTable>)],
+    ) -> Played {
+        let folder = tempfile::tempdir_in(self.folder.path()).unwrap();
+        let store = Store::open(folder.path()).unwrap();
         let mut answers = Vec::new();
-        let router = door(start(&store, encoder, bundle)).router();
-        with_server(router, |address| answers = send(address, rows));
+        let scoring = start(&store, encoder, bundle);
+        with_server(door(scoring.clone()).router(), |address| {
+            answers = send(address, rows, |day| install_by(&scoring, tables, day));
+        });
+        drop(scoring);
         assert_eq!(answers.len(), rows.len());
         let journal = Journal::open(&store).unwrap();
         let vector = |row: &Row| {
@@ -267,11 +315,10 @@ impl Month {
     }
 
     /// What training makes of it.
-    fn trained_on(&self) -> Vec<Vec<f32>> {
+    fn trained_on(&self, risk: &SharedRisk) -> Vec<Vec<f32>> {
         let (history, _) = self.load(&self.feed);
         let mut windows = Windows::default();
-        let risk = SharedRisk::default();
-        let window = windows.encoded(&history, &risk, self.live.clone()).unwrap();
+        let window = windows.encoded(&history, risk, self.live.clone()).unwrap();
         let examples = window.examples(i64::from(self.live.end), Shown::All);
         let row = |at: usize| examples.row(at).to_vec();
         (0..examples.len()).map(row).collect()
@@ -290,14 +337,28 @@ fn start(store: &Store, encoder: FeatureEncoder, bundle: Bundle) -> Scoring {
     scoring
 }
 
+/// Puts the newest table in place that there is on a day.
+fn install_by(scoring: &Scoring, tables: &[(i32, Arc<RiskTable>)], day: i32) {
+    if let Some((_, table)) = tables.iter().rfind(|(from_day, _)| *from_day <= day) {
+        scoring.install_risk(Arc::clone(table)).unwrap();
+    }
+}
+
 /// Sends payments in their order, and each fraud before the first of them by whose time it was
-/// known. Words of genuine change no window: they wait for company.
-fn send(address: SocketAddr, rows: &[Row]) -> Vec<Value> {
-    let mut answers = Vec::new();
+/// known; `on_day` comes before a day's first. Words of genuine change no window: they wait for
+/// company.
+fn send(address: SocketAddr, rows: &[Row], mut on_day: impl FnMut(i32)) -> Vec<Value> {
+    let (mut answers, mut today) = (Vec::new(), i32::MIN);
     let mut payments: Vec<&Transaction> = Vec::new();
     let (mut known, mut later): (Vec<&Label>, VecDeque<&Label>) = Default::default();
     for row in rows {
         let now = row.transaction.ts;
+        if row.transaction.day() != today {
+            today = row.transaction.day();
+            answers.extend(judge(address, &payments));
+            payments.clear();
+            on_day(today);
+        }
         while later.front().is_some_and(|label| label.known_at <= now) {
             known.extend(later.pop_front());
         }

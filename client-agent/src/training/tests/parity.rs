@@ -1,10 +1,11 @@
 //! Training and scoring encode alike, whatever the schema: the rows that a round trains on are
-//! the vectors that were scored live, bit for bit, and the model says the same of both.
+//! the vectors that were scored live, bit for bit, and the model says the same of both. So do they
+//! what the federation knows of an outlet, from a table that both were given.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
-use features::{FeatureSchema, Limits, Source, Transaction};
+use features::{FeatureSchema, Limits, RiskTable, Role, Source, Transaction};
 use host::disk::Store;
 use host::shutdown::Shutdown;
 use host::telemetry::Telemetry;
@@ -14,7 +15,7 @@ use super::*;
 use crate::config::HistoryConfig;
 use crate::history::{Feed, read_key, tests as cards};
 use crate::journal::Journal;
-use crate::risk::SharedRisk;
+use crate::risk::{self, SharedRisk};
 use crate::scoring::tests::policy;
 use crate::scoring::{Bundle, Mode, Scoring, Settings};
 use crate::training::window::{Shown, Windows};
@@ -23,6 +24,11 @@ pub(super) const SINGLE: &str = include_str!("../../../../ops/config/schemas/sin
 
 /// Payments of these days are scored live; those before are trained on.
 const LIVE: Range<u32> = 17_020..17_025;
+
+/// Of the federation's table: a dozen and more an outlet of the made-up feeds.
+const BUCKETS: u32 = 512;
+/// That by which an encoder reads.
+const DELAY_DAYS: u16 = 7;
 
 #[test]
 fn cards_with_histories_are_encoded_alike() {
@@ -53,6 +59,11 @@ fn held_alike(folder: &Path, all: &HistoryConfig, schema: &FeatureSchema) {
     let (history, encoder) = load(&past);
     let (parameters, size) = trained(history, schema, 17_010);
 
+    // Scoring has all of the table from the start: what was counted after a payment is held back.
+    let (everything, _) = load(all);
+    let released = Released::of(&everything, 7, LIVE);
+    let table = released.risk.table().unwrap();
+
     let calibration = model::Calibration::default();
     let store = Store::open(&folder.join("store")).unwrap();
     let journal = Journal::open(&store).unwrap();
@@ -68,6 +79,7 @@ fn held_alike(folder: &Path, all: &HistoryConfig, schema: &FeatureSchema) {
         usual: None,
     };
     scoring.install(bundle).unwrap();
+    scoring.install_risk(Arc::clone(table)).unwrap();
     let live = live_payments(all);
     let logits: Vec<f32> = live
         .iter()
@@ -80,13 +92,13 @@ fn held_alike(folder: &Path, all: &HistoryConfig, schema: &FeatureSchema) {
         .collect();
     drop(scoring);
 
-    let (everything, _) = load(all);
     let mut windows = Windows::default();
-    let window = windows
-        .encoded(&everything, &SharedRisk::default(), LIVE)
-        .unwrap();
+    let window = windows.encoded(&everything, &released.risk, LIVE).unwrap();
     let batch = window.examples(i64::from(LIVE.end), Shown::All);
     assert_eq!((batch.len(), live.len()), (100, 100));
+    let is_told = (0..100).any(|at| !schema.is_own_risk(batch.row(at)));
+    let reads_it = !shared_risk(schema).is_empty();
+    assert_eq!(is_told, reads_it);
     let journal = Journal::open(&store).unwrap();
     let scorer = Scorer::new(schema, size, &parameters, calibration).unwrap();
     for (at, payment) in live.iter().enumerate() {
@@ -96,6 +108,68 @@ fn held_alike(folder: &Path, all: &HistoryConfig, schema: &FeatureSchema) {
         let again = scorer.score(batch.row(at)).unwrap()[0].logit;
         assert_eq!(again.to_bits(), logits[at].to_bits(), "payment {at}");
     }
+}
+
+/// The columns that say what the federation knows.
+pub(super) fn shared_risk(schema: &FeatureSchema) -> Vec<usize> {
+    schema.indices(|role| matches!(role, Role::SharedRisk))
+}
+
+/// A federation's table, of whose days each was summed by itself.
+pub(super) struct Released {
+    /// All days, as training has them.
+    pub(super) risk: SharedRisk,
+    /// The table after each day, and the first day on which a bank can have it.
+    pub(super) tables: Vec<(i32, Arc<RiskTable>)>,
+}
+
+impl Released {
+    /// All that is read on `live` days, counted under a salt: of this bank what it counts itself,
+    /// and in every bucket something of two more banks. Some buckets have no bank but this one,
+    /// and are dropped.
+    pub(super) fn of(history: &History, salt: u8, live: Range<u32>) -> Self {
+        let key = BucketKey::new(&Digest([0; 32]), [1; 32]);
+        let mut risk = SharedRisk::default();
+        risk.keep(key.clone());
+        let delay = 1 + u32::from(DELAY_DAYS);
+        let days = live.start - delay - 29..live.end - delay;
+        let mut tables = Vec::new();
+        for from_day in days {
+            let terms = RiskTerms {
+                buckets: BUCKETS,
+                salt: Digest([salt; 32]),
+                from_day,
+                days: 1,
+                label_delay_days: DELAY_DAYS,
+                banks_min: 2,
+            };
+            let own = risk::count(history, &terms, &key).unwrap();
+            let sum = of_more_banks(&own, from_day);
+            let table = risk.absorb(&terms, key.commitment(), &sum).unwrap();
+            tables.push(((from_day + delay) as i32, table.unwrap()));
+        }
+        Self { risk, tables }
+    }
+}
+
+/// The sum of this bank's counts of a day and of what two others make up.
+fn of_more_banks(own: &[u32], day: u32) -> Vec<i32> {
+    let add = |(at, own): (usize, &u32)| {
+        let (at, cells) = (at as u32, 2 * BUCKETS);
+        let bucket = if at < cells { at / 2 } else { at - cells };
+        let payments = if bucket % 16 == 0 {
+            0
+        } else {
+            1 + (7 * bucket + day) % 11
+        };
+        let more = match (at < cells, at % 2) {
+            (true, 0) => payments,
+            (true, _) => payments / (1 + bucket % 5),
+            (false, _) => 2 * payments.min(1),
+        };
+        own.cast_signed() + more.cast_signed()
+    };
+    own.iter().enumerate().map(add).collect()
 }
 
 /// Parameters after one round of each kind of training on a week of a past, applied as they are.
