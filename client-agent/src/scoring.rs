@@ -12,7 +12,7 @@
 //! without; `openapi.rs` says all of it to machines. `alone.rs`
 //! is the worker without thread, queue and socket. `alerts.rs` is
 //! what people do about decisions; `origin.rs` keeps pages of other sites out. `tokens.rs`
-//! says who may ask, `times.rs` by when and about when.
+//! says who may ask, `times.rs` and `deadline.rs` by when and about when.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +44,7 @@ mod alone;
 mod answer;
 mod batch;
 mod beside;
+mod deadline;
 mod decision;
 mod decisions;
 mod door;
@@ -83,13 +84,14 @@ pub use times::{Behind, Times};
 pub use tokens::Tokens;
 
 pub(crate) use beside::{Beside, Part};
+pub(crate) use deadline::DEADLINE_MS_MAX;
 pub(crate) use decision::probability_at;
 pub(crate) use origin::answer_locally;
 pub(crate) use remembered::Remembered;
 pub(crate) use request::{BODY_BYTES_MAX, too_large};
 pub(crate) use scores::DAYS_MAX;
 pub(crate) use surprise::TOLD_MAX;
-pub(crate) use times::{AHEAD_MAX, DEADLINE_MS_MAX};
+pub(crate) use times::AHEAD_MAX;
 pub(crate) use tokens::first as first_token;
 pub(crate) use written::Written;
 

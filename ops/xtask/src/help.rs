@@ -49,7 +49,7 @@ The project's own commands.
   cargo xtask lint            the quick part of it: format, clippy, tidy
   cargo xtask bench [NAME]    measure
   cargo xtask worlds          play a hundred thousand simulated federations
-  cargo xtask fuzz [TARGET]   let libFuzzer at the protocol, and at the door of payments
+  cargo xtask fuzz [TARGET]   let libFuzzer at the protocol and the doors of payments and requests
   cargo xtask soak NAME       kill an agent, fill its disk or swap its model, many times; recovery
   cargo xtask fresh           demo and test on a clean clone in an empty home
   cargo xtask help COMMAND    more about one command

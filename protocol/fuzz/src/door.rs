@@ -1,8 +1,7 @@
 //! What the fuzzer does to the door of payments and labels in `features`: bytes in, a panic if a
 //! promise is broken. Apart from this folder's library, since `protocol` knows no payment:
 //! libFuzzer calls it from `fuzz_targets/door.rs`, and `features/tests/door.rs` over the corpus and
-//! over chance. The rest of a request's form is in the agent, whose own tests try it
-//! (`client-agent/src/scoring/tests/parsers.rs`).
+//! over chance. The rest of a request's form is the agent's: the target `request`.
 
 use features::{
     FeatureEncoder, FeatureSchema, Label, RawTransaction, RiskSettings, Transaction, redact,

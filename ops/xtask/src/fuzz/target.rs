@@ -35,6 +35,7 @@ pub(crate) const TARGETS: &[Target] = &[
     value("frame"),
     value("plan"),
     value("door"),
+    value("request"),
     value("operator"),
     value("credential"),
 ];
