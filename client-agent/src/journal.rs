@@ -95,6 +95,11 @@ impl Journal {
 
     fn open_with(store: &Store, bounds: Bounds) -> Result<Self, JournalError> {
         let (mut log, torn) = Segments::open(&store.path().join(FOLDER))?;
+        if log.indexed() > log.len() {
+            // What the log's index knew is told once: the next start hears it from the cursor.
+            ids::note_seen(store, log.indexed())?;
+            check_whole(log.len(), log.indexed())?;
+        }
         if let Some(Torn { bytes }) = torn {
             tracing::warn!(
                 bytes,
@@ -326,7 +331,7 @@ pub enum JournalError {
     Short {
         /// Entries in the files.
         found: u64,
-        /// Entries of which the store's tables speak.
+        /// Entries of which the store's tables, or the index of the files, speak.
         expected: u64,
     },
     /// The list of ids can be written no further, and what waits for it is all that may.
@@ -397,8 +402,8 @@ pub enum JournalError {
     },
 }
 
-/// Refuses a log that is shorter than the store's tables say: numbers that they have given to
-/// payments would go to others.
+/// Refuses a log that is shorter than something else says that it was: what was answered is lost,
+/// and numbers that the store's tables have given to payments would go to others.
 fn check_whole(found: u64, expected: u64) -> Result<(), JournalError> {
     match found < expected {
         true => Err(JournalError::Short { found, expected }),

@@ -39,6 +39,8 @@ pub struct Segments {
     /// What the next flush writes: one group, unless that would be longer than a segment.
     groups: Vec<Group>,
     segment_bytes_max: u64,
+    /// Records that were durable before it was opened, as far as its index could tell.
+    indexed: u64,
     /// Why a flush failed, if one did.
     failure: Option<String>,
     /// What a full disk would refuse, where a test says so.
@@ -94,6 +96,7 @@ impl Segments {
             next: opened.records,
             groups: Vec::new(),
             segment_bytes_max,
+            indexed: opened.indexed,
             failure: None,
             #[cfg(test)]
             faults: faults::Faults::default(),
@@ -160,6 +163,14 @@ impl Segments {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.next == 0
+    }
+
+    /// Records that were durable before the log was opened, as far as its index could tell: where
+    /// there were fewer then, the last ones are lost. It is told once; who wants to know later
+    /// keeps it.
+    #[must_use]
+    pub fn indexed(&self) -> u64 {
+        self.indexed
     }
 
     /// A record, durable or not; nothing where there is none of that number.
@@ -245,9 +256,13 @@ impl Segments {
         if self.faults.at(faults::Step::Cut).is_err() {
             return;
         }
-        // A disk that refuses this too leaves a torn group, which opening cuts, or a whole one.
+        // A disk that refuses this too leaves a torn group, which opening cuts, or a whole one. The
+        // index goes first: one that leads beyond the log's end would say that something was lost.
         let log = &self.active.log;
-        let _ = log.set_len(self.bytes).and_then(|()| log.sync_all());
+        let unindexed = self.active.unindex(self.durable);
+        let _ = unindexed
+            .and_then(|()| log.set_len(self.bytes))
+            .and_then(|()| log.sync_all());
     }
 
     fn check_sound(&self, what: &'static str) -> Result<(), DiskError> {

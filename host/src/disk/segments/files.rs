@@ -159,6 +159,36 @@ impl Files {
         indexed().map_err(|error| self.unread(error))
     }
 
+    /// How many entries the index has behind those of so many records, whose last group ends at
+    /// `end`: no more than groups written there would have. Where it has any, those groups were
+    /// durable before, and are lost; what a crash of the machine leaves of an index is no entry of
+    /// theirs.
+    pub(super) fn indexed_beyond(&self, records: u64, end: u64) -> Result<u64, DiskError> {
+        let at = records * ENTRY_BYTES;
+        let mut bytes = [0; NEAR_BYTES];
+        let got = read_full(&self.index, &mut bytes, at);
+        let got = got.map_err(|error| self.unread(error))?;
+        let (mut beyond, mut least) = (0, end + HEADER_BYTES as u64);
+        for entry in bytes[..got].as_chunks::<4>().0 {
+            let offset = u64::from(u32::from_le_bytes(*entry));
+            if offset < least || beyond == 0 && offset != least {
+                break;
+            }
+            beyond += 1;
+            least = offset + HEAD_BYTES as u64;
+        }
+        Ok(beyond)
+    }
+
+    /// Cuts entries of records from `next` on off the index: of a flush that was refused.
+    pub(super) fn unindex(&self, next: u64) -> io::Result<()> {
+        let length = (next - self.first) * ENTRY_BYTES;
+        match self.index.metadata()?.len() > length {
+            true => self.index.set_len(length),
+            false => Ok(()),
+        }
+    }
+
     /// Writes entries of the index, that of record `number` first.
     pub(super) fn write_index(
         &self,

@@ -3,6 +3,11 @@
 //! last group of the last segment and no other, and can leave only that segment's index wrong and
 //! zeros behind its groups.
 //!
+//! An entry is written after its group is durable. So where that index leads to a group that is not
+//! there, the disk has lost it, and it was no write that a crash broke off: how many records there
+//! were is told, and who speaks of them elsewhere may refuse. An index says so where it came to the
+//! disk: always after the end of a process, and after that of the machine as far as it had got.
+//!
 //! Therefore the last segment is walked, group by group with their sums, and its index made anew.
 //! Of the others the index is trusted where it has an entry for each record up to the next segment
 //! and leads to the last of these, whose sum is right and which ends where the file does: a segment
@@ -30,6 +35,8 @@ pub(super) struct Opened {
     pub(super) bytes: u64,
     /// Records in all segments.
     pub(super) records: u64,
+    /// As many as the index speaks of, or `records` where it speaks of fewer.
+    pub(super) indexed: u64,
     pub(super) torn: Option<Torn>,
 }
 
@@ -51,6 +58,7 @@ pub(super) fn open(folder: &Path) -> Result<Opened, DiskError> {
     let first = firsts.last().copied().unwrap_or(0);
     let last = Files::open(folder, first)?;
     let walk = walk(&last)?;
+    let beyond = last.indexed_beyond(walk.offsets.len() as u64, walk.end)?;
     let torn = cut(&last, &walk)?;
     last.rewrite_index(&walk.offsets)?;
     if walk.end > 0 {
@@ -60,6 +68,7 @@ pub(super) fn open(folder: &Path) -> Result<Opened, DiskError> {
     }
     Ok(Opened {
         records: walk.next(first),
+        indexed: walk.next(first) + beyond,
         bytes: walk.end,
         firsts,
         last,

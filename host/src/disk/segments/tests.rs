@@ -173,6 +173,45 @@ fn a_cut_anywhere_in_the_last_group_leaves_the_records_before_it() {
     }
 }
 
+// Planted faults: an index that is not looked at; any entry taken for one of a group.
+#[test]
+fn an_index_that_leads_to_a_group_that_is_not_there_tells_what_was_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = path(folder.path(), 0);
+    let index = file.with_extension("idx");
+    let mut log = sound(folder.path());
+    written(&mut log, 0..3);
+    let end = usize::try_from(log.bytes).unwrap();
+    let before = fs::read(&index).unwrap();
+    written(&mut log, 3..6);
+    drop(log);
+    let (whole, entries) = (fs::read(&file).unwrap(), fs::read(&index).unwrap());
+    assert_eq!((before.len(), entries.len()), (12, 24));
+    let indexed = |log: &[u8], entries: &[u8]| {
+        fs::write(&file, log).unwrap();
+        fs::write(&index, entries).unwrap();
+        let (log, _) = opened(folder.path());
+        (log.len(), log.indexed())
+    };
+    assert_eq!(indexed(&whole, &entries), (6, 6));
+    for cut in end..whole.len() {
+        assert_eq!(indexed(&whole[..cut], &entries), (3, 6), "{cut}");
+    }
+    let mut rotten = whole.clone();
+    rotten[end + 40] ^= 1;
+    assert_eq!(indexed(&rotten, &entries), (3, 6));
+    // Of a group that was being written nothing is in the index yet, and what the machine's end
+    // leaves of one may be zeros, or another file's bytes.
+    for left in [&b""[..], &[0; 12], &[9; 12]] {
+        let entries = [&before[..], left].concat();
+        assert_eq!(indexed(&whole[..end + 5], &entries), (3, 3));
+    }
+    assert_eq!(indexed(&whole[..end + 5], &[]), (3, 3));
+    // What was told is forgotten: the index is made anew.
+    assert_eq!(indexed(&whole[..end], &entries), (3, 6));
+    assert_eq!(sound(folder.path()).indexed(), 3);
+}
+
 #[test]
 fn a_flipped_bit_is_damage_where_a_group_follows_and_torn_where_none_does() {
     let folder = tempfile::tempdir().unwrap();
