@@ -22,6 +22,9 @@ pub(super) struct Heard {
     ring: Ring,
     /// Taken from the ring and not yet read, so that the lock is taken once for many.
     taken: VecDeque<Arc<Told>>,
+    /// Decisions before this number had left the ring at the last look, and do not come back: who
+    /// is as far behind reads from disk and looks no more.
+    gone: u64,
 }
 
 /// The last decisions that are durable, gapless by number. A lock instead of a queue for each
@@ -35,6 +38,7 @@ impl Lately {
         Heard {
             ring: self.ring.clone(),
             taken: VecDeque::new(),
+            gone: 0,
         }
     }
 
@@ -82,7 +86,10 @@ impl Heard {
     pub(super) fn take(&mut self, sequence: u64) -> Option<Arc<Told>> {
         let is_other = |told: &Arc<Told>| told.sequence != sequence;
         if self.taken.front().is_none_or(is_other) {
-            self.taken = self.ring.stretch(sequence);
+            if sequence < self.gone {
+                return None;
+            }
+            (self.taken, self.gone) = self.ring.stretch(sequence);
         }
         self.taken.pop_front()
     }
@@ -90,15 +97,16 @@ impl Heard {
 
 impl Ring {
     /// The decisions from a number on, as many as one look is worth; none where that number is not
-    /// among the last.
-    fn stretch(&self, sequence: u64) -> VecDeque<Arc<Told>> {
+    /// among the last. And the number of the first of these, which only grows.
+    fn stretch(&self, sequence: u64) -> (VecDeque<Arc<Told>>, u64) {
         let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let first = ring.front().map(|told| told.sequence);
         let nth = first.and_then(|first| sequence.checked_sub(first));
         let nth = nth.and_then(|nth| usize::try_from(nth).ok());
         let from = nth.map_or(ring.len(), |nth| nth.min(ring.len()));
         let until = ring.len().min(from + STRETCH);
-        ring.range(from..until).cloned().collect()
+        let stretch = ring.range(from..until).cloned().collect();
+        (stretch, first.unwrap_or(0))
     }
 }
 
@@ -111,6 +119,9 @@ const STRETCH: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
     use serde_json::json;
 
     use super::*;
@@ -191,6 +202,31 @@ mod tests {
         lately.hold(told(1));
         lately.publish();
         assert_eq!(found(&mut heard, 0), [0, 1]);
+    }
+
+    // It reads a million from disk, and the writer wants the ring meanwhile. Planted fault: no note
+    // of what is gone.
+    #[test]
+    fn a_reader_that_is_behind_the_ring_looks_at_it_once() {
+        let mut lately = Lately::default();
+        (500..600).for_each(|sequence| lately.hold(told(sequence)));
+        lately.publish();
+        let mut heard = lately.heard();
+        assert!(heard.take(0).is_none());
+        let mut behind = heard.clone();
+        let held = heard.ring.0.lock().unwrap();
+        let reader = thread::spawn(move || {
+            assert!((1..500).all(|sequence| behind.take(sequence).is_none()));
+            behind
+        });
+        let patience = Instant::now() + Duration::from_secs(30);
+        while !reader.is_finished() {
+            assert!(Instant::now() < patience, "it waits for the ring");
+            thread::yield_now();
+        }
+        drop(held);
+        let mut behind = reader.join().unwrap();
+        assert_eq!(found(&mut behind, 500), (500..600).collect::<Vec<_>>());
     }
 
     #[test]
