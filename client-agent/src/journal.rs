@@ -2,11 +2,11 @@
 //! It makes retries idempotent (`journal/ids.rs`) and rebuilds the windows after a restart. Beside
 //! it the labels of these payments (`journal/labels.rs`), what analysts did about alerts
 //! (`journal/actions.rs`), who reads along (`journal/follower.rs`, `reading.rs`), what they are
-//! told (`told.rs`, `lately.rs`) and who counts (`journal/tally.rs`). When an entry must be
+//! told (`told.rs`, `lately.rs`, `settled.rs`) and who counts (`journal/tally.rs`). When an entry must be
 //! durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use features::{FieldError, RawTransaction, Transaction};
 use host::disk::{DiskError, Segments, Store, Table, Torn};
@@ -24,6 +24,7 @@ mod labels;
 mod lately;
 mod moved;
 pub(crate) mod reading;
+mod settled;
 mod tally;
 mod told;
 
@@ -38,6 +39,7 @@ use ahead::Ahead;
 use ids::{Bounds, Ids};
 use labels::Labels;
 use lately::Lately;
+use settled::Settled;
 
 use crate::scoring::Beside;
 
@@ -53,7 +55,7 @@ pub struct Journal {
     record: Vec<u8>,
     unsettled: Unsettled,
     /// How much is durable.
-    settled: Arc<Mutex<Reach>>,
+    settled: Arc<Settled>,
     /// The last decisions, for who reads along.
     lately: Lately,
     /// What a full disk would refuse, where a test says so.
@@ -285,16 +287,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Tells followers how far they may read: both numbers of one moment, which two atomics could
-    /// not tell, so that no payment is within reach without the labels that came before it. The
-    /// lock is held while two numbers are copied, and readers look ten times a second: that one of
-    /// them, behind the writer, is held up just there is the worst that the writer waits for.
+    /// Tells followers how far they may read, and waits for none of them.
     fn tell_settled(&self) {
-        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        *settled = Reach {
+        self.settled.tell(Reach {
             entries: self.len(),
             labels: self.labels.len(),
-        };
+        });
     }
 }
 

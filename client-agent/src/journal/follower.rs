@@ -3,7 +3,7 @@
 //! queue, and two numbers say how far it may be read. The last decisions need not be read from it:
 //! `told.rs` says how a decision is told, `reading.rs` how somebody reads along.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crypto::{Digest, sha256};
 use features::Transaction;
@@ -15,6 +15,7 @@ use super::ahead::Ahead;
 use super::faults::Faults;
 use super::labels::{LabelEntry, Labels};
 use super::lately::Heard;
+use super::settled::Settled;
 use super::{Entry, JournalError, decode, payment_of};
 
 /// Reads along behind a journal's writer.
@@ -23,7 +24,7 @@ pub struct Follower {
     pub(super) log: SegmentReader,
     pub(super) ahead: Ahead,
     pub(super) labels: Labels,
-    pub(super) settled: Arc<Mutex<Reach>>,
+    pub(super) settled: Arc<Settled>,
     pub(super) next_entry: u64,
     pub(super) next_label: u64,
     /// The last decisions, as the writer told them.
@@ -74,7 +75,7 @@ impl Follower {
 
     /// What is durable at this moment. A label is never within reach without its payment.
     pub(crate) fn reach(&self) -> Reach {
-        *self.settled.lock().unwrap_or_else(PoisonError::into_inner)
+        self.settled.reach()
     }
 
     /// How far it has read.
