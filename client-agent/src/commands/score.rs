@@ -34,12 +34,13 @@ use source::Source;
 /// What `score` is told.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where the agent's HTTP door is, such as `http://127.0.0.1:8443` on this machine, or
-    /// `https://agent.bank.example:8443` with --ca elsewhere.
-    #[arg(long, value_name = "URL")]
+    /// Where the agent's HTTP door is: on this machine as the sample configuration has it, or
+    /// elsewhere such as `https://agent.bank.example:8443` with --ca.
+    #[arg(long, value_name = "URL", default_value = AGENT)]
     agent: String,
     /// The payments; `-` for standard input. Without --map one JSON object a line: a request body
-    /// of /v1/score, sent as it is, or a payment of txn.v1 alone.
+    /// of /v1/score, sent as it is, or a payment of txn.v1 alone. Parquet is read from its end: from
+    /// standard input all of it goes first into a file without a name, in TMPDIR.
     #[arg(long = "in", value_name = "FILE")]
     input: PathBuf,
     /// Write the answers here; `-` for standard output.
@@ -58,8 +59,9 @@ pub struct Arguments {
     /// How the answers are written; by the ending of --out where it is left out, else ndjson.
     #[arg(long, value_enum)]
     out_format: Option<Format>,
-    /// Payments in flight at once. With more than one, neighbours may reach the agent in another
-    /// order than that of the file; with 1 its windows see them as they stand there.
+    /// Payments in flight at once. Those of one account are asked for one after the other, as they
+    /// stand in the file; of two accounts a later one may come first, and outlets see them so. With
+    /// 1 all come as they stand there.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
     connections: u16,
     /// What the answers are for, whatever a line says; without it as the line says, and where that
@@ -105,10 +107,6 @@ impl Arguments {
                 None => "ndjson, or a map that says how its columns are read".to_owned(),
             };
             return Err(refused("--format", format.word().to_owned(), &expected));
-        }
-        if read == Format::Parquet && is_standard(&self.input) {
-            let expected = "a file: Parquet is read from its end";
-            return Err(refused("--in", "standard input".to_owned(), expected));
         }
         if is_one_file(&self.input, &self.out) {
             let expected = "another file than that of --in";
@@ -324,6 +322,9 @@ impl Summary {
     }
 }
 
+/// The door of `ops/config/client-agent.toml`.
+const AGENT: &str = "http://127.0.0.1:8443";
+
 /// Whether a path stands for standard input or output.
 fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
@@ -331,10 +332,11 @@ fn is_standard(path: &Path) -> bool {
 
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "Examples:
-  phalanx-agent score --agent http://127.0.0.1:8443 --token-file http.tokens \\
-    --in payments.ndjson --out answers.ndjson
-  phalanx-agent score --agent http://127.0.0.1:8443 --token-file http.tokens \\
-    --map maps/cards.toml --key token.key --in cards.csv --out answers.parquet --purpose whatif
+  phalanx-agent score --token-file http.tokens --in payments.ndjson --out answers.ndjson
+  phalanx-agent score --token-file http.tokens --map maps/cards.toml --key token.key \\
+    --in cards.csv --out answers.parquet --purpose whatif
+  zstd -dc cards.parquet.zst | phalanx-agent score --token-file http.tokens \\
+    --map maps/cards.toml --key token.key --in - --out - > answers.ndjson
   phalanx-agent score --agent https://agent.bank.example:8443 --ca ca.pem \\
     --token-file http.tokens --in payments.ndjson --out answers.ndjson
 

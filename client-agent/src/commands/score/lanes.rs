@@ -1,6 +1,7 @@
-//! Many payments at once, answers in their order. Payments are dealt to the lanes in turn, each
-//! lane asks one at a time, and answers are taken from the lanes in the same turn: so the order
-//! needs no sorting, and no more wait than each lane holds.
+//! Many payments at once, answers in their order. All payments of an account are dealt to one lane,
+//! and each lane asks one at a time, so that an account's payments reach the agent as they stand.
+//! To which lane each was dealt is told in turn, and answers are taken from the lanes by that: so
+//! the order needs no sorting, and no more wait than each lane holds.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -54,16 +55,17 @@ pub(super) fn run(
         lanes.push((payments, say));
         answers.push(said);
     }
+    let (tell, turns) = sync_channel(usize::from(connections) * LANE_MAX);
     let token = shutdown.clone();
     let reader = thread::Builder::new()
         .name("payments".to_owned())
-        .spawn(move || deal(source, &dealing, &token))
+        .spawn(move || deal(source, (&dealing, &tell), &token))
         .map_err(CommandError::Runtime)?;
     let drained = thread::scope(|scope| {
         for (payments, say) in lanes {
             scope.spawn(move || ask(poster, &payments, &say, shutdown));
         }
-        let drained = drain(answers, poster, each);
+        let drained = drain((turns, answers), poster, shutdown, each);
         if drained.is_err() {
             shutdown.trigger();
         }
@@ -84,21 +86,22 @@ pub(super) fn run(
     })
 }
 
-/// Deals payments out in turn, until they end or somebody breaks off.
+/// Deals payments out, and tells whose turn each was, until they end or somebody breaks off.
 fn deal(
     source: Source,
-    lanes: &[SyncSender<Payment>],
+    (lanes, turns): (&[SyncSender<Payment>], &SyncSender<usize>),
     shutdown: &Shutdown,
 ) -> Result<Ended, CommandError> {
-    let mut turn = lanes.iter().cycle();
     source.read(|payment| {
         if shutdown.is_triggered() {
             return ControlFlow::Break(());
         }
-        match turn.next().map(|lane| lane.send(payment)) {
-            Some(Ok(())) => ControlFlow::Continue(()),
+        let lane = (payment.queue % lanes.len() as u64) as usize;
+        // Told after it was dealt: who waits for the answer of a turn waits for a lane that has it.
+        match lanes[lane].send(payment).is_ok() && turns.send(lane).is_ok() {
+            true => ControlFlow::Continue(()),
             // The lane has closed: who takes the answers has gone.
-            Some(Err(_)) | None => ControlFlow::Break(()),
+            false => ControlFlow::Break(()),
         }
     })
 }
@@ -128,41 +131,43 @@ fn ask(
     }
 }
 
-/// The lane's next payment; none where all were dealt, or none is dealt any more.
-fn next(payments: &Receiver<Payment>, shutdown: &Shutdown) -> Option<Payment> {
+/// A lane's next payment, or the next turn; none where all were dealt, or none is dealt any more.
+fn next<T>(dealt: &Receiver<T>, shutdown: &Shutdown) -> Option<T> {
     loop {
-        match payments.recv_timeout(LOOK_UP) {
-            Ok(payment) => return Some(payment),
+        match dealt.recv_timeout(LOOK_UP) {
+            Ok(next) => return Some(next),
             Err(RecvTimeoutError::Disconnected) => return None,
             // What was dealt just before the word came is still asked for.
             Err(RecvTimeoutError::Timeout) if shutdown.is_triggered() => {
-                return payments.try_recv().ok();
+                return dealt.try_recv().ok();
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }
 
-/// Takes what the lanes say, in turn. The first lane that has closed stands where the payments
-/// end. The receivers go with this call, which closes the lanes.
+/// Takes what the lanes say, in turn. The receivers go with this call, which closes the lanes.
 fn drain(
-    answers: Vec<Receiver<Result<Spoken, Halt>>>,
+    (turns, answers): (Receiver<usize>, Vec<Receiver<Result<Spoken, Halt>>>),
     poster: &Poster,
+    shutdown: &Shutdown,
     mut each: impl FnMut(&Spoken) -> Result<(), CommandError>,
 ) -> Result<Ended, CommandError> {
-    for lane in answers.iter().cycle() {
-        match lane.recv() {
+    while let Some(lane) = next(&turns, shutdown) {
+        match answers[lane].recv() {
             Ok(Ok(spoken)) => each(&spoken)?,
             Ok(Err(Halt::Told)) => return Ok(Ended::Early),
             Ok(Err(Halt::Lost(why))) => return Err(poster.unreachable(why)),
-            Err(_) => break,
+            // It was told to go before it came to this payment.
+            Err(_) => return Ok(Ended::Early),
         }
     }
     Ok(Ended::Whole)
 }
 
-/// Payments that wait before a lane, and answers behind it: one, so that it never idles.
-const LANE_MAX: usize = 1;
+/// Payments that wait before a lane, and answers behind it: accounts fall on lanes unevenly, and so
+/// many that one gets in a row do not hold up the others.
+const LANE_MAX: usize = 8;
 
-/// How long a lane without payments does not hear that the process is to go.
+/// How long who waits for payments does not hear that the process is to go.
 const LOOK_UP: Duration = Duration::from_millis(100);

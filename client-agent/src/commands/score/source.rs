@@ -3,7 +3,8 @@
 //! goes on. Feeds and maps themselves are read in `features`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{BufRead, BufReader, Read, Seek as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -26,9 +27,11 @@ pub(super) struct Source {
     bar: ProgressBar,
 }
 
-enum Input {
+/// What is read.
+pub(super) enum Input {
     File(File),
-    Standard,
+    /// Standard input.
+    Stream(Box<dyn Read + Send>),
 }
 
 /// One payment on its way to the agent. No `Debug`: a payment is never logged.
@@ -37,6 +40,8 @@ pub(super) struct Payment {
     pub(super) line: u64,
     /// Its id as far as it could be read; no card number.
     pub(super) txn_id: Option<String>,
+    /// Payments of the same number are asked for one after the other: those of one account.
+    pub(super) queue: u64,
     /// The request, or the problem that it has before it is sent.
     pub(super) body: Result<Vec<u8>, Value>,
 }
@@ -54,7 +59,7 @@ impl Source {
         bar: ProgressBar,
     ) -> Result<Self, CommandError> {
         let input = match is_standard(path) {
-            true => Input::Standard,
+            true => Input::Stream(Box::new(std::io::stdin())),
             false => Input::File(File::open(path).map_err(|error| unread(path, error))?),
         };
         let format = feed
@@ -65,7 +70,7 @@ impl Source {
                 let about = file.metadata().map_err(|error| unread(path, error))?;
                 Some(about.len())
             }
-            (Input::File(_), FeedFormat::Parquet) | (Input::Standard, _) => None,
+            (Input::File(_), FeedFormat::Parquet) | (Input::Stream(_), _) => None,
         };
         if let Some(bytes) = bytes {
             bar.set_length(bytes);
@@ -73,19 +78,30 @@ impl Source {
         let template = if bytes.is_some() { BYTES } else { PAYMENTS };
         let style = ProgressStyle::with_template(template);
         bar.set_style(style.expect("the templates are well formed"));
-        Ok(Self {
+        Ok(Self::of(path, input, feed, purpose, bar))
+    }
+
+    /// The payments of what is open.
+    pub(super) fn of(
+        path: &Path,
+        input: Input,
+        feed: Option<Feed>,
+        purpose: Option<Purpose>,
+        bar: ProgressBar,
+    ) -> Self {
+        Self {
             path: path.to_owned(),
             input,
             feed,
             purpose,
             bar,
-        })
+        }
     }
 
     /// Gives every payment in its order, until `each` breaks off.
     ///
     /// # Errors
-    /// [`CommandError`] where the input cannot be read on.
+    /// [`CommandError`] where the input cannot be read on, or finds no room where it must be kept.
     pub(super) fn read(
         self,
         each: impl FnMut(Payment) -> ControlFlow<()>,
@@ -100,7 +116,7 @@ impl Source {
         let Some(feed) = feed else {
             let read = match input {
                 Input::File(file) => read_lines(BufReader::new(bar.wrap_read(file)), purpose, each),
-                Input::Standard => read_lines(std::io::stdin().lock(), purpose, each),
+                Input::Stream(input) => read_lines(BufReader::new(input), purpose, each),
             };
             return read.map_err(|error| unread(&path, error));
         };
@@ -109,10 +125,37 @@ impl Source {
             (Input::File(file), FeedFormat::Csv | FeedFormat::Ndjson) => {
                 features::Source::Stream(Box::new(bar.wrap_read(file)))
             }
-            (Input::Standard, _) => features::Source::Stream(Box::new(std::io::stdin())),
+            (Input::Stream(input), FeedFormat::Parquet) => {
+                features::Source::File(kept(&path, input)?)
+            }
+            (Input::Stream(input), FeedFormat::Csv | FeedFormat::Ndjson) => {
+                features::Source::Stream(input)
+            }
         };
         read_rows((&feed, path.as_path()), source, purpose, each)
     }
+}
+
+/// All of a stream in a file, for who reads it from its end. It has no name, and goes with the
+/// process; what bounds it is the disk's room.
+fn kept(path: &Path, mut input: impl Read) -> Result<File, CommandError> {
+    let folder = std::env::temp_dir();
+    let unwritten = |error| CommandError::Write {
+        path: folder.clone(),
+        error,
+    };
+    let mut file = tempfile::tempfile_in(&folder).map_err(unwritten)?;
+    let mut bytes = vec![0; KEPT_AT_ONCE];
+    loop {
+        match input.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(count) => file.write_all(&bytes[..count]).map_err(unwritten)?,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unread(path, error)),
+        }
+    }
+    file.rewind().map_err(unwritten)?;
+    Ok(file)
 }
 
 /// Lines that are requests, or payments alone.
@@ -131,6 +174,7 @@ fn read_lines(
             Line::TooLong => Payment {
                 line: number,
                 txn_id: None,
+                queue: number,
                 body: Err(document(&too_large())),
             },
         };
@@ -172,15 +216,22 @@ fn request(text: Vec<u8>, line: u64, purpose: Option<Purpose>) -> Payment {
         return Payment {
             line,
             txn_id: None,
+            queue: line,
             body: Ok(text),
         };
     };
     let is_alone = !object.contains_key("txn") && object.contains_key("txn_id");
-    let txn_id = match object.get("txn") {
-        Some(txn) => txn.get("txn_id"),
-        None => object.get("txn_id"),
+    let field = |name: &str| match object.get("txn") {
+        Some(txn) => txn.get(name),
+        None => object.get(name),
     };
-    let txn_id = txn_id.and_then(Value::as_str).map(shown);
+    let txn_id = field("txn_id").and_then(Value::as_str).map(shown);
+    let queue = match field("account_tok") {
+        // As the agent reads them: 7 and " 7" are one account.
+        Some(Value::String(account)) => queue_of(account.trim()),
+        Some(account) => queue_of(&account.to_string()),
+        None => line,
+    };
     let body = if is_alone {
         wrapped(&text, purpose)
     } else if let Some(purpose) = purpose {
@@ -192,8 +243,15 @@ fn request(text: Vec<u8>, line: u64, purpose: Option<Purpose>) -> Payment {
     Payment {
         line,
         txn_id,
+        queue,
         body: Ok(body),
     }
+}
+
+fn queue_of(account: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    account.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A request for a payment that is JSON already.
@@ -222,6 +280,7 @@ fn read_rows(
                 Payment {
                     line: rows.line(),
                     txn_id: Some(shown(&row.transaction.txn_id)),
+                    queue: queue_of(&row.transaction.account_tok),
                     body: Ok(wrapped(&payment, purpose)),
                 }
             }
@@ -232,6 +291,7 @@ fn read_rows(
             Err(error) => Payment {
                 line: error.line,
                 txn_id: None,
+                queue: error.line,
                 body: Err(problem(error.kind)),
             },
         };
@@ -275,6 +335,9 @@ fn unread(path: &Path, error: std::io::Error) -> CommandError {
         error,
     }
 }
+
+/// Bytes that go from a stream into a file at once.
+const KEPT_AT_ONCE: usize = 1 << 18;
 
 const BYTES: &str = "{wide_bar} {bytes}/{total_bytes} {eta}";
 const PAYMENTS: &str = "{spinner} {human_pos} payments {elapsed}";

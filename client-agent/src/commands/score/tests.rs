@@ -1,18 +1,23 @@
 //! Scoring a stream through a real door on loopback: order, lines, repeats, forms, and an agent
 //! that is away.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
 use host::http::Terms;
 use host::telemetry::Telemetry;
 use host::tls::Files;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use super::source::Input;
 use super::*;
 use crate::config::HistoryConfig;
 use crate::scoring::tests::socket::{door, with_server, with_terms};
@@ -39,6 +44,97 @@ fn answers_stand_in_the_order_of_the_payments_with_eight_connections() {
         assert_eq!(summary["stopped"], Value::Null);
     });
 }
+
+// Planted fault: lanes that are dealt to in turn.
+#[test]
+fn payments_of_one_account_reach_the_agent_in_their_order() {
+    let mut lone = payments(300);
+    for card in 1..5 {
+        lone = lone.replace(&format!("acc-c{card}"), "acc-c0");
+    }
+    for (text, accounts) in [(lone, 1), (payments(300), 5)] {
+        let (bank, dir) = (Bank::new(), tempfile::tempdir().unwrap());
+        with_server(agent(bank.start()), |address| {
+            let arguments = arguments(&dir, address, &text);
+            assert_eq!((arguments.connections, run(&arguments).1), (8, None));
+            let number = |answer: &Value| {
+                let id = answer["decision_id"].as_str().unwrap();
+                u64::from_str_radix(id.split_once('-').unwrap().1, 16).unwrap()
+            };
+            let numbers: Vec<u64> = lines(&arguments.out).iter().map(number).collect();
+            assert_eq!(numbers.len(), 300);
+            for account in 0..accounts {
+                let own = numbers.iter().skip(account).step_by(accounts);
+                assert!(own.is_sorted(), "account {account} of {accounts}");
+            }
+        });
+    }
+}
+
+#[test]
+fn the_agent_of_the_sample_configuration_is_asked_where_none_is_named() {
+    let sample = include_str!("../../../../ops/config/client-agent.toml");
+    let sample: toml::Table = toml::from_str(sample).unwrap();
+    let address = sample["http"]["address"].as_str().unwrap();
+    assert_eq!(AGENT, format!("http://{address}"));
+}
+
+#[test]
+fn parquet_comes_as_a_stream_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let column =
+        |name: &str| StringArray::from_iter_values((0..40).map(|at| format!("{name}{at}")));
+    let columns: [(&str, ArrayRef); 2] = [
+        ("id", Arc::new(column("t"))),
+        ("who", Arc::new(column("a"))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+
+    let (map, key) = (
+        file("map.toml", PARQUET.as_bytes()),
+        file("key", &[b'k'; 16]),
+    );
+    let payments = file("payments.parquet", &bytes);
+    let mut arguments = arguments(&dir, SocketAddr::from(([127, 0, 0, 1], 1)), "");
+    (arguments.input, arguments.map, arguments.key) = ("-".into(), Some(map), Some(key));
+    let read = |input: Input| {
+        let feed = arguments.feed().unwrap();
+        arguments.check(feed.as_ref()).unwrap();
+        let (mut found, path) = (Vec::new(), arguments.input.as_path());
+        let source = Source::of(path, input, feed, None, ProgressBar::hidden());
+        let ended = source.read(|payment| {
+            found.push((payment.line, payment.queue, payment.body.unwrap()));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(ended.unwrap(), Ended::Whole);
+        found
+    };
+    let streamed = read(Input::Stream(Box::new(std::io::Cursor::new(bytes))));
+    assert_eq!(streamed.len(), 40);
+    assert!(streamed == read(Input::File(File::open(payments).unwrap())));
+}
+
+const PARQUET: &str = r#"
+[feed]
+name = "stream"
+format = "parquet"
+[fields]
+txn_id = "id"
+ts = { const = "2026-03-01T08:00:00Z" }
+amount_minor = { const = "1250" }
+currency = { const = "EUR" }
+rail = { const = "card" }
+account_tok = "who"
+"#;
 
 #[test]
 fn a_bad_line_is_told_with_its_number_and_the_others_are_scored() {
