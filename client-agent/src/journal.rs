@@ -2,8 +2,8 @@
 //! It makes retries idempotent (`journal/ids.rs`) and rebuilds the windows after a restart. Beside
 //! it the labels of these payments (`journal/labels.rs`), what analysts did about alerts
 //! (`journal/actions.rs`), who reads along (`journal/follower.rs`, `reading.rs`), what they are
-//! told (`told.rs`, `lately.rs`, `settled.rs`) and who counts (`journal/tally.rs`). When an entry must be
-//! durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
+//! told (`told.rs`, `lately.rs`, `settled.rs`) and who counts (`journal/tally.rs`). When an entry
+//! must be durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
 
 use std::fmt;
 use std::sync::Arc;

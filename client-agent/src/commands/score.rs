@@ -39,8 +39,8 @@ pub struct Arguments {
     #[arg(long, value_name = "URL", default_value = AGENT)]
     agent: String,
     /// The payments; `-` for standard input. Without --map one JSON object a line: a request body
-    /// of /v1/score, sent as it is, or a payment of txn.v1 alone. Parquet is read from its end: from
-    /// standard input all of it goes first into a file without a name, in TMPDIR.
+    /// of /v1/score, sent as it is, or a payment of txn.v1 alone. Parquet is read from its end:
+    /// from standard input all of it goes first into a file without a name, in TMPDIR.
     #[arg(long = "in", value_name = "FILE")]
     input: PathBuf,
     /// Write the answers here; `-` for standard output.

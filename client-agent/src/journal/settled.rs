@@ -1,9 +1,9 @@
 //! How much of a journal is durable, as its writer tells all who read along: two numbers of one
 //! moment, which two atomics alone could not tell, so that no payment is within reach without the
-//! labels that came before it. A count of the writer's turns says whether both are of one: odd while
-//! they are written, and another one afterwards (a sequence lock; Boehm, "Can seqlocks get along
-//! with programming language memory models?", 2012). The writer never waits, whoever reads; a reader
-//! that comes between reads again.
+//! labels that came before it. A count of the writer's turns says whether both are of one: odd
+//! while they are written, and another one afterwards (a sequence lock; Boehm, "Can seqlocks get
+//! along with programming language memory models?", 2012). The writer never waits, whoever reads;
+//! a reader that comes between reads again.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::thread;

@@ -1,5 +1,5 @@
-//! What the fuzzer does to the agent's door of requests and labels: bytes in, a panic if a promise is
-//! broken. libFuzzer calls it from `fuzz_targets/request.rs`, over the agent's own files
+//! What the fuzzer does to the agent's door of requests and labels: bytes in, a panic if a promise
+//! is broken. libFuzzer calls it from `fuzz_targets/request.rs`, over the agent's own files
 //! (`scoring.rs`); the agent's tests call it over the corpus and over chance
 //! (`client-agent/src/scoring/tests/parsers.rs`). The fields themselves are `door.rs`.
 
