@@ -117,3 +117,120 @@ async fn sleep_until(at: Option<tokio::time::Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::party::Outbox;
+    use protocol::time::Time;
+
+    use super::*;
+
+    /// Has two records kept, and says so.
+    struct Speaker(Outbox<Self>);
+
+    impl Speaker {
+        fn new() -> Self {
+            let mut outbox = Outbox::default();
+            outbox.persist("first");
+            outbox.persist("second");
+            outbox.send((), "said");
+            Self(outbox)
+        }
+    }
+
+    impl Party for Speaker {
+        type Peer = ();
+        type Incoming = ();
+        type Outgoing = &'static str;
+        type Task = ();
+        type Outcome = ();
+        type Record = &'static str;
+        type Event = ();
+
+        fn handle_message(&mut self, _: Time, (): (), (): ()) {}
+
+        fn handle_outcome(&mut self, _: Time, (): ()) {}
+
+        fn handle_timeout(&mut self, _: Time) {}
+
+        fn next_timeout(&self) -> Option<Time> {
+            None
+        }
+
+        fn poll_output(&mut self) -> Option<Output<Self>> {
+            self.0.pop()
+        }
+    }
+
+    /// Refuses one thing, and notes the others.
+    struct Disk {
+        refused: &'static str,
+        done: Vec<&'static str>,
+    }
+
+    impl Disk {
+        fn act(&mut self, what: &'static str) -> Result<(), &'static str> {
+            if what == self.refused {
+                return Err(what);
+            }
+            self.done.push(what);
+            Ok(())
+        }
+    }
+
+    impl Body<Speaker> for Disk {
+        type Error = &'static str;
+
+        fn persist(&mut self, record: &'static str) -> Result<(), &'static str> {
+            self.act(record)
+        }
+
+        fn settle(&mut self) -> Result<(), &'static str> {
+            self.act("settled")
+        }
+
+        fn send(&mut self, (): (), message: &'static str) {
+            self.done.push(message);
+        }
+
+        fn perform(&mut self, (): ()) -> Result<(), &'static str> {
+            Ok(())
+        }
+
+        fn report(&mut self, (): ()) {}
+    }
+
+    // What may be contradicted later must not be said. Planted fault: a `settle` whose error goes
+    // unheard.
+    #[tokio::test]
+    async fn a_record_that_cannot_be_kept_ends_the_process_before_anything_is_said_of_it() {
+        let whole = ["first", "second", "settled", "said"];
+        for (refused, done) in [
+            ("first", 0),
+            ("second", 1),
+            ("settled", 2),
+            ("nothing", whole.len()),
+        ] {
+            let mut disk = Disk {
+                refused,
+                done: Vec::new(),
+            };
+            let (inputs, mut received) = mpsc::channel(1);
+            drop(inputs);
+            let (mut party, shutdown) = (Speaker::new(), Shutdown::default());
+            let ended = drive(
+                &mut party,
+                &mut disk,
+                &mut received,
+                Clock::start(),
+                &shutdown,
+            );
+            let expected = match done == whole.len() {
+                true => Ok(()),
+                false => Err(refused),
+            };
+            assert_eq!(ended.await, expected);
+            assert_eq!(disk.done, whole[..done]);
+        }
+    }
+}

@@ -215,3 +215,14 @@ fn an_agent_that_cannot_start_says_whose_fault_it_is() {
     bad.http.address = taken.local_addr().unwrap();
     assert_eq!(exit_code(&bad), 69);
 }
+
+// That it ends at all, and says nothing that a lost record may contradict, is `host::drive`'s.
+#[test]
+fn an_agent_that_cannot_keep_a_record_ends_as_one_whose_disk_fails() {
+    let refused = DiskError::Store {
+        what: "write",
+        path: "store".into(),
+        error: "no space left on device".to_owned(),
+    };
+    assert_eq!(AgentError::from(refused).exit_code(), 74);
+}

@@ -1,6 +1,8 @@
 //! A disk that refuses: what was not journaled is not remembered, and nothing is told that is not
 //! durable. The faults are those of `journal/faults.rs`.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::Ordering;
 
 use super::socket::{door, fetch, with_server};
@@ -89,6 +91,54 @@ fn a_label_that_was_not_journaled_is_not_learnt_and_may_be_told_again() {
     let journal = open(bank.folder.path());
     assert_eq!(journal.follow().reach().labels, 1);
     assert_eq!(journal.labels_of("t0").unwrap().len(), 1);
+}
+
+// A bit of one decision flips on the disk while the agent runs. Whoever asks for it is refused, and
+// so are counts that would leave it out; nothing else is. Planted fault: a `SegmentReader` that
+// passes by what it cannot read.
+#[test]
+fn a_decision_that_is_damaged_is_refused_to_who_asks_for_it_and_to_nobody_else() {
+    let bank = Bank::new();
+    let scoring = bank.start();
+    for number in 0..3 {
+        scoring.score(&stream(number)).unwrap();
+    }
+    flip(&bank, "\"txn_id\":\"t1\"");
+    with_server(door(scoring.clone()).router(), |address| {
+        for (path, status) in [
+            ("/v1/decisions?txn_id=t0", 200),
+            ("/v1/decisions?txn_id=t1", 503),
+            ("/v1/decisions?txn_id=t2", 200),
+            ("/v1/scores?days=7", 503),
+        ] {
+            let (head, body) = fetch(address, path);
+            let expected = format!("HTTP/1.1 {status}");
+            assert!(head.starts_with(&expected), "{path}: {head}");
+            let kind = (status == 503).then_some("unavailable");
+            assert_eq!(body["type"].as_str(), kind, "{path}");
+        }
+    });
+    let retry = scoring.score(&stream(1)).unwrap_err();
+    assert_eq!(retry.kind, ProblemType::Unavailable);
+    let label = json!({"txn_id": "t1", "fraud": true, "source": "analyst"}).to_string();
+    let label = scoring.label(label.as_bytes()).unwrap().remove(0);
+    assert_eq!(label.problem.unwrap().kind, ProblemType::Unavailable);
+    assert!(!scoring.score(&stream(3)).unwrap().replayed);
+    assert!(scoring.score(&stream(2)).unwrap().replayed);
+}
+
+/// Flips a bit of the first place in the journal where a text lies.
+fn flip(bank: &Bank, text: &str) {
+    let files = std::fs::read_dir(bank.folder.path().join("journal")).unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    let log = paths.find(|path| path.extension().is_some_and(|ending| ending == "log"));
+    let log = log.unwrap();
+    let bytes = std::fs::read(&log).unwrap();
+    let mut places = bytes.windows(text.len());
+    let place = places.position(|found| found == text.as_bytes()).unwrap();
+    let file = File::options().write(true).open(&log).unwrap();
+    file.write_all_at(&[bytes[place] ^ 1], place as u64)
+        .unwrap();
 }
 
 // Nothing is refused while there is room in memory, and only part and metric tell; then no payment

@@ -247,13 +247,19 @@ fn a_risk_round_is_declined_until_all_that_is_durable_is_read() {
 }
 
 #[test]
-fn a_bank_whose_journal_is_damaged_counts_no_risk() {
+fn a_bank_whose_journal_is_damaged_says_so_and_counts_no_risk() {
     let bank = Bank::new();
     let journal = journal(&bank.store(), &json!({}));
-    let mut trainer = following(bank.history, &journal);
+    let beside = Beside::default();
+    let mut trainer = following(bank.history, &journal).telling(beside.clone());
     for _ in 0..2 {
         trainer.catch_up();
         assert_eq!(trainer.pause(), None);
+        let why = beside.of(Part::Learning).unwrap_err();
+        assert!(
+            why.starts_with("live payments are learnt no more: "),
+            "{why}"
+        );
         assert!(is_declined(&mut trainer));
         assert!(trainer.contribute(&order(evaluate())).is_ok());
     }
