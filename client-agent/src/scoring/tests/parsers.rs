@@ -89,10 +89,6 @@ impl Change {
     }
 
     fn happen_to(&self, value: &mut Value) {
-        let nth = |members: &serde_json::Map<String, Value>, at: &Index| {
-            let name = (!members.is_empty()).then(|| members.keys().nth(at.index(members.len())));
-            name.flatten().cloned()
-        };
         match (self, value) {
             (Self::Replace(other), value) => *value = other.clone(),
             (Self::Double, value) => *value = json!([value, value]),
@@ -113,6 +109,11 @@ impl Change {
             (Self::Rename(..) | Self::Remove(_), value) => *value = Value::Null,
         }
     }
+}
+
+fn nth(members: &serde_json::Map<String, Value>, at: &Index) -> Option<String> {
+    let name = (!members.is_empty()).then(|| members.keys().nth(at.index(members.len())));
+    name.flatten().cloned()
 }
 
 fn places(value: &Value) -> usize {

@@ -135,10 +135,10 @@ mod tests {
             let share = shares.iter().find(|share| share.target.name == name);
             share.map(|share| share.executions)
         };
-        assert_eq!(of(&all, "client"), Some(100_000_000_u64.div_ceil(4_002)));
+        assert_eq!(of(&all, "client"), Some(100_000_000_u64.div_ceil(4_402)));
         assert_eq!(
             of(&all, "plan"),
-            Some((400 * 100_000_000_u64).div_ceil(4_002))
+            Some((400 * 100_000_000_u64).div_ceil(4_402))
         );
         let some = shares(&["plan".to_owned(), "frame".to_owned()], 10).expect("both are known");
         assert_eq!((of(&some, "plan"), of(&some, "client")), (Some(5), None));
