@@ -140,14 +140,30 @@ struct State {
 }
 
 impl Alarms {
-    /// Takes in the figures of an evaluation on `day`. What has no figure stays as it is.
+    /// Takes in the figures of an evaluation on `day`. A rule that has none stays as it is. An open
+    /// alarm that alone of its rule has none is of a field that nobody fills any more, as nobody
+    /// did before: nothing has changed.
     pub(super) fn weigh(&mut self, day: i32, figures: &[Figure]) -> Vec<Event> {
         let watched = figures.iter().filter(|figure| figure.is_watched);
+        let passed = self.passed(figures);
         watched
+            .chain(&passed)
             .filter_map(|figure| {
                 let key = (figure.rule, figure.subject.clone());
                 self.0.entry(key).or_default().weigh(day, figure)
             })
+            .collect()
+    }
+
+    fn passed(&self, figures: &[Figure]) -> Vec<Figure> {
+        let is_passed = |alarm: &&Alarm| {
+            let mut of_rule = figures.iter().filter(|figure| figure.rule == alarm.rule);
+            let is_evaluated = of_rule.clone().next().is_some();
+            is_evaluated && of_rule.all(|figure| figure.subject != alarm.subject)
+        };
+        let passed = self.open().filter(is_passed);
+        passed
+            .map(|alarm| Figure::of(alarm.rule, &alarm.subject, 0.0, 0.0))
             .collect()
     }
 
@@ -237,6 +253,11 @@ mod tests {
         alarms.weigh(3, &[]);
         let open: Vec<&str> = alarms.open().map(|alarm| alarm.subject.as_str()).collect();
         assert_eq!(open, ["night"]);
+        // The rule was looked at, and the subject is gone.
+        for (day, turned) in [(4, 0), (5, 1)] {
+            assert_eq!(alarms.weigh(day, std::slice::from_ref(&told)).len(), turned);
+        }
+        assert_eq!(alarms.open().count(), 0);
     }
 
     #[test]

@@ -114,7 +114,9 @@ fn ask(
     shutdown: &Shutdown,
 ) {
     while let Some(payment) = next(payments, shutdown) {
-        let Payment { line, txn_id, body } = payment;
+        let Payment {
+            line, txn_id, body, ..
+        } = payment;
         let outcome = match body {
             Ok(body) => poster.ask(&body, shutdown),
             Err(problem) => Ok(Outcome::Refused(problem)),

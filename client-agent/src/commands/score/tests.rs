@@ -396,7 +396,7 @@ fn an_agent_that_takes_nothing_is_waited_for_and_then_given_up() {
         };
         let said = try_run(&arguments, short).unwrap();
         let error = said.verdict.unwrap_err();
-        assert!(error.to_string().contains("unavailable: "), "{error}");
+        assert!(error.to_string().contains("not_ready: "), "{error}");
         assert_eq!(error.exit_code(), 69);
         let summary: Value = serde_json::from_str(&said.text).unwrap();
         assert_eq!(summary["stopped"], error.to_string());
@@ -535,7 +535,7 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 fn parquet_rows(path: &Path) -> RecordBatch {
-    let file = std::fs::File::open(path).unwrap();
+    let file = File::open(path).unwrap();
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     let mut batches = builder.build().unwrap();
     batches.next().unwrap().unwrap()

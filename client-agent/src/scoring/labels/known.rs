@@ -1,5 +1,5 @@
-//! A payment's labels as they are told back: all that were ever taken, in order of arrival, each with
-//! its times and with whether it still stands. How they are kept is `journal/labels.rs`.
+//! A payment's labels as they are told back: all that were ever taken, in order of arrival, each
+//! with its times and with whether it still stands. How they are kept is `journal/labels.rs`.
 
 use crypto::Digest;
 use serde::Serialize;
