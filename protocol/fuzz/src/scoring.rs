@@ -2,7 +2,7 @@
 //! agent: nothing of it needs libtorch, a journal or a thread, and nothing here is a copy. Whatever
 //! these files come to need of their crate has to lie in one of them, or be named here.
 
-#![allow(
+#![expect(
     dead_code,
     reason = "half of what these files say is for the rest of the agent"
 )]
