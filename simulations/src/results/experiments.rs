@@ -101,8 +101,7 @@ macro_rules! typology {
 }
 
 /// What pretrains the encoder of [`Made::Encoder`], but for the folder that keeps it.
-pub(super) const ENCODER: &str =
-    handbook!("--banks 10 --split iid --settings unsupervised --save-encoder");
+pub(super) const ENCODER: &str = handbook!("--banks 10 --split iid --settings unsupervised");
 
 /// The feed's vectors, and boosted trees on them where the rows are dealt as an experiment deals
 /// them.
