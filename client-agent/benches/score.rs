@@ -34,6 +34,7 @@ const NEVER: u16 = 1_000;
 const ALWAYS: u16 = 1;
 
 const RATES: [u32; 3] = [10_000, 5_000, 1_000];
+const RATES_BESIDE: [u32; 2] = [5_000, 1_000];
 const CONNECTIONS: [u32; 3] = [1, 16, 64];
 
 fn main() {
@@ -83,35 +84,38 @@ fn over_http(result: &mut Value, stage: &Stage, parameters: &[f32], sizes: &Size
     {
         let agent = Agent::start(parameters, ALWAYS, sizes);
         let generator = Generator::new(agent.address, stage.load.clone());
-        generator.closed_loop(16, Duration::from_secs(1));
-        let told = closed_loop(&agent, &generator, 16, span);
-        result["http_cpu_us"]["reasons"] = told["cpu_us_per_request"].clone();
+        result["closed_loop_reasons"] = closed_loops(&agent, &generator, span);
     }
     let mut agent = Agent::start(parameters, NEVER, sizes);
     let generator = Generator::new(agent.address, stage.load.clone());
-    generator.closed_loop(16, Duration::from_secs(1));
-    for connections in CONNECTIONS {
-        let told = closed_loop(&agent, &generator, connections, span);
-        result["closed_loop"][connections.to_string()] = told;
+    result["closed_loop"] = closed_loops(&agent, &generator, span);
+    for (of, loops) in [("plain", "closed_loop"), ("reasons", "closed_loop_reasons")] {
+        result["http_cpu_us"][of] = result[loops]["16"]["cpu_us_per_request"].clone();
     }
-    let plain = result["closed_loop"]["16"]["cpu_us_per_request"].clone();
-    result["http_cpu_us"]["plain"] = plain;
     for rate in RATES {
         result["open_loop"][rate.to_string()] = open_loop(&generator, rate, span);
     }
-    // The last rate again, with the other heart of an agent at work.
+    // The last rates again, with the other heart of an agent at work.
     agent.train();
     std::thread::sleep(Duration::from_secs(1));
-    let beside = open_loop(&generator, 1_000, span);
-    let alone = &result["open_loop"]["1000"]["p99_us"];
-    let ratio = beside["p99_us"].as_f64().zip(alone.as_f64());
-    let ratio = ratio.map(|(beside, alone)| hundredths(beside / alone));
-    result["training_beside"] = json!({
-        "p99_ratio": ratio,
-        "p50_us": beside["p50_us"],
-        "p99_us": beside["p99_us"],
-        "p999_us": beside["p999_us"],
-    });
+    for rate in RATES_BESIDE {
+        let mut beside = open_loop(&generator, rate, span);
+        let alone = &result["open_loop"][rate.to_string()]["p99_us"];
+        let ratio = beside["p99_us"].as_f64().zip(alone.as_f64());
+        let ratio = ratio.map(|(beside, alone)| hundredths(beside / alone));
+        beside["p99_ratio"] = json!(ratio);
+        result["training_beside"][rate.to_string()] = beside;
+    }
+}
+
+/// With each number of connections, once all that is lazy has come up.
+fn closed_loops(agent: &Agent, generator: &Generator, span: Duration) -> Value {
+    generator.closed_loop(16, Duration::from_secs(1));
+    let of = |connections: u32| {
+        let told = closed_loop(agent, generator, connections, span);
+        (connections.to_string(), told)
+    };
+    CONNECTIONS.map(of).into_iter().collect()
 }
 
 fn closed_loop(agent: &Agent, generator: &Generator, connections: u32, span: Duration) -> Value {

@@ -82,7 +82,9 @@ mod tests {
                 settled.tell(Reach { entries, labels });
             }
             is_over.store(true, Ordering::Relaxed);
-            readers.map(|reader| reader.join().unwrap());
+            for reader in readers {
+                reader.join().unwrap();
+            }
             assert_eq!(settled.reach().entries, entries);
         });
     }
