@@ -140,24 +140,24 @@ struct State {
 }
 
 impl Alarms {
-    /// Takes in the figures of an evaluation on `day`. A rule that has none stays as it is. An open
-    /// alarm that alone of its rule has none is of a field that nobody fills any more, as nobody
-    /// did before: nothing has changed.
+    /// Takes in the figures of an evaluation on `day`. A rule without a watched one stays as it is:
+    /// figures that are only told do not say that the others could be had. An open alarm that alone
+    /// of its rule has none is of a field that nobody fills any more, as nobody did before: nothing
+    /// has changed.
     pub(super) fn weigh(&mut self, day: i32, figures: &[Figure]) -> Vec<Event> {
-        let watched = figures.iter().filter(|figure| figure.is_watched);
-        let passed = self.passed(figures);
-        watched
-            .chain(&passed)
-            .filter_map(|figure| {
-                let key = (figure.rule, figure.subject.clone());
-                self.0.entry(key).or_default().weigh(day, figure)
-            })
-            .collect()
+        let watched: Vec<&Figure> = figures.iter().filter(|of| of.is_watched).collect();
+        let passed = self.passed(&watched);
+        let all = watched.into_iter().chain(&passed);
+        all.filter_map(|figure| {
+            let key = (figure.rule, figure.subject.clone());
+            self.0.entry(key).or_default().weigh(day, figure)
+        })
+        .collect()
     }
 
-    fn passed(&self, figures: &[Figure]) -> Vec<Figure> {
+    fn passed(&self, watched: &[&Figure]) -> Vec<Figure> {
         let is_passed = |alarm: &&Alarm| {
-            let mut of_rule = figures.iter().filter(|figure| figure.rule == alarm.rule);
+            let mut of_rule = watched.iter().filter(|figure| figure.rule == alarm.rule);
             let is_evaluated = of_rule.clone().next().is_some();
             is_evaluated && of_rule.all(|figure| figure.subject != alarm.subject)
         };
@@ -253,9 +253,16 @@ mod tests {
         alarms.weigh(3, &[]);
         let open: Vec<&str> = alarms.open().map(|alarm| alarm.subject.as_str()).collect();
         assert_eq!(open, ["night"]);
+        // Nothing that is watched could be had.
+        for day in 4..8 {
+            assert!(alarms.weigh(day, std::slice::from_ref(&told)).is_empty());
+        }
+        assert_eq!(alarms.open().count(), 1);
         // The rule was looked at, and the subject is gone.
-        for (day, turned) in [(4, 0), (5, 1)] {
-            assert_eq!(alarms.weigh(day, std::slice::from_ref(&told)).len(), turned);
+        let other = Figure::of(Rule::Feature, "channel", 0.0, 0.0);
+        for (day, turned) in [(8, 0), (9, 1)] {
+            let events = alarms.weigh(day, &[told.clone(), other.clone()]);
+            assert_eq!(events.len(), turned, "{events:?}");
         }
         assert_eq!(alarms.open().count(), 0);
     }

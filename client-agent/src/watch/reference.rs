@@ -168,7 +168,9 @@ impl Reference {
         found: &Sample,
         (fields, days): (&BTreeMap<i32, Fields>, &Range<i32>),
     ) -> Vec<Figure> {
-        let fields = of_days(fields, days);
+        let mut fields = of_days(fields, days);
+        // As of the rows: a day that has no like would leave all the days without a figure.
+        fields.retain(|day, _| self.knows(*day));
         let backs = self.backs(days);
         least(backs.into_iter().map(|back| {
             let mut figures = self.of_rows(schema, found, back);

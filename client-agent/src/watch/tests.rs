@@ -268,6 +268,53 @@ fn a_category_that_is_new_is_told_after_two_days_and_so_is_one_that_nobody_lists
     assert_eq!(unseen, Some(2), "{events:?}");
 }
 
+// A bank that was closed on weekends opens on one: its payments are left out, and those of the
+// Friday before, which are judged again beside them, say what they said. Planted fault: with the
+// fields of all days the channel has no figure, and its alarm goes on Monday.
+#[test]
+fn days_of_the_week_that_the_reference_lacks_take_no_alarm_away() {
+    let mut bank = Bank::new();
+    let is_weekend = |day: i32| matches!((day + 4).rem_euclid(7), 0 | 6);
+    while bank.watch.reference.is_none() {
+        if is_weekend(bank.day) {
+            bank.day += 1;
+        } else {
+            bank.live(1, |_, _| ());
+        }
+    }
+    let is_one_channel = |payment: &mut Transaction, _: &mut Chance| {
+        payment.channel = Some(Channel::Pos);
+    };
+    // A Wednesday: the first payment of the day before made the reference.
+    assert_eq!(bank.day, 20_019);
+    let events = bank.live(3, is_one_channel);
+    assert_eq!(
+        rose(&events, Rule::Feature, "channel"),
+        Some(2),
+        "{events:?}"
+    );
+    let events = bank.live(3, is_one_channel);
+    let is_gone = |(_, event): &(i32, Event)| matches!(event, Event::Cleared(alarm) if alarm.subject == "channel");
+    assert!(!events.iter().any(is_gone), "{events:?}");
+    let open: Vec<&str> = bank.alarms.open().map(|of| of.subject.as_str()).collect();
+    assert!(open.contains(&"channel"), "{open:?}");
+}
+
+// Where every kind of payment is new, nothing says what payments cost; that columns' means are told
+// is no word on it. Planted fault: with figures that are only told the alarm goes after two days.
+#[test]
+fn a_rail_of_another_name_takes_no_alarm_of_prices_away() {
+    let mut bank = Bank::watched();
+    let events = bank.live(3, dearer);
+    assert_eq!(rose(&events, Rule::Amount, "amount"), Some(2), "{events:?}");
+    let events = bank.live(4, |payment, _| payment.rail = Rail::Sct);
+    let is_of_prices = |(_, event): &(i32, Event)| match event {
+        Event::Raised(alarm) | Event::Cleared(alarm) => alarm.rule == Rule::Amount,
+    };
+    assert!(!events.iter().any(is_of_prices), "{events:?}");
+    assert!(bank.alarms.open().any(|alarm| alarm.rule == Rule::Amount));
+}
+
 /// Days of vectors that a model scored, all of whose values lie around `level`.
 fn rows(watch: &mut Watch, chance: &mut Chance, days: Range<i32>, (model, level): (&str, f64)) {
     let columns = watch.schema.len();
