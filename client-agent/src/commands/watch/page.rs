@@ -98,10 +98,17 @@ struct Tick {
 struct Row {
     rule: &'static str,
     subject: String,
-    rose: String,
+    rose: Stamp,
     after: String,
     change: String,
-    went: String,
+    /// Nothing of one that is open at the end.
+    went: Option<Stamp>,
+}
+
+/// A day whose number shows where its date is pointed at: there is no room for both.
+struct Stamp {
+    day: i32,
+    date: String,
 }
 
 /// From days and multiples to places.
@@ -245,10 +252,17 @@ fn row(course: &Course, alarm: &Raised) -> Row {
     Row {
         rule: alarm.rule,
         subject: alarm.subject.clone(),
-        rose: dated(alarm.raised_day),
+        rose: stamp(alarm.raised_day),
         after: after.map_or_else(String::new, |days| days.to_string()),
         change: format!("{:.3}", alarm.change),
-        went: alarm.cleared_day.map_or_else(String::new, dated),
+        went: alarm.cleared_day.map(stamp),
+    }
+}
+
+fn stamp(day: i32) -> Stamp {
+    Stamp {
+        day,
+        date: date(day),
     }
 }
 

@@ -139,6 +139,10 @@ fn three_changes_are_found_after_two_days_and_the_feed_as_it_is_raises_nothing()
     assert_eq!(page.matches("class=\"inject\"").count(), 3);
     assert!(page.matches("<circle ").count() >= 3);
     assert!(page.contains("feature category_money rose on 20024 (2024-10-28)"));
+    // Beside another panel a table has room for dates, and the day's number shows where one points.
+    let cells = "<td class=\"subject\">category_money<td title=\"day 20024\">2024-10-28<td";
+    assert!(page.contains(cells), "{page}");
+    assert!(page.contains("td.subject { white-space: normal; overflow-wrap: anywhere }"));
     assert!(!page.contains("NaN"), "{page}");
 }
 
