@@ -4,7 +4,8 @@
 //! compares.
 //!
 //! Reading order: `experiments` (what is run), `figure` (what is made of it), `bars` (what is hoped
-//! for), `ablations` (what each part brings), `page`, `sheet` (results.json).
+//! for), `ablations` (what each part brings), `outside` (what other tools said), `page`, `sheet`
+//! (results.json).
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,6 +23,7 @@ mod ablations;
 mod bars;
 mod experiments;
 mod figure;
+mod outside;
 mod page;
 mod sheet;
 
@@ -112,7 +114,7 @@ fn results(args: &Args, out: &mut impl Write) -> Result<(), Failed> {
     let (json, page) = (args.out.join("results.json"), args.out.join("results.md"));
     let mut results = Results::read(&json)?;
     for (name, file) in &args.outside {
-        results.0.insert(name.clone(), outside(name, file)?);
+        results.0.insert(name.clone(), outside::read(name, file)?);
     }
     for experiment in wanted(&args.names)? {
         writeln!(std::io::stderr(), "{}", experiment.title)?;
@@ -154,25 +156,6 @@ fn named(name: &str, tool: Tool) -> Result<&'static Experiment, Failed> {
         )
         .into()),
     }
-}
-
-/// What another tool said.
-fn outside(name: &str, file: &Path) -> Result<Finding, Failed> {
-    let experiment = named(name, Tool::Outside)?;
-    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let text = std::fs::read_to_string(file).map_err(|error| failed(&error))?;
-    let object: Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-    for part in ["settings", "spread", "by_seed"] {
-        if !object[part].is_object() {
-            return Err(failed(&format!("found no {part:?}, expected what --json prints")).into());
-        }
-    }
-    Ok(Finding {
-        words: experiment.words.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        learn: None,
-        object,
-    })
 }
 
 impl Experiment {
@@ -419,30 +402,5 @@ mod tests {
         assert!(line("| Q8 |", None).contains("not run"));
         // Its words are not the experiment's.
         assert!(reached.contains("reached, older"), "{reached}");
-    }
-
-    // As boost.py --json prints it.
-    #[test]
-    fn what_another_tool_said_is_taken_in_under_its_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("boost.json");
-        let text = r#"{"dataset": "handbook", "banks": 10, "labels": 1.0, "seeds": 3, "weeks": 1,
-            "settings": {"local": {"bank_mean_ap": 0.5}},
-            "spread": {"local": {"bank_mean_ap": 0.1}},
-            "by_seed": {"local": {"bank_mean_ap": [0.4, 0.5, 0.6]}}}"#;
-        std::fs::write(&file, text).unwrap();
-        let mut results = Results::default();
-        let name = "outside-mix-10";
-        results
-            .0
-            .insert(name.to_owned(), outside(name, &file).unwrap());
-        let page = page::page(&results);
-        assert!(page.contains("\n`outside-mix-10`, version 0.0.0:\n"));
-        assert!(page.contains("| `local` | – | – | – | 0.500 ± 0.100 | – | – |"));
-        std::fs::write(&file, "{}").unwrap();
-        let refused = outside(name, &file).unwrap_err().to_string();
-        assert!(refused.contains("found no \"settings\""), "{refused}");
-        assert!(outside("handbook-iid-10", &file).is_err());
-        assert!(wanted(&[name.to_owned()]).is_err());
     }
 }
