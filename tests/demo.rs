@@ -29,6 +29,17 @@ fn readme_promises_two_commands_and_ci_runs_the_second() {
     assert_eq!(promised(), ["cargo xtask demo", "cargo xtask test"]);
     let ci = std::fs::read_to_string(root().join(".ci/run")).unwrap();
     assert!(ci.trim_end().ends_with("exec cargo xtask test"), "{ci}");
+    // Beside them a newcomer needs nothing: what CI installs before is what tests skip without, and
+    // whoever wants those is told the packages.
+    let packages = ci.split("missing+=(").skip(1);
+    let packages: Vec<&str> = packages.filter_map(|of| of.split(')').next()).collect();
+    assert_eq!(packages, ["nats-server", "chromium", "prometheus"]);
+    for path in ["CONVENTIONS.md", "ops/xtask/src/help.rs"] {
+        let text = std::fs::read_to_string(root().join(path)).unwrap();
+        for package in &packages {
+            assert!(text.contains(package), "{path} does not name {package}");
+        }
+    }
 }
 
 // Fewer rounds than a newcomer's, so the figures mean nothing: that they are there is the point.

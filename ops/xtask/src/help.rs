@@ -91,9 +91,9 @@ Stops at the first step that fails and says how to run that step alone. The test
 under cargo-nextest where it is installed, else under cargo test.
 
 A step whose tool is not installed (rustfmt, clippy) is skipped and says so, and so is a test
-that needs nats-server, chromium, promtool or the right to mount a tmpfs; where the environment
-variable CI is set it fails instead. Debian has the three programs in the packages nats-server,
-chromium and prometheus.
+that needs nats-server, chromium or promtool; where the environment variable CI is set it fails
+instead. Debian has them in the packages nats-server, chromium and prometheus. A test that needs
+the right to mount a tmpfs is skipped without it, under CI too, and says so.
 
 Example: cargo xtask test
 ";
@@ -145,7 +145,7 @@ disk: the disk of an agent under load is filled N times (20 where nothing else i
 it once). Each payment must be answered or refused as unavailable, /readyz and /healthz must say so,
 and no agent may start on it; once there is room every answer must be found, and every payment that
 was refused be scored once. The disk is a tmpfs of 48 MB: it says that it is skipped where this user
-may not mount one, and fails there if CI is set.
+may not mount one.
 
 swap: N models of rising version (1,000 where nothing else is said; the tests do 30) are put in
 place while four connections have payments judged. None may fail; each answer must name the model
