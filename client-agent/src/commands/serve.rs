@@ -38,6 +38,7 @@ pub(super) fn check(path: &Path) -> Result<Said, CommandError> {
 mod tests {
     use super::*;
     use crate::history::tests::write;
+    use crate::scoring::tests::write_private;
 
     #[test]
     fn a_configuration_is_checked_with_the_files_it_names() {
@@ -45,7 +46,7 @@ mod tests {
         let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ops/config");
         let history = write(dir.path(), 1, 2);
         let tokens = dir.path().join("http.tokens");
-        std::fs::write(&tokens, "t".repeat(64)).unwrap();
+        write_private(&tokens, &"t".repeat(64));
         let text = std::fs::read_to_string(samples.join("client-agent.toml")).unwrap();
         let text = text
             .replace(
@@ -78,7 +79,7 @@ mod tests {
         let error = check(&path).unwrap_err();
         assert!(error.to_string().contains("http.tokens"), "{error}");
         assert_eq!(error.exit_code(), 78);
-        std::fs::write(&tokens, "t".repeat(64)).unwrap();
+        write_private(&tokens, &"t".repeat(64));
         std::fs::write(&history.map, "[feed]\nname = 1\n").unwrap();
         let error = check(&path).unwrap_err();
         assert!(error.to_string().contains("map.toml"), "{error}");

@@ -1,6 +1,8 @@
 //! Scoring as a whole, from a body to an answer, on a real journal. The door's own tests are in
 //! `request.rs`; here are the fixture and what an answer holds.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -80,6 +82,12 @@ impl Bank {
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// Writes a file that nobody else may read, as one of tokens has to be.
+pub(crate) fn write_private(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }
 
 /// The journal of a store that somebody had open: sled lets go of its lock a moment after the last

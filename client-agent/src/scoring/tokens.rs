@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,8 @@ impl Tokens {
     /// Reads the file: a token a line, blank lines and those that begin with `#` left out.
     ///
     /// # Errors
-    /// [`ConfigError`], which names the file, and the line at fault without a word of it.
+    /// [`ConfigError`], which names the file, and the line at fault without a word of it, or the
+    /// mode where others may read it.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let known = read(path)?;
         if known.is_empty() {
@@ -217,6 +219,14 @@ fn text_of(path: &Path) -> Result<String, ConfigError> {
     };
     let mut text = String::new();
     let file = File::open(path).map_err(unread)?;
+    let mode = file.metadata().map_err(unread)?.permissions().mode();
+    if mode & OTHERS != 0 {
+        return Err(ConfigError::Value {
+            key: path.display().to_string(),
+            found: format!("mode {:04o}", mode & 0o777),
+            expected: "0600, or 0640 for a group, so that nobody else here can ask".to_owned(),
+        });
+    }
     let read = file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);
     if read.map_err(unread)? as u64 <= FILE_BYTES_MAX {
         return Ok(text);
@@ -246,11 +256,16 @@ const TOKEN_MAX: usize = 512;
 /// As many tokens, and as much again of comments.
 const FILE_BYTES_MAX: u64 = 2 * (TOKENS_MAX * TOKEN_MAX) as u64;
 
+/// Bits of a mode by which those may read or write who are neither the owner nor of the group.
+const OTHERS: u32 = 0o006;
+
 /// A token that was taken out is known for so long.
 const READ_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+
     use super::*;
 
     const ONE: &str = "abcdefghijklmnopqrstuvwxyz012345";
@@ -345,6 +360,45 @@ mod tests {
         }
         let error = Tokens::read(Path::new("none.tokens")).err().unwrap();
         assert!(error.to_string().contains("none.tokens"), "{error}");
+    }
+
+    // Whoever has an account on the machine could else ask as any of the bank's systems does.
+    #[test]
+    fn a_file_that_others_may_read_or_write_is_refused_with_both_modes() {
+        let file = file(ONE);
+        let set = |mode: u32| {
+            let permissions = Permissions::from_mode(mode);
+            std::fs::set_permissions(file.path(), permissions).unwrap();
+        };
+        for mode in [0o400, 0o640, 0o600] {
+            set(mode);
+            Tokens::read(file.path()).unwrap();
+            first(file.path()).unwrap();
+        }
+        let tokens = Tokens::read(file.path()).unwrap();
+        std::fs::write(file.path(), OTHER).unwrap();
+        for (mode, found) in [
+            (0o644, "mode 0644"),
+            (0o604, "mode 0604"),
+            (0o602, "mode 0602"),
+        ] {
+            set(mode);
+            for error in [
+                Tokens::read(file.path()).err().unwrap(),
+                first(file.path()).err().unwrap(),
+                tokens.look().unwrap_err(),
+            ] {
+                let error = error.to_string();
+                let expected = format!("{}: {found}, expected 0600", file.path().display());
+                assert!(error.starts_with(&expected), "{error}");
+            }
+        }
+        // In use, they stay as they were until the file may be read.
+        let shown = head(&[&format!("Bearer {ONE}")]);
+        assert!(tokens.admits(&shown));
+        set(0o600);
+        tokens.look().unwrap();
+        assert!(!tokens.admits(&shown));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::source::Input;
 use super::*;
 use crate::config::HistoryConfig;
 use crate::scoring::tests::socket::{door, with_server, with_terms};
-use crate::scoring::tests::{Bank, bundle, stream};
+use crate::scoring::tests::{Bank, bundle, stream, write_private};
 use crate::scoring::{Door, Router, Scoring, Slot, Tokens, status_router};
 
 #[test]
@@ -332,7 +332,7 @@ fn an_agent_that_asks_who_comes_is_told_by_token_and_certificate() {
         Some(fixture.join(name))
     };
     let tokens = dir.path().join("tokens");
-    std::fs::write(&tokens, "t".repeat(32)).unwrap();
+    write_private(&tokens, &"t".repeat(32));
     let files = Files {
         certificate: file("server.pem").unwrap(),
         key: file("server.key").unwrap(),

@@ -34,7 +34,7 @@ fn what_is_told_and_what_is_listed_are_the_same() {
     let snapshots = crate::snapshot::Meters::new(&bank.telemetry);
     Promotion::new(Promote::Always, 899, bank.path(), &bank.telemetry).touch();
     let path = bank.path().join("tokens");
-    std::fs::write(&path, "t".repeat(32)).unwrap();
+    write_private(&path, &"t".repeat(32));
     let router = Tokens::read(&path).unwrap();
     let router = router.guard(Router::new(), &bank.telemetry);
     // The alert queue counts behind the worker.

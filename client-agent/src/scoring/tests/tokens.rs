@@ -10,7 +10,7 @@ fn everything_but_what_a_supervisor_asks_needs_a_token() {
     let bank = Bank::new();
     let scoring = bank.start();
     let file = bank.folder.path().join("tokens");
-    std::fs::write(&file, format!("# the gateway's\n{TOKEN}\n")).unwrap();
+    write_private(&file, &format!("# the gateway's\n{TOKEN}\n"));
     let (telemetry, told) = (&bank.telemetry, || json!({}));
     let router = agent_router(telemetry, &door(scoring.clone()), told, || true);
     let router = Tokens::read(&file).unwrap().guard(router, telemetry);
