@@ -40,22 +40,31 @@ pub fn behind<T: Send + 'static>(
 /// Leaves a core in time to whoever wakes up meanwhile, for work that comes in stretches of
 /// milliseconds and that nobody waits for. Standing behind is not enough for that: Linux (EEVDF)
 /// lets whoever runs finish a slice of some 3 ms, however far behind it stands.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Breather {
-    /// When it rested last; never before the first look.
-    rested: Option<Instant>,
+    /// When its work began: at the first look after a rest.
+    begun: Option<Instant>,
 }
 
 impl Breather {
     /// Rests where this thread has worked for longer than it may since it last did. To be called
     /// between pieces of work of some microseconds each.
     pub fn breathe(&mut self) {
-        let now = Instant::now();
-        let rested = *self.rested.get_or_insert(now);
-        if now.duration_since(rested) >= WORK {
+        if self.is_due(Instant::now()) {
             thread::sleep(REST);
-            self.rested = Some(Instant::now());
+            self.rested();
         }
+    }
+
+    /// To be called where the thread has come to the end of its work and waits for more: what it
+    /// waits is no work.
+    pub fn rested(&mut self) {
+        self.begun = None;
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        let begun = *self.begun.get_or_insert(now);
+        now.duration_since(begun) >= WORK
     }
 }
 
@@ -97,19 +106,35 @@ mod tests {
         assert_eq!(nice(), before);
     }
 
-    // Of three hundredths of a second of work it rests a fifth and more. Planted fault: no rest.
+    // A busy machine makes a rest longer, and makes none of thirty looks in a row. Planted fault:
+    // no rest.
     #[test]
     fn who_works_on_rests_now_and_then() {
-        let begun = Instant::now();
         let mut breather = Breather::default();
-        let (mut looks, mut rests) = (0, 0);
-        while begun.elapsed() < 150 * WORK {
+        for rest in 0..30 {
+            breather.breathe();
+            let begun = Instant::now();
+            while begun.elapsed() < WORK {
+                std::hint::spin_loop();
+            }
             let before = Instant::now();
             breather.breathe();
-            looks += 1;
-            rests += u32::from(before.elapsed() >= REST);
+            assert!(before.elapsed() >= REST, "{rest}");
         }
-        assert!((1..looks).contains(&rests), "{rests} of {looks}");
+    }
+
+    // Planted faults: a wait that counts as work; a rest at each look.
+    #[test]
+    fn who_has_waited_works_as_long_as_ever_before_a_rest() {
+        let mut breather = Breather::default();
+        let begun = Instant::now();
+        for (after, is_due) in [(0_u32, false), (1, false), (2, true)] {
+            assert_eq!(breather.is_due(begun + after * WORK / 2), is_due);
+        }
+        breather.rested();
+        for (after, is_due) in [(90_u32, false), (91, false), (92, true)] {
+            assert_eq!(breather.is_due(begun + after * WORK / 2), is_due);
+        }
     }
 
     #[test]

@@ -354,7 +354,10 @@ fn run(indexer: &Mutex<Indexer>, pause: Duration, left: &Receiver<()>) {
         drop(indexer);
         wait = match advanced {
             Ok(Progress::More) => Duration::ZERO,
-            Ok(Progress::All) | Err(_) => pause,
+            Ok(Progress::All) | Err(_) => {
+                breather.rested();
+                pause
+            }
         };
     }
 }

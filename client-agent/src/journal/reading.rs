@@ -41,7 +41,11 @@ pub(crate) fn read<R: Reads>(
         let place = reader.journal().place();
         match reader.read_one(reach) {
             Ok(Progress::More) => {}
-            Ok(Progress::All) => return Ok(Progress::All),
+            Ok(Progress::All) => {
+                // It waits for more, as a rule for longer than it has worked.
+                reader.journal().breather.rested();
+                return Ok(Progress::All);
+            }
             Err(error) => {
                 reader.journal().go_back(place);
                 return Err(error);
@@ -171,6 +175,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use host::disk::Store;
+    use host::workers::Breather;
     use serde_json::json;
 
     use super::*;
@@ -261,6 +266,8 @@ mod tests {
         pace.after(now, &read);
         assert_eq!(pace.wait(now), Duration::from_secs(7));
         assert_eq!(reader.found, [0, 1, 2, 3, 4, 5]);
+        // What it waits is no work: it does not rest before it goes on.
+        assert_eq!(reader.journal.breather, Breather::default());
     }
 
     #[test]
