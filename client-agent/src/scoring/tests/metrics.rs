@@ -38,11 +38,13 @@ fn what_is_told_and_what_is_listed_are_the_same() {
     let router = Tokens::read(&path).unwrap();
     let router = router.guard(Router::new(), &bank.telemetry);
     // The alert queue counts behind the worker.
+    let patience = Instant::now() + Duration::from_secs(60);
     let told = loop {
         let told = bank.telemetry.render();
         if told.contains("phalanx_alerts{") {
             break told;
         }
+        assert!(Instant::now() < patience, "the alert queue counts nothing");
         std::thread::yield_now();
     };
     let list = include_str!("../../../../docs/metrics.md");
