@@ -1,6 +1,6 @@
 //! `GET /v1/decisions`: what was decided, on what payment and by what numbers, as it is in the
-//! journal, and what was said of the payment since. The worker owns the journal, so it is asked;
-//! the hot path is in `worker.rs`.
+//! journal, and what was said of the payment since. The worker owns the journal, so it is asked for
+//! the decision; labels are read beside it. The hot path is in `worker.rs`.
 
 use axum::Json;
 use axum::extract::Query;
@@ -16,7 +16,7 @@ use super::labels::{KnownLabel, told_back};
 use super::problem::{Problem, ProblemType};
 use super::worker::{Job, Worker, undurable};
 use super::{Scoring, gone};
-use crate::journal::{Entry, JournalError, LabelEntry};
+use crate::journal::{Entry, Follower, JournalError, LabelEntry};
 
 /// What a decision is looked for by.
 pub(super) enum Sought {
@@ -29,12 +29,12 @@ pub(super) enum Sought {
 /// What is in the journal of a decision.
 pub(super) struct Found {
     entry: Entry,
-    /// The labels of its payment, in order of arrival.
-    labels: Vec<LabelEntry>,
+    /// Read as far as it was durable then.
+    journal: Follower,
 }
 
 impl Worker {
-    /// The journal's entry and its labels, made durable before they are told, as an answer is.
+    /// The journal's entry, made durable before it is told, as an answer is, and so its labels.
     pub(super) fn find(&mut self, sought: &Sought) -> Result<Option<Found>, Problem> {
         self.settle().map_err(|error| undurable(&error))?;
         self.found(sought).map_err(|error| unreadable(&error))
@@ -45,11 +45,20 @@ impl Worker {
             Sought::Place(place) => self.journal.at(*place)?,
             Sought::Payment(txn_id) => self.journal.find(txn_id)?,
         };
-        let Some(entry) = entry else {
-            return Ok(None);
-        };
-        let labels = self.journal.labels_of(&entry.txn_id)?;
-        Ok(Some(Found { entry, labels }))
+        Ok(entry.map(|entry| Found::new(entry, self.journal.follow())))
+    }
+}
+
+impl Found {
+    fn new(entry: Entry, journal: Follower) -> Self {
+        let reach = journal.reach();
+        let journal = journal.starting_at(reach);
+        Self { entry, journal }
+    }
+
+    /// The labels of its payment, in order of arrival.
+    fn labels(&self) -> Result<Vec<LabelEntry>, JournalError> {
+        self.journal.labels_read(&self.entry.txn_id)
     }
 }
 
@@ -88,7 +97,12 @@ async fn by_decision<'a>(scoring: &'a Scoring, decision_id: &str) -> Result<Reco
 async fn find(scoring: &Scoring, sought: Sought) -> Result<Record<'_>, Problem> {
     let waiting = scoring.ask(|reply| Job::Find(sought, reply))?;
     let found = waiting.await.map_err(|_| gone())?;
-    Record::read(scoring, found?.ok_or_else(unknown)?)
+    let found = found?.ok_or_else(unknown)?;
+    // Dozens of readings of the store: no payment waits for them.
+    let reading = tokio::task::spawn_blocking(move || (found.labels(), found.entry));
+    let (labels, entry) = reading.await.map_err(|_| gone())?;
+    let labels = labels.map_err(|error| unreadable(&error))?;
+    Record::read(scoring, entry, &labels)
 }
 
 /// The place that a decision's id names: ids are made in `worker.rs`.
@@ -111,8 +125,7 @@ struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn read(scoring: &'a Scoring, found: Found) -> Result<Self, Problem> {
-        let Found { entry, labels } = found;
+    fn read(scoring: &'a Scoring, entry: Entry, labels: &[LabelEntry]) -> Result<Self, Problem> {
         let answer: Answer = serde_json::from_str(&entry.answer).map_err(|_| damaged())?;
         let transaction: Value = serde_json::from_str(&entry.transaction).map_err(|_| damaged())?;
         let paid_at = transaction["ts"].as_i64().ok_or_else(damaged)?;
@@ -131,7 +144,7 @@ impl<'a> Record<'a> {
                 columns: schema.columns(),
                 values: entry.vector,
             }),
-            labels: told_back(&labels, paid_at),
+            labels: told_back(labels, paid_at),
         })
     }
 }
@@ -166,7 +179,47 @@ fn unknown() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use host::disk::Store;
+
     use super::*;
+    use crate::journal::Journal;
+
+    // Planted fault: labels that are read to the end.
+    #[test]
+    fn a_label_that_is_not_durable_is_not_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&Store::open(folder.path()).unwrap()).unwrap();
+        let entry = Entry {
+            txn_id: "t0".to_owned(),
+            digest: [0; 32],
+            transaction: "{}".to_owned(),
+            answer: "{}".to_owned(),
+            vector: Vec::new(),
+        };
+        let label = |told_at: u64| LabelEntry {
+            label_id: [told_at as u8; 32],
+            txn_id: "t0".to_owned(),
+            payment: 0,
+            fraud: true,
+            known_at: 1,
+            told_at,
+            source: "analyst".to_owned(),
+            supersedes: None,
+            after: 1,
+            event_at: None,
+        };
+        journal.append(&entry).unwrap();
+        journal.append_label(&label(2)).unwrap();
+        journal.settle().unwrap();
+        journal.append_label(&label(3)).unwrap();
+        let found = Found::new(entry.clone(), journal.follow());
+        assert_eq!(found.labels().unwrap(), [label(2)]);
+        // Nor is one that comes after the worker was asked.
+        journal.settle().unwrap();
+        assert_eq!(found.labels().unwrap(), [label(2)]);
+        let found = Found::new(entry, journal.follow());
+        assert_eq!(found.labels().unwrap(), [label(2), label(3)]);
+    }
 
     #[test]
     fn an_id_names_its_place() {
