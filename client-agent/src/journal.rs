@@ -97,11 +97,6 @@ impl Journal {
 
     fn open_with(store: &Store, bounds: Bounds) -> Result<Self, JournalError> {
         let (mut log, torn) = Segments::open(&store.path().join(FOLDER))?;
-        if log.indexed() > log.len() {
-            // What the log's index knew is told once: the next start hears it from the cursor.
-            ids::note_seen(store, log.indexed())?;
-            check_whole(log.len(), log.indexed())?;
-        }
         if let Some(Torn { bytes }) = torn {
             tracing::warn!(
                 bytes,
@@ -329,7 +324,7 @@ pub enum JournalError {
     Short {
         /// Entries in the files.
         found: u64,
-        /// Entries of which the store's tables, or the index of the files, speak.
+        /// Entries of which the store's tables speak.
         expected: u64,
     },
     /// The list of ids can be written no further, and what waits for it is all that may.

@@ -372,12 +372,6 @@ pub(super) fn note_reach(store: &Store, entries: u64) -> Result<(), JournalError
     Ok(store.table(CURSOR)?.put(REACH, &entries.to_be_bytes())?)
 }
 
-/// Says that the log had all entries below a number; durable when it returns.
-pub(super) fn note_seen(store: &Store, entries: u64) -> Result<(), JournalError> {
-    store.table(CURSOR)?.put(SEEN, &entries.to_be_bytes())?;
-    Ok(store.flush()?)
-}
-
 /// From so many ids on, a quarter of what memory holds, they are written without a rest.
 const NEAR: u64 = 16_384;
 
@@ -388,7 +382,7 @@ const CURSOR: &str = "journal/cursor";
 /// The ids of all entries below are in the table.
 const REACH: &[u8] = b"ids";
 /// The log had all entries below, durably, when the last batch was put: it must have them still. Of
-/// what came since, a second's, the log's own index says so to the next start.
+/// what came since, a second's, the log's own index says so.
 const SEEN: &[u8] = b"seen";
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub struct Segments {
     bytes: u64,
     /// Up to here it is as long, durably: beyond its groups with zeros.
     room: u64,
+    /// Whether the disk has refused such zeros: it is asked for no more in this segment.
+    is_crowded: bool,
     /// Durable records.
     durable: u64,
     /// Appended records; the number of the next one.
@@ -39,8 +41,6 @@ pub struct Segments {
     /// What the next flush writes: one group, unless that would be longer than a segment.
     groups: Vec<Group>,
     segment_bytes_max: u64,
-    /// Records that were durable before it was opened, as far as its index could tell.
-    indexed: u64,
     /// Why a flush failed, if one did.
     failure: Option<String>,
     /// What a full disk would refuse, where a test says so.
@@ -67,7 +67,8 @@ impl Segments {
     ///
     /// # Errors
     /// [`DiskError::Damaged`] where something else than the end of the last group is not what was
-    /// written, a segment is missing or a name is foreign; no record is touched then.
+    /// written, the index leads to a group that is not there, a segment is missing or a name is
+    /// foreign; no record is touched then.
     /// [`DiskError::Store`] where the folder cannot be used.
     pub fn open(folder: &Path) -> Result<(Self, Option<Torn>), DiskError> {
         Self::open_bounded(folder, SEGMENT_BYTES_MAX)
@@ -92,11 +93,11 @@ impl Segments {
             active,
             bytes: opened.bytes,
             room: opened.bytes,
+            is_crowded: false,
             durable: opened.records,
             next: opened.records,
             groups: Vec::new(),
             segment_bytes_max,
-            indexed: opened.indexed,
             failure: None,
             #[cfg(test)]
             faults: faults::Faults::default(),
@@ -165,14 +166,6 @@ impl Segments {
         self.next == 0
     }
 
-    /// Records that were durable before the log was opened, as far as its index could tell: where
-    /// there were fewer then, the last ones are lost. It is told once; who wants to know later
-    /// keeps it.
-    #[must_use]
-    pub fn indexed(&self) -> u64 {
-        self.indexed
-    }
-
     /// A record, durable or not; nothing where there is none of that number.
     ///
     /// # Errors
@@ -217,23 +210,37 @@ impl Segments {
         self.faults.write(&files.log, bytes, at).map_err(failed)?;
         files.log.write_all_at(bytes, at).map_err(failed)?;
         let end = at + bytes.len() as u64;
-        let room = match end <= self.room {
-            true => self.room,
-            false => files.make_room(end, self.segment_bytes_max),
-        };
+        let mut room = self.room.max(end);
+        if end > self.room && !self.is_crowded {
+            let made = self.make_room(end);
+            self.is_crowded = made.is_none();
+            room = made.unwrap_or(end);
+        }
         #[cfg(test)]
         self.faults.at(faults::Step::Sync).map_err(failed)?;
         files.log.sync_data().map_err(failed)?;
         self.room = room;
         // After the group and not synced: opening makes the last segment's index anew.
-        #[cfg(test)]
-        self.faults.at(faults::Step::Index).map_err(failed)?;
         let offsets = group.starts().map(|start| at + u64::from(start));
         files.write_index(self.durable, offsets)?;
+        #[cfg(test)]
+        self.faults.at(faults::Step::Index).map_err(failed)?;
         self.bytes += group.bytes();
         self.durable += group.len() as u64;
         self.shared.durable.store(self.durable, Ordering::Release);
         Ok(())
+    }
+
+    /// Writes zeros behind the last group, up to the place that it gives; nothing where the disk
+    /// refuses. What it took of them it gives back: the index needs it, and whoever else writes.
+    fn make_room(&self, end: u64) -> Option<u64> {
+        let made = self.active.make_room(end, self.segment_bytes_max);
+        #[cfg(test)]
+        let made = made.and_then(|room| self.faults.at(faults::Step::Room).map(|()| room));
+        if made.is_err() {
+            let _ = self.active.log.set_len(end);
+        }
+        made.ok()
     }
 
     /// Goes on in the next segment. The index of this one is durable before a group of the next
@@ -242,7 +249,7 @@ impl Segments {
         self.active.sync_index()?;
         self.active.end_at(self.bytes)?;
         self.active = Arc::new(Files::create(&self.shared.folder, self.durable)?);
-        (self.bytes, self.room) = (0, 0);
+        (self.bytes, self.room, self.is_crowded) = (0, 0, false);
         let mut known = self.shared.known();
         known.firsts.push(self.durable);
         known.keep(&self.active);
@@ -257,7 +264,8 @@ impl Segments {
             return;
         }
         // A disk that refuses this too leaves a torn group, which opening cuts, or a whole one. The
-        // index goes first: one that leads beyond the log's end would say that something was lost.
+        // index goes first, durably: one that leads beyond the log's end would say that something
+        // was lost.
         let log = &self.active.log;
         let unindexed = self.active.unindex(self.durable);
         let _ = unindexed

@@ -9,7 +9,10 @@ use std::os::unix::fs::FileExt;
 pub(super) enum Step {
     /// Half of the group is written first.
     Write,
+    /// After the zeros are written.
+    Room,
     Sync,
+    /// After the entries are written.
     Index,
     Cut,
 }

@@ -67,13 +67,11 @@ impl Files {
 
     /// Writes zeros from `end` on, for the groups to come: a flush that makes the file no longer
     /// has its bytes to wait for alone, not what the file system says of them too, and takes half
-    /// the time. Gives the place up to which there is room now, `end` where the disk has none.
-    pub(super) fn make_room(&self, end: u64, bytes_max: u64) -> u64 {
+    /// the time. Gives the place up to which there is room now.
+    pub(super) fn make_room(&self, end: u64, bytes_max: u64) -> io::Result<u64> {
         let bytes = bytes_max.saturating_sub(end).min(ROOM.len() as u64);
-        let zeros = &ROOM[..bytes as usize];
-        self.log
-            .write_all_at(zeros, end)
-            .map_or(end, |()| end + bytes)
+        self.log.write_all_at(&ROOM[..bytes as usize], end)?;
+        Ok(end + bytes)
     }
 
     /// Cuts the log off behind its last group, durably.
@@ -180,13 +178,14 @@ impl Files {
         Ok(beyond)
     }
 
-    /// Cuts entries of records from `next` on off the index: of a flush that was refused.
+    /// Cuts entries of records from `next` on off the index, durably: of a flush that was refused.
     pub(super) fn unindex(&self, next: u64) -> io::Result<()> {
         let length = (next - self.first) * ENTRY_BYTES;
-        match self.index.metadata()?.len() > length {
-            true => self.index.set_len(length),
-            false => Ok(()),
+        if self.index.metadata()?.len() <= length {
+            return Ok(());
         }
+        self.index.set_len(length)?;
+        self.index.sync_all()
     }
 
     /// Writes entries of the index, that of record `number` first.

@@ -4,9 +4,10 @@
 //! zeros behind its groups.
 //!
 //! An entry is written after its group is durable. So where that index leads to a group that is not
-//! there, the disk has lost it, and it was no write that a crash broke off: how many records there
-//! were is told, and who speaks of them elsewhere may refuse. An index says so where it came to the
-//! disk: always after the end of a process, and after that of the machine as far as it had got.
+//! there, the disk has lost it, and it was no write that a crash broke off: the log is refused, and
+//! left as it is found, so that each start finds the same and who looks for the records finds what
+//! is left of them. An index says so where it came to the disk: always after the end of a process,
+//! and after that of the machine as far as it had got.
 //!
 //! Therefore the last segment is walked, group by group with their sums, and its index made anew.
 //! Of the others the index is trusted where it has an entry for each record up to the next segment
@@ -35,8 +36,6 @@ pub(super) struct Opened {
     pub(super) bytes: u64,
     /// Records in all segments.
     pub(super) records: u64,
-    /// As many as the index speaks of, or `records` where it speaks of fewer.
-    pub(super) indexed: u64,
     pub(super) torn: Option<Torn>,
 }
 
@@ -58,7 +57,7 @@ pub(super) fn open(folder: &Path) -> Result<Opened, DiskError> {
     let first = firsts.last().copied().unwrap_or(0);
     let last = Files::open(folder, first)?;
     let walk = walk(&last)?;
-    let beyond = last.indexed_beyond(walk.offsets.len() as u64, walk.end)?;
+    check_indexed(&last, &walk)?;
     let torn = cut(&last, &walk)?;
     last.rewrite_index(&walk.offsets)?;
     if walk.end > 0 {
@@ -68,7 +67,6 @@ pub(super) fn open(folder: &Path) -> Result<Opened, DiskError> {
     }
     Ok(Opened {
         records: walk.next(first),
-        indexed: walk.next(first) + beyond,
         bytes: walk.end,
         firsts,
         last,
@@ -122,6 +120,21 @@ fn check_sealed(folder: &Path, first: u64, next: u64) -> Result<(), DiskError> {
     }
     files.rewrite_index(&walk.offsets)?;
     files.sync_index()
+}
+
+/// Refuses a segment whose index leads on where its sound groups end. Before anything is cut: what
+/// was durable is not torn.
+fn check_indexed(files: &Files, walk: &Walk) -> Result<(), DiskError> {
+    let beyond = files.indexed_beyond(walk.offsets.len() as u64, walk.end)?;
+    if beyond == 0 {
+        return Ok(());
+    }
+    let (next, end) = (walk.next(files.first), walk.end);
+    let found = format!(
+        "found {next} records up to byte {end}, expected at least {}, to which its index leads",
+        next + beyond
+    );
+    Err(DiskError::damaged(&files.path, found))
 }
 
 /// How far a segment is sound.

@@ -149,19 +149,22 @@ fn records_come_back_in_order_before_a_flush_and_after_a_restart() {
     assert!(lengths.max().unwrap() as u64 <= BYTES_MAX);
 }
 
-// A crash may also have left more of the index than of the log: the index is of the whole group.
+// A crash while it is written: it has no entries in the index, which come once it is durable.
 #[test]
 fn a_cut_anywhere_in_the_last_group_leaves_the_records_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = path(folder.path(), 0);
+    let index = file.with_extension("idx");
     let mut log = sound(folder.path());
     written(&mut log, 0..3);
     let end = usize::try_from(log.bytes).unwrap();
+    let before = fs::read(&index).unwrap();
     written(&mut log, 3..6);
     drop(log);
     let whole = fs::read(&file).unwrap();
     for cut in end..whole.len() {
         fs::write(&file, &whole[..cut]).unwrap();
+        fs::write(&index, &before).unwrap();
         let (mut log, torn) = opened(folder.path());
         assert_eq!(torn, torn_in(&whole[end..cut]), "{cut}");
         assert_eq!(fs::read(&file).unwrap(), whole[..end]);
@@ -173,9 +176,10 @@ fn a_cut_anywhere_in_the_last_group_leaves_the_records_before_it() {
     }
 }
 
-// Planted faults: an index that is not looked at; any entry taken for one of a group.
+// Planted faults: an index that is not looked at, or after the cut; any entry taken for one of a
+// group.
 #[test]
-fn an_index_that_leads_to_a_group_that_is_not_there_tells_what_was_lost() {
+fn a_log_whose_index_leads_to_a_group_that_is_not_there_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = path(folder.path(), 0);
     let index = file.with_extension("idx");
@@ -187,49 +191,59 @@ fn an_index_that_leads_to_a_group_that_is_not_there_tells_what_was_lost() {
     drop(log);
     let (whole, entries) = (fs::read(&file).unwrap(), fs::read(&index).unwrap());
     assert_eq!((before.len(), entries.len()), (12, 24));
-    let indexed = |log: &[u8], entries: &[u8]| {
+    let put = |log: &[u8], entries: &[u8]| {
         fs::write(&file, log).unwrap();
         fs::write(&index, entries).unwrap();
-        let (log, _) = opened(folder.path());
-        (log.len(), log.indexed())
     };
-    assert_eq!(indexed(&whole, &entries), (6, 6));
-    for cut in end..whole.len() {
-        assert_eq!(indexed(&whole[..cut], &entries), (3, 6), "{cut}");
-    }
     let mut rotten = whole.clone();
     rotten[end + 40] ^= 1;
-    assert_eq!(indexed(&rotten, &entries), (3, 6));
+    let cuts = (end..whole.len()).map(|cut| whole[..cut].to_vec());
+    for log in cuts.chain([rotten]) {
+        put(&log, &entries);
+        // However often it is started.
+        for _ in 0..2 {
+            let error = damage(folder.path());
+            assert!(error.contains("found 3 records"), "{error}");
+            assert!(error.contains("expected at least 6"), "{error}");
+            assert_eq!(fs::read(&index).unwrap(), entries);
+        }
+    }
     // Of a group that was being written nothing is in the index yet, and what the machine's end
     // leaves of one may be zeros, or another file's bytes.
     for left in [&b""[..], &[0; 12], &[9; 12]] {
-        let entries = [&before[..], left].concat();
-        assert_eq!(indexed(&whole[..end + 5], &entries), (3, 3));
+        put(&whole[..end + 5], &[&before[..], left].concat());
+        holds(&opened(folder.path()).0, 3);
     }
-    assert_eq!(indexed(&whole[..end + 5], &[]), (3, 3));
-    // What was told is forgotten: the index is made anew.
-    assert_eq!(indexed(&whole[..end], &entries), (3, 6));
-    assert_eq!(sound(folder.path()).indexed(), 3);
+    put(&whole[..end + 5], &[]);
+    holds(&opened(folder.path()).0, 3);
+    put(&whole, &entries);
+    holds(&sound(folder.path()), 6);
 }
 
+// The index tells what is damage by itself, so it is left out too.
 #[test]
-fn a_flipped_bit_is_damage_where_a_group_follows_and_torn_where_none_does() {
+fn a_flipped_bit_is_damage_where_a_group_follows_or_the_index_has_its_own_and_torn_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let file = path(folder.path(), 0);
+    let index = file.with_extension("idx");
     let mut log = sound(folder.path());
     written(&mut log, 0..2);
     written(&mut log, 2..4);
     let last = usize::try_from(log.bytes).unwrap();
     written(&mut log, 4..6);
     drop(log);
-    let whole = fs::read(&file).unwrap();
+    let (whole, entries) = (fs::read(&file).unwrap(), fs::read(&index).unwrap());
     for place in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[place] ^= 1 << (place % 8);
         fs::write(&file, &bytes).unwrap();
+        fs::write(&index, &entries).unwrap();
+        let error = damage(folder.path());
+        assert!(error.contains("to which its index leads"), "{error}");
+        fs::write(&index, "").unwrap();
         if place < last {
             let error = damage(folder.path());
-            assert!(error.contains("00000.log"), "{error}");
+            assert!(error.contains("is not what was written"), "{error}");
             continue;
         }
         let (log, torn) = opened(folder.path());
@@ -243,10 +257,11 @@ fn a_flipped_bit_is_damage_where_a_group_follows_and_torn_where_none_does() {
 fn zeros_at_the_end_are_room_and_what_stands_among_them_is_torn() {
     let folder = tempfile::tempdir().unwrap();
     let file = path(folder.path(), 0);
+    let index = file.with_extension("idx");
     let (mut log, _) = Segments::open(folder.path()).unwrap();
     written(&mut log, 0..4);
     let end = usize::try_from(log.bytes).unwrap();
-    let left = fs::read(&file).unwrap();
+    let (left, entries) = (fs::read(&file).unwrap(), fs::read(&index).unwrap());
     assert_eq!(left[end..], [0; 256 << 10]);
     // Which the next groups do not make longer.
     written(&mut log, 4..8);
@@ -256,6 +271,7 @@ fn zeros_at_the_end_are_room_and_what_stands_among_them_is_torn() {
     assert!(fs::metadata(&file).unwrap().len() < 1000);
     for (bytes, records) in [(&left, 4), (&whole, 8)] {
         fs::write(&file, bytes).unwrap();
+        fs::write(&index, &entries).unwrap();
         holds(&sound(folder.path()), records);
         assert!(fs::metadata(&file).unwrap().len() < 1000);
     }
@@ -263,9 +279,40 @@ fn zeros_at_the_end_are_room_and_what_stands_among_them_is_torn() {
     let mut bytes = left;
     bytes[end + 700..end + 800].fill(7);
     fs::write(&file, bytes).unwrap();
+    fs::write(&index, entries).unwrap();
     let (log, torn) = opened(folder.path());
     assert_eq!(torn, Some(Torn { bytes: 800 }));
     holds(&log, 4);
+}
+
+// A disk with no room but for the groups. Planted faults: what was taken is kept; the next flush
+// asks again; the next segment does not.
+#[test]
+fn a_log_that_found_no_room_gives_back_what_it_took_and_asks_again_in_the_next_segment() {
+    const BYTES_MAX: u64 = 10_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut log, _) = Segments::open_bounded(folder.path(), BYTES_MAX).unwrap();
+    let length = |first| fs::metadata(path(folder.path(), first)).unwrap().len();
+    log.faults.refused = vec![Step::Room];
+    written(&mut log, 0..4);
+    assert_eq!(length(0), log.bytes);
+    log.faults.refused.clear();
+    written(&mut log, 4..8);
+    assert_eq!(length(0), log.bytes);
+    assert_eq!(log.append(&[8; 9_000]).unwrap(), 8);
+    log.flush().unwrap();
+    assert_eq!(log.append(&[9; 2_000]).unwrap(), 9);
+    log.flush().unwrap();
+    assert_eq!(firsts(folder.path()), [0, 9]);
+    assert_eq!(length(9), BYTES_MAX);
+    // And after a start, of which nobody knows how full the disk is.
+    drop(log);
+    let (mut log, _) = Segments::open_bounded(folder.path(), BYTES_MAX).unwrap();
+    log.append(&[10; 10]).unwrap();
+    log.flush().unwrap();
+    assert_eq!(length(9), BYTES_MAX);
+    assert_eq!(log.get(8).unwrap(), Some(vec![8; 9_000]));
+    assert_eq!(log.get(10).unwrap(), Some(vec![10; 10]));
 }
 
 /// The search goes on across the parts in which it reads the file.
@@ -281,6 +328,8 @@ fn a_sound_group_far_behind_a_bad_one_makes_it_damage() {
     let mut bytes = fs::read(&file).unwrap();
     bytes[0] ^= 1;
     fs::write(&file, bytes).unwrap();
+    // Which would tell it.
+    fs::remove_file(file.with_extension("idx")).unwrap();
     damage(folder.path());
 }
 
@@ -506,8 +555,6 @@ fn a_reader_on_another_thread_sees_prefixes_without_gaps() {
     });
 }
 
-// The last two are of a disk that lets nothing be cut either: half a group is torn, a whole one
-// that could not be made durable is there again.
 // Who writes elsewhere what must not be durable before the log flushes it before every write.
 #[test]
 fn a_flush_of_nothing_asks_the_disk_for_nothing() {
@@ -521,6 +568,8 @@ fn a_flush_of_nothing_asks_the_disk_for_nothing() {
     assert!(log.flush().is_err());
 }
 
+// The last three are of a disk that lets nothing be cut either: half a group is torn, a whole one
+// is there again. Planted fault: an index that is not cut with its log.
 #[test]
 fn after_a_failed_flush_a_log_refuses_until_it_is_opened_again() {
     for (refused, is_torn, is_back) in [
@@ -529,6 +578,7 @@ fn after_a_failed_flush_a_log_refuses_until_it_is_opened_again() {
         (vec![Step::Index], false, false),
         (vec![Step::Write, Step::Cut], true, false),
         (vec![Step::Sync, Step::Cut], false, true),
+        (vec![Step::Index, Step::Cut], false, true),
     ] {
         // In the middle of a segment, and where the next one begins.
         for before in [4, 8] {
@@ -599,6 +649,16 @@ fn last_of(folder: &Path) -> (PathBuf, Vec<u8>) {
     files(folder, "log").pop_last().unwrap()
 }
 
+/// Takes the entries of records from `next` on out of a segment's index, as if they had never been
+/// written: the disk kept its word.
+fn forget(log: &Path, next: u64) {
+    let first: u64 = log.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let index = log.with_extension("idx");
+    let mut entries = fs::read(&index).unwrap();
+    entries.truncate(4 * usize::try_from(next.saturating_sub(first)).unwrap());
+    fs::write(&index, entries).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -638,15 +698,16 @@ proptest! {
                     left.truncate(usize::try_from(cut).unwrap());
                     drop(log);
                     fs::write(&path, &left).unwrap();
+                    let end = (path, cut);
+                    let before = flushes.iter().filter(|(flushed, _)| *flushed <= end);
+                    let least = before.map(|(_, records)| *records).max().unwrap_or(0);
+                    forget(&end.0, least as u64);
                     let (found, torn) = opened(folder);
                     log = found;
                     let end = usize::try_from(log.bytes).unwrap();
                     prop_assert_eq!(torn, torn_in(&left[end..]));
                     prop_assert_eq!(last_of(folder).1.len(), end);
                     let kept = usize::try_from(log.len()).unwrap();
-                    let end = (path, cut);
-                    let before = flushes.iter().filter(|(flushed, _)| *flushed <= end);
-                    let least = before.map(|(_, records)| *records).max().unwrap_or(0);
                     prop_assert!((least..=durable).contains(&kept));
                     durable = kept;
                     model.truncate(durable);
