@@ -363,7 +363,7 @@ mod tests {
             let same = EXPERIMENTS.iter().filter(|of| of.name == experiment.name);
             assert_eq!(same.count(), 1, "{}", experiment.name);
         }
-        let words = format!("learn {ENCODER} folder");
+        let words = format!("learn {ENCODER} --save-encoder folder");
         assert!(Learn::try_parse_from(words.split_whitespace()).is_ok());
     }
 
