@@ -64,6 +64,7 @@ struct Record {
     /// Words with a space between; empty for an answer as usual.
     degraded: Option<String>,
     mode: Option<&'static str>,
+    /// Of the model that gave the score: an encoder, which tells surprises, gives none.
     model_version: Option<i64>,
     label_free: Option<f32>,
     ratio: Option<f32>,
@@ -159,7 +160,7 @@ impl Record {
             }
         };
         let mut codes = answer.reasons.iter().map(|reason| reason.code.clone());
-        let model = answer.model.as_ref();
+        let model = answer.score.and(answer.model.as_ref());
         let degraded = answer.degraded.iter().map(|why| why.word());
         let degraded: Vec<&str> = degraded.collect();
         Self {
@@ -358,7 +359,7 @@ mod tests {
                 "usual": null, "text": "" })
         };
         let reasons: Vec<Value> = (1..=TOLD_MAX).map(reason).collect();
-        let text = json!({
+        let mut text = json!({
             "decision_id": "1-0", "txn_id": "t", "scored_at": 1, "score": 800, "probability": 0.25,
             "label_free": 4.25, "ratio": 7.5, "decision": "review", "band": "high",
             "decision_rule": "policy:breaker.then=review", "policy": "p.1",
@@ -366,14 +367,7 @@ mod tests {
             "model": { "version": 3, "parameters": "", "schema": "" }, "mode": "full",
             "replayed": false, "unknown_fields": 0, "latency_us": 1,
         });
-        let spoken = Spoken {
-            line: 1,
-            txn_id: None,
-            outcome: Outcome::Answered {
-                answer: Box::new(serde_json::from_value(text.clone()).unwrap()),
-                text: String::new(),
-            },
-        };
+        let spoken = answered(&text);
         let cells = Record::new(&spoken).into_cells();
         let cell = |name: &str| {
             let at = COLUMNS.iter().position(|(column, _)| *column == name);
@@ -402,5 +396,21 @@ mod tests {
             assert_eq!(array.is_null(0), *name == "problem", "{name}");
         }
         assert_eq!(batch.len(), WIDTH);
+        // As it is answered where there is an encoder and no more.
+        text["score"] = Value::Null;
+        let spoken = answered(&text);
+        assert_eq!(Record::new(&spoken).model_version, None);
+        assert_eq!(Record::new(&spoken).label_free, Some(4.25));
+    }
+
+    fn answered(text: &Value) -> Spoken {
+        Spoken {
+            line: 1,
+            txn_id: None,
+            outcome: Outcome::Answered {
+                answer: Box::new(serde_json::from_value(text.clone()).unwrap()),
+                text: String::new(),
+            },
+        }
     }
 }
