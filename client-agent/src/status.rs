@@ -143,8 +143,8 @@ pub struct ModelStatus {
     pub calibrated_on: u64,
     /// Why the calibration is not to be relied upon; null where it is.
     pub calibration_doubt: Option<String>,
-    /// How far the logits that score lie from libtorch's on the bank's own payments, at most; null
-    /// where there was no payment to compare.
+    /// How far the logits that score lie from libtorch's on the bank's own payments, at most, those
+    /// of large terms in proportion; null where there was no payment to compare.
     pub parity_max_abs: Option<f32>,
     /// Payments compared.
     pub parity_rows: u64,

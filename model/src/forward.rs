@@ -130,6 +130,35 @@ impl Network {
         beside: &Tensor,
         dropout: Option<&Dropout>,
     ) -> Result<Tensor, ModelError> {
+        let hidden = self.head(z, beside, dropout)?;
+        Ok(self.last.forward(&hidden)?.f_squeeze_dim(1)?)
+    }
+
+    /// The same logits, and the terms that add up to each without their signs, `[rows]` both.
+    pub(crate) fn logits_with_terms(
+        &self,
+        z: &Tensor,
+        beside: &Tensor,
+    ) -> Result<(Tensor, Tensor), ModelError> {
+        // No value behind a ReLU has a sign.
+        let hidden = self.head(z, beside, None)?;
+        let unsigned = Linear {
+            weight: self.last.weight.f_abs()?,
+            bias: self.last.bias.f_abs()?,
+        };
+        let of = |last: &Linear| -> Result<Tensor, ModelError> {
+            Ok(last.forward(&hidden)?.f_squeeze_dim(1)?)
+        };
+        Ok((of(&self.last)?, of(&unsigned)?))
+    }
+
+    /// The head's two hidden layers, `[rows, head]`.
+    fn head(
+        &self,
+        z: &Tensor,
+        beside: &Tensor,
+        dropout: Option<&Dropout>,
+    ) -> Result<Tensor, ModelError> {
         let mut hidden = self.first.relu(&Tensor::f_cat(&[z, beside], 1)?)?;
         if let Some(dropout) = dropout {
             hidden = hidden.f_mul(&dropout.first)?;
@@ -138,7 +167,7 @@ impl Network {
         if let Some(dropout) = dropout {
             hidden = hidden.f_mul(&dropout.second)?;
         }
-        Ok(self.last.forward(&hidden)?.f_squeeze_dim(1)?)
+        Ok(hidden)
     }
 }
 

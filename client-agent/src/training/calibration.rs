@@ -5,8 +5,7 @@
 
 use features::FeatureSchema;
 use model::{
-    Calibration, CalibrationError, Device, ModelError, PARITY_MAX, Parity, Scorer, examples,
-    logits_on,
+    Calibration, CalibrationError, Device, Logits, ModelError, PARITY_MAX, Parity, Scorer, examples,
 };
 
 use super::window::Judged;
@@ -54,8 +53,8 @@ pub(super) struct Fit {
 pub(super) enum Doubt {
     /// What scores computes something else than what was trained.
     #[error(
-        "logits of the kernel and of libtorch lie {found:.1e} apart on {rows} payments, expected \
-         {PARITY_MAX:.0e} or less"
+        "logits of the kernel and of libtorch lie {found:.1e} apart on {rows} payments, those of \
+         large terms in proportion, expected {PARITY_MAX:.0e} or less"
     )]
     Parity {
         /// The largest difference.
@@ -206,8 +205,8 @@ pub(super) fn parity(
         Head::Local => schema.hide_federation(&mut rows),
         Head::Federation | Head::Personal => {}
     }
-    let libtorch = logits_on(Device::Cpu, schema, bundle.size, &bundle.parameters, &rows)?;
-    Ok(Parity::new(&kernel, &libtorch))
+    let network = Logits::new(Device::Cpu, schema, bundle.size, &bundle.parameters)?;
+    network.parity(&rows, &kernel)
 }
 
 /// Logits of whole rows.
@@ -300,7 +299,7 @@ mod tests {
         assert_eq!(word(&with(1.1e-5)), Some("parity"));
         let said = with(3.14e-4).doubt(0.12).unwrap().to_string();
         let expected = "logits of the kernel and of libtorch lie 3.1e-4 apart on 7 payments, \
-                        expected 1e-5 or less";
+                        those of large terms in proportion, expected 1e-5 or less";
         assert_eq!(said, expected);
     }
 

@@ -113,7 +113,7 @@ pub(super) fn right_and_backwards() -> (Installed, Installed) {
 }
 
 /// The same model as a plan of a single day has it.
-fn of_one_day(of: &Installed) -> Installed {
+pub(super) fn of_one_day(of: &Installed) -> Installed {
     let Work::Finetune(mut training) = finetune() else {
         panic!("it fine-tunes")
     };
@@ -185,7 +185,7 @@ fn quieter(of: &Installed) -> Installed {
 }
 
 /// A model whose energies are not those that were drawn.
-fn pretrained(of: &Installed) -> Installed {
+pub(super) fn pretrained(of: &Installed) -> Installed {
     changed(of, |parameters| {
         for range in genesis::ranges(&model_terms().layout, &[Part::Energy]) {
             parameters[range].iter_mut().for_each(|value| *value *= 2.0);
@@ -200,7 +200,8 @@ pub(super) fn digest(of: &Installed) -> String {
 /// The same result, whose logits hang on rounding: two units of the head's second layer are a third
 /// whatever the row, and the last layer takes a hundred thousand times the one from as much of the
 /// other. In Python's fractions the kernel's sum, which begins with the offset, and one that is
-/// fused, or begins or ends elsewhere, lie 0.0016 to 0.0032 apart.
+/// fused, or begins or ends elsewhere, lie 0.0016 to 0.0032 apart; for the largest terms 0.001 is
+/// left.
 fn ill_conditioned(of: &Installed) -> Installed {
     changed(of, |parameters| {
         // 64 weights and 8 offsets of the second layer, 8 weights and an offset of the last.
