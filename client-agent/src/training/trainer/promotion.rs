@@ -39,7 +39,8 @@ pub(crate) struct Promotion {
     /// Where the calibrated model in place is kept; without it the next start knows of none.
     folder: Option<PathBuf>,
     refused: Family<[(&'static str, &'static str); 1], Counter>,
-    /// Whether the newest model was refused: a counter begins anew with each start.
+    /// Whether the newest model was refused for what it is, not for a better one: a counter begins
+    /// anew with each start.
     is_refused: Gauge,
 }
 
@@ -72,7 +73,7 @@ impl Promotion {
             );
             registry.register(
                 "newest_model_refused",
-                "1 while the newest model is not put in place",
+                "1 while the newest model is not put in place for a doubt about it",
                 promotion.is_refused.clone(),
             );
         });
@@ -187,6 +188,7 @@ impl Trainer {
     /// Whether a model may decide. Where it may not, or its calibration is in doubt, that is told.
     fn admits(&self, bundle: &Bundle, doubt: Option<&Doubt>) -> bool {
         let Some(doubt) = doubt else {
+            self.promotion.is_refused.set(0);
             return true;
         };
         let version = bundle.version;
@@ -199,6 +201,7 @@ impl Trainer {
                 version, a, b, identity, %doubt,
                 "the model is put in place, and its calibration is not to be relied upon"
             );
+            self.promotion.is_refused.set(0);
             return true;
         }
         let because = match doubt.is_final() {
@@ -206,7 +209,9 @@ impl Trainer {
             false => "the one that is there is calibrated",
         };
         tracing::warn!(version, %doubt, "the model is not put in place: {because}");
-        self.refuse(bundle, doubt.word(), doubt.to_string());
+        self.count_refused(doubt.word());
+        self.promotion.is_refused.set(1);
+        self.tell_refused(bundle, doubt.to_string());
         false
     }
 
@@ -215,10 +220,13 @@ impl Trainer {
         self.promotion.refused.get_or_create(&reason).inc();
     }
 
-    /// Counts and tells a model that does not decide.
-    pub(super) fn refuse(&self, bundle: &Bundle, reason: &'static str, why: String) {
-        self.count_refused(reason);
-        self.promotion.is_refused.set(1);
+    /// Whether the newest model was not admitted: what a better one that decides does not end.
+    pub(super) fn is_newest_refused(&self) -> bool {
+        self.promotion.is_refused.get() == 1
+    }
+
+    /// Tells a model that does not decide.
+    pub(super) fn tell_refused(&self, bundle: &Bundle, why: String) {
         self.board.update(|status| {
             status.model_refused = Some(RefusedStatus {
                 version: bundle.version,
@@ -268,10 +276,12 @@ impl Trainer {
             parity_max_abs: (parity.rows > 0).then_some(parity.max_abs),
             parity_rows: parity.rows as u64,
         };
-        self.promotion.is_refused.set(0);
+        let is_refused = self.is_newest_refused();
         self.board.update(|of| {
             of.model = Some(status);
-            of.model_refused = None;
+            if !is_refused {
+                of.model_refused = None;
+            }
         });
     }
 

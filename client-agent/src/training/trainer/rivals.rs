@@ -1,7 +1,8 @@
 //! Which of two models decides: what the federation gave, or the bank's own. A bank is not to be
 //! worse off than alone, so its own decides where it ranks held-out cards better by more than
 //! chance explains. Whether either may decide at all is `promotion.rs`'s. The bank's own is not
-//! kept: after a restart it is trained again.
+//! kept: after a restart it is trained again if the newest result ended a plan, and else once a
+//! plan has ended; until then the federation's decides.
 
 use model::evaluation::Ranking;
 use model::{ModelError, Parity};
@@ -16,7 +17,7 @@ use crate::training::window::Judged;
 /// What may decide.
 #[derive(Default)]
 pub(super) struct Rivals {
-    /// The bank's own model, where its calibration is not in doubt.
+    /// The bank's newest own model whose calibration was not in doubt.
     own: Option<Standing>,
     /// The federation's newest model that was admitted, or the bank's head on it.
     given: Option<Standing>,
@@ -62,24 +63,34 @@ impl Trainer {
     /// Puts what the federation gave in place, or leaves that to the bank's own model where these
     /// held-out rows say so. What comes back is for scoring.
     pub(super) fn settle(&mut self, judged: &Judged) -> Option<Bundle> {
-        match self.outranked(judged) {
-            Some((own, ranking)) => self.keep_own(&own, judged, &ranking),
-            None => self.take_given(),
+        let Some(own) = self.rivals.own.clone() else {
+            return self.take_given();
+        };
+        match self.lead(&own, judged) {
+            Ok(Some(ranking)) => self.keep_own(&own, judged, &ranking),
+            Ok(None) => self.take_given(),
+            Err(error) => {
+                tracing::warn!(%error, "the bank's own model cannot be held against another");
+                match self.rivals.own_live {
+                    Some(_) => None,
+                    None => self.take_given(),
+                }
+            }
         }
     }
 
-    /// Takes in a model of the bank's own, which may end what was settled. What comes back is for
-    /// scoring: beside the model that decides, and in its place.
+    /// Takes in a model of the bank's own, which may end what was settled; not where it is in
+    /// doubt, cannot be ranked or may not decide: what an earlier one has shown still holds. What
+    /// comes back is for scoring: beside the model that decides, and in its place.
     pub(super) fn own(&mut self, (bundle, fit): (Bundle, Fit), solo: &Solo) -> Vec<Bundle> {
-        let doubt = fit.doubt(self.promotion.review_from);
-        match &doubt {
-            Some(doubt) if doubt.is_final() => {
+        if let Some(doubt) = fit.doubt(self.promotion.review_from) {
+            if doubt.is_final() {
                 tracing::warn!(%doubt, "the bank's own model is not put in place");
                 self.count_refused(doubt.word());
                 return Vec::new();
             }
-            Some(doubt) => tracing::info!(%doubt, "the model for comparison is not calibrated"),
-            None => {}
+            tracing::info!(%doubt, "the model for comparison is not calibrated");
+            return vec![bundle];
         }
         let mut own = Bundle {
             slot: Slot::Live,
@@ -91,10 +102,20 @@ impl Trainer {
                 Err(error) => tracing::warn!(%error, "the bank's own model knows nothing usual"),
             }
         }
-        let is_sound = doubt.is_none();
-        self.rivals.own = is_sound.then(|| Standing::new(own, &fit, doubt));
-        let placed = match self.outranked(solo.judged()) {
-            Some((own, ranking)) => self.keep_own(&own, solo.judged(), &ranking),
+        let own = Standing::new(own, &fit, None);
+        if self.rivals.own_live.is_some() && self.ends_surprises(&own) {
+            return vec![bundle];
+        }
+        let lead = match self.lead(&own, solo.judged()) {
+            Ok(lead) => lead,
+            Err(error) => {
+                tracing::warn!(%error, "the bank's own model cannot be held against another");
+                return vec![bundle];
+            }
+        };
+        self.rivals.own = Some(own.clone());
+        let placed = match lead {
+            Some(ranking) => self.keep_own(&own, solo.judged(), &ranking),
             None if self.rivals.own_live.is_some() => self.take_given(),
             None => None,
         };
@@ -119,25 +140,29 @@ impl Trainer {
             "the bank's own model decides: it is better here"
         );
         self.decide(own);
-        self.refuse(&given, OUTRANKED, why);
+        self.count_refused(OUTRANKED);
+        // A newer one that was refused is what there is to look into.
+        if !self.is_newest_refused() {
+            self.tell_refused(&given, why);
+        }
         let before = self.rivals.own_live.replace(own.bundle.digest);
         (before != self.rivals.own_live).then(|| own.bundle.clone())
     }
 
-    /// The bank's own model, where it ranks these rows better than what the federation gave by more
-    /// than a standard error, with frauds enough to say so.
-    fn outranked(&self, judged: &Judged) -> Option<(Standing, Ranking)> {
-        let (own, given) = (self.rivals.own.as_ref()?, self.rivals.given.as_ref()?);
+    /// How a model of the bank's own ranks these rows, where that is better than what the
+    /// federation gave by more than a standard error, with frauds enough to say so, and no
+    /// surprises end.
+    fn lead(&self, own: &Standing, judged: &Judged) -> Result<Option<Ranking>, ModelError> {
+        let Some(given) = &self.rivals.given else {
+            return Ok(None);
+        };
         let frauds = frauds(judged);
-        if self.promotion.rule == Promote::Always || frauds < FRAUDS_MIN {
-            return None;
+        let is_asked = self.promotion.rule == Promote::Calibrated && frauds >= FRAUDS_MIN;
+        if !is_asked || self.ends_surprises(own) {
+            return Ok(None);
         }
-        let ranking = match self.rank((&own.bundle, &given.bundle), judged) {
-            Ok(ranking) => ranking?,
-            Err(error) => {
-                tracing::warn!(%error, "the bank's own model cannot be held against another");
-                return None;
-            }
+        let Some(ranking) = self.rank((&own.bundle, &given.bundle), judged)? else {
+            return Ok(None);
         };
         tracing::info!(
             own = ranking.candidate,
@@ -146,7 +171,22 @@ impl Trainer {
             frauds,
             "average precision on held-out cards"
         );
-        ranking.is_better().then(|| (own.clone(), ranking))
+        Ok(ranking.is_better().then_some(ranking))
+    }
+
+    /// Whether answers would tell no surprises any more if this model of the bank's own decided: it
+    /// was not pretrained, and what the federation gave was.
+    fn ends_surprises(&self, own: &Standing) -> bool {
+        let given = self.rivals.given.as_ref();
+        let ends =
+            own.bundle.usual.is_none() && given.is_some_and(|given| given.bundle.usual.is_some());
+        if ends {
+            tracing::warn!(
+                "the bank's own model is not to decide, however good: it was not pretrained, and \
+                 answers would tell no surprises"
+            );
+        }
+        ends
     }
 
     fn rank(
