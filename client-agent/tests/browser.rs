@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 #[path = "browser/chromium.rs"]
 mod chromium;
+mod needed;
 #[path = "soak/stage.rs"]
 mod stage;
 

@@ -21,8 +21,10 @@ use serde_json::{Value, json};
 
 #[path = "house/bank.rs"]
 mod house;
+mod needed;
 
 use house::{House, ask, program, spawn, terminate};
+use needed::installed;
 
 const PAYMENTS: u64 = 1_000;
 const HALF: u64 = PAYMENTS / 2;
@@ -370,21 +372,7 @@ impl Server {
     }
 
     fn start_with(tls: Vec<PathBuf>) -> Option<Self> {
-        let is_there = |program: &&str| {
-            let mut asked = Command::new(program);
-            asked
-                .arg("--version")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            asked.status().is_ok_and(|status| status.success())
-        };
-        let places = ["nats-server", "/usr/sbin/nats-server"];
-        let Some(program) = places.into_iter().find(is_there) else {
-            let cure = "nats-server is not installed: apt-get install nats-server";
-            assert!(std::env::var_os("CI").is_none(), "{cure}");
-            eprintln!("skipped: {cure}");
-            return None;
-        };
+        let program = installed(&["nats-server", "/usr/sbin/nats-server"], "nats-server")?;
         let folder = tempfile::tempdir().unwrap();
         let (child, port) = serve(program, folder.path(), "-1", &tls);
         Some(Self {

@@ -309,25 +309,11 @@ impl Trainer {
         training: &Training,
         installed: &Installed,
     ) -> Result<Option<Product>, TrainingError> {
-        let size = network::size_of(&training.model, &self.schema)?;
-        let parameters = installed
-            .parameters
-            .as_ref()
-            .ok_or(TrainingError::NoParameters)?;
+        let mut bundle = self.bundle(Slot::Live, training, installed)?;
         let window = self
             .windows
             .encoded(&self.history, &self.risk, days(training))?;
         let judged = window.held_out(cutoff(training), &self.held_out);
-        let mut bundle = Bundle {
-            slot: Slot::Live,
-            head: Head::Federation,
-            version: installed.result.outcome.unverified().sequence,
-            parameters: Arc::clone(parameters),
-            digest: genesis::model_root(parameters).0,
-            size,
-            calibration: Calibration::default(),
-            usual: None,
-        };
         let fit = calibration::fit(&self.schema, &bundle, &judged)?;
         bundle.calibration = fit.calibration;
         let found = (&fit, &judged);
@@ -341,6 +327,30 @@ impl Trainer {
             }
         }
         Ok(product.map(Product::Model))
+    }
+
+    /// What the federation has given, as it is before the bank has looked at it.
+    fn bundle(
+        &self,
+        slot: Slot,
+        training: &Training,
+        installed: &Installed,
+    ) -> Result<Bundle, TrainingError> {
+        let size = network::size_of(&training.model, &self.schema)?;
+        let parameters = installed
+            .parameters
+            .as_ref()
+            .ok_or(TrainingError::NoParameters)?;
+        Ok(Bundle {
+            slot,
+            head: Head::Federation,
+            version: installed.result.outcome.unverified().sequence,
+            parameters: Arc::clone(parameters),
+            digest: genesis::model_root(parameters).0,
+            size,
+            calibration: Calibration::default(),
+            usual: None,
+        })
     }
 
     fn install_risk(

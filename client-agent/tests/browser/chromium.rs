@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::needed::installed;
+
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How often is asked whether it is so.
@@ -46,20 +48,7 @@ pub(crate) struct Heard {
 impl Browser {
     /// Nothing where none is installed, which fails where no test may be skipped.
     pub(crate) fn start() -> Option<Self> {
-        let is_there = |program: &&str| {
-            let mut asked = Command::new(program);
-            asked
-                .arg("--version")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            asked.status().is_ok_and(|status| status.success())
-        };
-        let Some(program) = PROGRAMS.into_iter().find(is_there) else {
-            let cure = "chromium is not installed: apt-get install chromium";
-            assert!(std::env::var_os("CI").is_none(), "{cure}");
-            eprintln!("skipped: {cure}");
-            return None;
-        };
+        let program = installed(&PROGRAMS, "chromium")?;
         let mut browser = Self::spawn(program);
         let downloads = json!({"behavior": "allow", "downloadPath": browser.folder.path()});
         browser.command("Browser.setDownloadBehavior", downloads);

@@ -52,26 +52,9 @@ impl FeatureSchema {
     /// Places of the flags and of the clock's columns, ascending: what is usual of them, no other
     /// column says.
     pub(crate) fn counted(&self) -> Vec<usize> {
-        self.places(|column| match column.reading {
-            Reading::HourSin
-            | Reading::HourCos
-            | Reading::Weekend
-            | Reading::Night
-            | Reading::Category(_)
-            | Reading::FigureMissing(_)
-            | Reading::Word { .. }
-            | Reading::WordMissing(_) => true,
-            Reading::Amount
-            | Reading::Gap
-            | Reading::Visits
-            | Reading::VisitGap
-            | Reading::History(_)
-            | Reading::Derived
-            | Reading::OwnRisk(_)
-            | Reading::SharedRisk(_)
-            | Reading::Window { .. }
-            | Reading::Figure(..) => false,
-        })
+        let is_figure =
+            |reading: &Reading| matches!(reading, Reading::Amount | Reading::Figure(..));
+        self.places(|column| is_of_payment(&column.reading) && !is_figure(&column.reading))
     }
 
     fn places(&self, is_wanted: impl Fn(&Column) -> bool) -> Vec<usize> {

@@ -4,23 +4,32 @@ use super::super::consortium::{Shown, Side};
 use super::super::feed::Verdict;
 use super::*;
 
-/// The training rows of all banks together, and the outcome of the federation, of a feed.
-fn training_and_outcome(args: &Args, feed: Feed) -> (model::Examples, measures::Outcome) {
-    let weeks = weeks(args, &feed);
-    let ground = ground(args.masks(), feed, FeatureSchema::standard(), &weeks).unwrap();
+fn dealt(ground: &Ground) -> Consortium<'_> {
     let deal = Deal {
         split: Split::Iid,
         banks: 4,
         regional: 1.0,
         table: None,
     };
-    let consortium = Consortium::new(&ground, deal, 1, 1).unwrap();
+    Consortium::new(ground, deal, 1, 1).unwrap()
+}
+
+/// The training rows of all banks together, with every label.
+fn learnt(consortium: &Consortium<'_>, week: &Week) -> model::Examples {
     let shown = Shown {
-        week: &weeks[0],
+        week,
         share: 1.0,
         side: Side::Train,
     };
-    let rows = consortium.training(ground.pooled().unwrap(), shown);
+    consortium.training(consortium.ground.pooled().unwrap(), shown)
+}
+
+/// The training rows of all banks together, and the outcome of the federation, of a feed.
+fn training_and_outcome(args: &Args, feed: Feed) -> (model::Examples, measures::Outcome) {
+    let weeks = weeks(args, &feed);
+    let ground = ground(args.masks(), feed, FeatureSchema::standard(), &weeks).unwrap();
+    let consortium = dealt(&ground);
+    let rows = learnt(&consortium, &weeks[0]);
     let terms = args.terms();
     let arms = Arms::new(&consortium, weeks[0], &terms, 1);
     let outcomes = arms.run(Setting::Federated, 1.0, &mut |_| {}).unwrap();
@@ -71,19 +80,7 @@ fn learnt_from(args: &Args, forgotten_from: Option<i32>, leak: Leak) -> model::E
     if leak == Leak::Foresight {
         ground.delay = 0;
     }
-    let deal = Deal {
-        split: Split::Iid,
-        banks: 4,
-        regional: 1.0,
-        table: None,
-    };
-    let consortium = Consortium::new(&ground, deal, 1, 1).unwrap();
-    let shown = Shown {
-        week: &week,
-        share: 1.0,
-        side: Side::Train,
-    };
-    consortium.training(ground.pooled().unwrap(), shown)
+    learnt(&dealt(&ground), &week)
 }
 
 /// Labels and values that differ.
