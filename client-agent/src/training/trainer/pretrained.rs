@@ -21,8 +21,7 @@ impl Trainer {
         if self.live.is_some() || installed.step + 1 != plan.rounds {
             return Ok(None);
         }
-        // Its head is untrained, or trained on another encoder: it stays uncalibrated, and nobody is
-        // told what it says.
+        // Its head is untrained, or trained on another encoder: nobody is told what it says.
         let mut bundle = self.bundle(Slot::Pretrained, training, installed)?;
         if !lately::is_pretrained(&training.model, &bundle.parameters) {
             return Ok(None);
