@@ -31,7 +31,11 @@ fn main() -> ExitCode {
         return fuzz::instrument::compile(&words);
     }
     let words: Vec<String> = env::args().skip(1).collect();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+    // Cargo tells it anew at each run; what was compiled in is another folder's where this one
+    // was moved, or its `target` shared.
+    let package = env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&package)
         .ancestors()
         .nth(2)
         .expect("this package lies two folders below the root of the project");

@@ -54,6 +54,24 @@ fn exact_recall(scores: &[(f32, bool)]) -> Vec<(u32, f64)> {
     BUDGETS.map(recall).to_vec()
 }
 
+/// From so many frauds on the recall of 30,000 scores was within 0.005 in 1,887 of 1,887 draws;
+/// below 300 in 741 of 808, where one fraud alone may be more.
+const FRAUDS_FOR_RECALL: u64 = 600;
+
+/// How many frauds share the bin in which the alerts of a budget end.
+fn frauds_where_it_ends(scores: &[(f32, bool)], budget: u32) -> f64 {
+    let mut bins: Vec<(u32, bool)> = scores
+        .iter()
+        .map(|score| (bin(score.0, 2_048), score.1))
+        .collect();
+    bins.sort_unstable_by(|a, b| b.cmp(a));
+    let last = scores.len() * budget as usize / 1_000;
+    let end = bins[last.min(bins.len() - 1)].0;
+    bins.iter()
+        .filter(|(bin, is_fraud)| *bin == end && *is_fraud)
+        .count() as f64
+}
+
 /// AUC, AP and calibration error of the scores themselves, one by one.
 fn exact(scores: &[(f32, bool)]) -> (f64, f64, f64) {
     let mut scores = scores.to_vec();
@@ -79,7 +97,8 @@ fn exact(scores: &[(f32, bool)]) -> (f64, f64, f64) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// The law behind sending histograms: 2,048 bins lose less than 0.005 of every measure.
+    /// The law behind sending histograms: 2,048 bins lose less than 0.005 of every measure. Of the
+    /// recall never more than the frauds of one bin, which among few frauds are a larger share.
     #[test]
     fn measures_of_the_histogram_are_those_of_the_scores(
         seed: u64,
@@ -97,8 +116,12 @@ proptest! {
         prop_assert!(difference < 0.005, "{} {}", found.calibration_error, calibration_error);
         let recalls = exact_recall(&scores);
         prop_assert_eq!(found.recall_at.len(), recalls.len());
-        for ((budget, found), (_, exact)) in found.recall_at.iter().zip(recalls) {
-            prop_assert!((found - exact).abs() < 0.005, "{}: {} {}", budget, found, exact);
+        for ((budget, recall), (_, exact)) in found.recall_at.iter().zip(recalls) {
+            let difference = (recall - exact).abs();
+            let of_one_bin = frauds_where_it_ends(&scores, *budget) / found.frauds as f64;
+            prop_assert!(difference < of_one_bin + 1e-9, "{}: {} {}", budget, recall, exact);
+            let is_small = difference < 0.005 || found.frauds < FRAUDS_FOR_RECALL;
+            prop_assert!(is_small, "{}: {} {}", budget, recall, exact);
         }
     }
 
