@@ -108,27 +108,27 @@ struct Seen<T> {
     day: i64,
 }
 
-/// Which payment a label speaks of: its outlet and day, or the payment itself.
+/// Which payment a label speaks of: its outlet and event time, or the payment itself.
 #[derive(Clone, Copy, Debug)]
 pub struct LabelOf<'a> {
     outlet: Option<&'a str>,
-    day: i32,
+    ts: i64,
 }
 
 impl<'a> From<&'a Transaction> for LabelOf<'a> {
     fn from(transaction: &'a Transaction) -> Self {
         Self {
             outlet: transaction.outlet(),
-            day: transaction.day(),
+            ts: transaction.ts,
         }
     }
 }
 
-impl<'a> From<(&'a str, i32)> for LabelOf<'a> {
-    fn from((outlet, day): (&'a str, i32)) -> Self {
+impl<'a> From<(&'a str, i64)> for LabelOf<'a> {
+    fn from((outlet, ts): (&'a str, i64)) -> Self {
         Self {
             outlet: Some(outlet),
-            day,
+            ts,
         }
     }
 }
@@ -239,7 +239,7 @@ impl FeatureEncoder {
     pub fn add_label<'a>(&mut self, label_of: impl Into<LabelOf<'a>>, label: &Label) {
         let LabelOf {
             outlet: Some(outlet),
-            day,
+            ts,
         } = label_of.into()
         else {
             return;
@@ -260,14 +260,14 @@ impl FeatureEncoder {
                     day: self
                         .clock_ms
                         .map_or(i64::MIN, |ms| ms.div_euclid(DAY_MS))
-                        .max(i64::from(day)),
+                        .max(ts.div_euclid(DAY_MS)),
                 }
             })),
             false => outlets.seen.get_mut(&key),
         };
         if let Some(seen) = seen {
             seen.memory
-                .judge(key_of(&label.txn_id), day, label.known_at, label.fraud);
+                .judge(key_of(&label.txn_id), ts, label.known_at, label.fraud);
         }
     }
 

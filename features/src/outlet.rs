@@ -1,6 +1,6 @@
 //! What is remembered of one outlet (terminal, merchant or payee): stepped windows over its
 //! payments and the bank's own verdicts on them. A verdict counts from the moment it was known,
-//! and only for days older than the label delay.
+//! and only where the payment it speaks of is older than the label delay.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub(crate) struct Outlet {
 struct Verdict {
     transaction: u64,
     known_at: i64,
-    day: i32,
+    ts: i64,
     is_fraud: bool,
 }
 
@@ -82,12 +82,14 @@ impl Outlet {
         windows
     }
 
-    /// Payments and known frauds of the days up to `last_day`, as known at `ts`.
-    pub(crate) fn risk(&self, ts: i64, last_day: i32) -> RiskReading {
+    /// Payments and known frauds of the windows that end a label delay before `ts`, as known at
+    /// `ts`. Frauds are counted to the millisecond. Of the days at both ends of a window payments
+    /// count by the part that lies in it, and are never fewer than the frauds.
+    pub(crate) fn risk(&self, ts: i64, delay_ms: i64) -> RiskReading {
         let mut reading = RiskReading::default();
-        let last = i64::from(last_day);
+        let until = ts.saturating_sub(delay_ms);
         for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
-            cell.0 = self.days.count(last - i64::from(days) + 1, last);
+            cell.0 = self.days.share(until - i64::from(days) * DAY_MS, until);
         }
         for group in self
             .verdicts
@@ -98,9 +100,12 @@ impl Outlet {
                 continue;
             };
             for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
-                let age = last - i64::from(verdict.day);
-                cell.1 += f64::from(u8::from((0..i64::from(days)).contains(&age)));
+                let age = until - verdict.ts;
+                cell.1 += f64::from(u8::from((0..i64::from(days) * DAY_MS).contains(&age)));
             }
+        }
+        for (payments, frauds) in &mut reading.windows {
+            *payments = payments.max(*frauds);
         }
         reading
     }
@@ -112,11 +117,11 @@ impl Outlet {
     }
 
     /// Keeps a verdict. One of genuine matters only where fraud was said before: it withdraws.
-    pub(crate) fn judge(&mut self, transaction: u64, day: i32, known_at: i64, is_fraud: bool) {
+    pub(crate) fn judge(&mut self, transaction: u64, ts: i64, known_at: i64, is_fraud: bool) {
         let verdict = Verdict {
             transaction,
             known_at,
-            day,
+            ts,
             is_fraud,
         };
         let start = self
@@ -143,7 +148,7 @@ impl Outlet {
                 .verdicts
                 .iter()
                 .enumerate()
-                .min_by_key(|(_, kept)| kept.day);
+                .min_by_key(|(_, kept)| kept.ts);
             if let Some(at) = oldest.map(|(at, _)| at) {
                 self.verdicts.remove(at);
             }
@@ -182,20 +187,52 @@ mod tests {
         assert_eq!(Depth::new(&[], Some(7)), depth(0, 0, 45));
     }
 
-    fn frauds(outlet: &Outlet, ts: i64, last_day: i32) -> [f64; 4] {
-        outlet.risk(ts, last_day).windows.map(|(_, frauds)| frauds)
+    /// Frauds of each window that ends at `until`, as known then.
+    fn frauds(outlet: &Outlet, until: i64) -> [f64; 4] {
+        outlet.risk(until, 0).windows.map(|(_, frauds)| frauds)
     }
 
     #[test]
     fn a_verdict_counts_once_known_and_in_its_windows() {
         let mut outlet = outlet();
-        outlet.judge(5, 10, 1_000, true);
-        assert_eq!(frauds(&outlet, 999, 10), [0.0; 4]);
-        assert_eq!(frauds(&outlet, 1_000, 10), [1.0; 4]);
-        assert_eq!(frauds(&outlet, 1_000, 11), [0.0, 1.0, 1.0, 1.0]);
-        assert_eq!(frauds(&outlet, 1_000, 30), [0.0, 0.0, 1.0, 1.0]);
-        assert_eq!(frauds(&outlet, 1_000, 39), [0.0, 0.0, 0.0, 1.0]);
-        assert_eq!(frauds(&outlet, 1_000, 9), [0.0; 4]);
+        let (ts, known_at) = (10 * DAY_MS + 5, 10 * DAY_MS + 1_000);
+        outlet.judge(5, ts, known_at, true);
+        assert_eq!(frauds(&outlet, known_at - 1), [0.0; 4]);
+        for (day, expected) in [
+            (0, [1.0; 4]),
+            (1, [0.0, 1.0, 1.0, 1.0]),
+            (7, [0.0, 0.0, 1.0, 1.0]),
+            (21, [0.0, 0.0, 0.0, 1.0]),
+            (30, [0.0; 4]),
+        ] {
+            let end = (ts + day * DAY_MS).max(known_at);
+            assert_eq!(frauds(&outlet, end), expected, "{day}");
+        }
+        assert_eq!(frauds(&outlet, ts + DAY_MS - 1), [1.0; 4]);
+    }
+
+    // A label delay of 7 days: of a fraud nothing is read before, and everything from then on.
+    #[test]
+    fn windows_end_a_label_delay_before_the_payment_to_the_millisecond() {
+        let mut outlet = outlet();
+        let (ts, delay) = (10 * DAY_MS + 5, 7 * DAY_MS);
+        outlet.judge(5, ts, ts, true);
+        let frauds = |ts| outlet.risk(ts, delay).windows.map(|(_, frauds)| frauds);
+        assert_eq!(frauds(ts + delay - 1), [0.0; 4]);
+        assert_eq!(frauds(ts + delay), [1.0; 4]);
+    }
+
+    // 24 payments in the hours of day 10: a window that ends at six o'clock has six of them.
+    #[test]
+    fn payments_of_a_day_that_is_cut_count_by_its_part() {
+        let mut outlet = outlet();
+        (0..24).for_each(|hour| outlet.remember(10 * DAY_MS + hour * HOUR_MS, 0, 1.0));
+        let six = 10 * DAY_MS + 6 * HOUR_MS;
+        let payments = |until| outlet.risk(until, 0).windows.map(|(payments, _)| payments);
+        assert_eq!(payments(six), [6.0; 4]);
+        assert_eq!(payments(six + DAY_MS), [18.0, 24.0, 24.0, 24.0]);
+        assert_eq!(payments(six + 7 * DAY_MS), [0.0, 18.0, 24.0, 24.0]);
+        assert_eq!(payments(six + 31 * DAY_MS), [0.0; 4]);
     }
 
     #[test]
@@ -205,8 +242,8 @@ mod tests {
         outlet.judge(5, 10, 2_000, true);
         outlet.judge(5, 10, 3_000, false);
         outlet.judge(6, 10, 1_000, false);
-        assert_eq!(frauds(&outlet, 2_500, 10)[0], 1.0);
-        assert_eq!(frauds(&outlet, 3_000, 10)[0], 0.0);
+        assert_eq!(frauds(&outlet, 2_500)[0], 1.0);
+        assert_eq!(frauds(&outlet, 3_000)[0], 0.0);
         assert_eq!(outlet.verdicts.len(), 3);
     }
 
@@ -230,11 +267,11 @@ mod tests {
     #[test]
     fn verdicts_are_bounded() {
         let mut outlet = outlet();
-        for transaction in 0..2_000 {
-            outlet.judge(transaction, i32::try_from(transaction).unwrap(), 0, true);
+        for day in 0..2_000_i64 {
+            outlet.judge(day.unsigned_abs(), day * DAY_MS, 0, true);
         }
         assert_eq!(outlet.verdicts.len(), VERDICTS_MAX);
         assert_eq!(outlet.verdicts.capacity(), VERDICTS_MAX + 1);
-        assert_eq!(frauds(&outlet, 0, 1_999), [1.0, 7.0, 21.0, 30.0]);
+        assert_eq!(frauds(&outlet, 1_999 * DAY_MS), [1.0, 7.0, 21.0, 30.0]);
     }
 }

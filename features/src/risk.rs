@@ -18,8 +18,9 @@ pub use table::{RiskError, RiskTable};
 /// How the encoder reads risk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RiskSettings {
-    /// A day's labels are used from `label_delay_days` whole days after it: on day D the newest
-    /// day read is `D - label_delay_days - 1`.
+    /// The bank's own windows end so many days before a payment, to the millisecond. The
+    /// federation's table has whole days: on day D the newest that is read is
+    /// `D - label_delay_days - 1`.
     pub label_delay_days: u16,
 }
 
@@ -292,7 +293,8 @@ pub(crate) const ROWS: usize = 4;
 /// window reads: further apart, no window would hold both a fraud and what takes it back.
 pub const REACH_DAYS: i64 = RISK_DAYS[3] as i64;
 
-/// Days of the windows, all ending on the newest day that may be read.
+/// Days of the windows: up to the newest day of the federation's table that may be read, or to a
+/// label delay before the payment.
 pub(crate) const RISK_DAYS: [i32; 4] = [1, 7, 21, 30];
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ proptest! {
         let mut changed = labels.clone();
         for (t, label) in transactions.iter().zip(&mut changed) {
             let is_later = label.as_ref().is_some_and(|label| label.known_at > now.ts);
-            let is_recent = t.day() > now.day() - 8;
+            let is_recent = t.ts > now.ts - 7 * DAY_MS;
             if is_later {
                 *label = None;
             } else if is_recent && label.is_none() {
@@ -199,14 +199,14 @@ fn own_risk_appears_after_the_delay_and_not_before() {
     let at = encoder.schema().position("own_rate_1d").unwrap();
     for day in 1..=9 {
         let vector = encoder.preview(&payment(1, START + day * DAY_MS, 2, 1, 500));
-        let expected = if day == 8 { 3.0 } else { 0.0 };
+        let expected = if day == 7 { 3.0 } else { 0.0 };
         assert_eq!(vector.0[at], expected, "day {day}");
     }
-    // Known a day later than the delay: then it is read only from that time on.
+    // Known half a day later than the delay: then it is read only from that time on.
     let mut encoder = self::encoder();
     encoder.encode(&fraud);
-    let known_at = START + 8 * DAY_MS + 500;
-    encoder.add_label(("t1", DAY), &Label { known_at, ..label });
+    let known_at = START + 15 * DAY_MS / 2;
+    encoder.add_label(("t1", START), &Label { known_at, ..label });
     let rate = |ts: i64| encoder.preview(&payment(1, ts, 2, 1, 500)).0[at];
     assert_eq!((rate(known_at - 1), rate(known_at)), (0.0, 3.0));
 }
@@ -265,9 +265,10 @@ fn where_the_federation_knows_nothing_its_columns_say_what_the_bank_knows() {
     let schema = FeatureSchema::standard();
     let at = |name: &str| schema.position(name).unwrap();
     let (own, shared) = (at("own_rate_1d"), at("shared_rate_1d"));
+    // The federation's day is read on the eighth day, and of the bank's own what is a week old.
     let known = encoder.preview(&payment(3, START + 8 * DAY_MS, 2, 1, 500));
     assert_eq!((known.0[own], known.0[shared]), (0.0, 3.0));
-    let unknown = encoder.preview(&payment(3, START + 8 * DAY_MS, 2, 2, 500));
+    let unknown = encoder.preview(&payment(3, START + 15 * DAY_MS / 2, 2, 2, 500));
     assert_eq!((unknown.0[own], unknown.0[shared]), (3.0, 3.0));
     assert!(schema.is_own_risk(&unknown.0) && !schema.is_own_risk(&known.0));
     let mut alone = known.0.clone();

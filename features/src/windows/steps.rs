@@ -50,11 +50,19 @@ impl Steps {
         totals
     }
 
-    /// Number of events in the steps from `first` to `last`, both included.
-    pub(crate) fn count(&self, first: i64, last: i64) -> f64 {
+    /// Events in `(from, until]`, as if those of a step lay evenly in it.
+    pub(crate) fn share(&self, from: i64, until: i64) -> f64 {
+        let steps = self.between(
+            from.div_euclid(self.width_ms),
+            until.div_euclid(self.width_ms),
+        );
+        let within = steps.map(|bucket| {
+            let start = bucket.step * self.width_ms;
+            let part = until.min(start + self.width_ms) - from.max(start);
+            bucket.count as f64 * (part as f64 / self.width_ms as f64)
+        });
         // A float sum over nothing is -0.0, whose bits differ from those of an outlet unknown.
-        let counts = self.between(first, last).map(|bucket| bucket.count as f64);
-        counts.fold(0.0, |sum, count| sum + count)
+        within.fold(0.0, |sum, count| sum + count)
     }
 
     /// Enters an event at its time.
