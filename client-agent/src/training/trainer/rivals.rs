@@ -68,14 +68,8 @@ impl Trainer {
         };
         match self.lead(&own, judged) {
             Ok(Some(ranking)) => self.keep_own(&own, judged, &ranking),
-            Ok(None) => self.take_given(),
-            Err(error) => {
-                tracing::warn!(%error, "the bank's own model cannot be held against another");
-                match self.rivals.own_live {
-                    Some(_) => None,
-                    None => self.take_given(),
-                }
-            }
+            Err(_) if self.rivals.own_live.is_some() => None,
+            Ok(None) | Err(_) => self.take_given(),
         }
     }
 
@@ -106,12 +100,8 @@ impl Trainer {
         if self.rivals.own_live.is_some() && self.ends_surprises(&own) {
             return vec![bundle];
         }
-        let lead = match self.lead(&own, solo.judged()) {
-            Ok(lead) => lead,
-            Err(error) => {
-                tracing::warn!(%error, "the bank's own model cannot be held against another");
-                return vec![bundle];
-            }
+        let Ok(lead) = self.lead(&own, solo.judged()) else {
+            return vec![bundle];
         };
         self.rivals.own = Some(own.clone());
         let placed = match lead {
@@ -151,7 +141,7 @@ impl Trainer {
 
     /// How a model of the bank's own ranks these rows, where that is better than what the
     /// federation gave by more than a standard error, with frauds enough to say so, and no
-    /// surprises end.
+    /// surprises end. Says so where the two cannot be ranked.
     fn lead(&self, own: &Standing, judged: &Judged) -> Result<Option<Ranking>, ModelError> {
         let Some(given) = &self.rivals.given else {
             return Ok(None);
@@ -161,7 +151,11 @@ impl Trainer {
         if !is_asked || self.ends_surprises(own) {
             return Ok(None);
         }
-        let Some(ranking) = self.rank((&own.bundle, &given.bundle), judged)? else {
+        let ranked = self.rank((&own.bundle, &given.bundle), judged);
+        let ranked = ranked.inspect_err(|error| {
+            tracing::warn!(%error, "the bank's own model cannot be held against another");
+        });
+        let Some(ranking) = ranked? else {
             return Ok(None);
         };
         tracing::info!(
