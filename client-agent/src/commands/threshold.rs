@@ -2,6 +2,7 @@
 //! own decisions and what became of them. Where the counts come from is here; what follows from
 //! them, `threshold/plan.rs`; how they are counted, `journal/tally.rs`.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::score::{Credentials, fetch};
 use super::{CommandError, Said, json, refused};
 use crate::agent::AgentError;
 use crate::config::Config;
+use crate::config::http::HttpConfig;
 use crate::journal::{Journal, Tally};
 use crate::scoring::DAYS_MAX;
 
@@ -25,7 +27,8 @@ use plan::{Plan, Terms};
 /// What `threshold plan` is told.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The agent's configuration file: it names the store and the policy.
+    /// The agent's configuration file: it names the store, the policy, and the tokens and TLS of
+    /// the agent's HTTP door.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Alerts that the bank's people can look at in a day. A payment at or above the threshold is
@@ -56,7 +59,9 @@ pub struct Arguments {
     maturity_days: u32,
     /// Ask the agent at this address, and not its store, such as
     /// `https://agent.bank.example:8443` with --ca, where its certificate has a name. Left out, the
-    /// store is read, or the agent that holds it is asked where it listens.
+    /// store is read, or the agent that holds it is asked where it listens. Without --token-file it
+    /// is shown the first token of the configuration's http.bearer_token, but not over plain http
+    /// to another machine.
     #[arg(long, value_name = "URL")]
     agent: Option<String>,
     #[command(flatten)]
@@ -75,7 +80,7 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Said, CommandError> {
     let config = Config::load(&arguments.config)?;
     let days = arguments.from_days + arguments.maturity_days;
     let from = (arguments.agent.as_deref(), config.store.as_path());
-    let tally = count(from, days, &arguments.credentials)?;
+    let tally = count(from, days, (&arguments.credentials, &config.http))?;
     let policy = &config.scoring.policy;
     let terms = Terms {
         budget: arguments.budget,
@@ -99,10 +104,14 @@ pub(super) fn plan(arguments: &Arguments) -> Result<Said, CommandError> {
 fn count(
     (agent, store): (Option<&str>, &Path),
     days: u32,
-    credentials: &Credentials,
+    (credentials, door): (&Credentials, &HttpConfig),
 ) -> Result<Tally, CommandError> {
+    let known = credentials.or_tokens_of(door);
     if let Some(agent) = agent {
-        return ask(agent, days, credentials);
+        return match is_overheard(agent) {
+            true => ask(agent, days, credentials),
+            false => ask(agent, days, &known),
+        };
     }
     // Opening it would make an empty one.
     if !store.is_dir() {
@@ -120,8 +129,16 @@ fn count(
     let Some(address) = address::find(store, "http.addr") else {
         return Err(AgentError::from(error).into());
     };
-    let agent = format!("{}://{address}", credentials.scheme());
-    ask(&agent, days, credentials)
+    ask(&known.url(address, door), days, &known)
+}
+
+/// Whether what an agent is told could be read on the way: a token goes there by its user's word
+/// alone.
+fn is_overheard(agent: &str) -> bool {
+    let host = agent.strip_prefix("http://").unwrap_or(agent);
+    let address = host.trim_end_matches('/').parse::<SocketAddr>();
+    let is_here = address.is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    !is_here && !agent.starts_with("https://")
 }
 
 fn ask(agent: &str, days: u32, credentials: &Credentials) -> Result<Tally, CommandError> {
@@ -146,9 +163,9 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "Examples:
   phalanx-agent threshold plan --config client-agent.toml --budget 300 \\
-    --min-precision 0.12 --from-days 30 --token-file http.tokens
+    --min-precision 0.12 --from-days 30
   phalanx-agent threshold plan --config client-agent.toml --budget 300 \\
-    --agent https://agent.bank.example:8443 --ca ca.pem --token-file http.tokens
+    --agent https://agent.bank.example:8443 --ca ca.pem
 
 Then write the recommended score into score_bands.review of the policy file, give the
 policy a new version, and start the agent again.";

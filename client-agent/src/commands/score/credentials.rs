@@ -1,6 +1,7 @@
 //! What a client shows an agent, and by what it knows it: files named on the command line, read
 //! and checked before anything is sent.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,10 +9,11 @@ use crypto::Secret;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
 use super::{CommandError, refused};
+use crate::config::http::HttpConfig;
 use crate::scoring::first_token;
 
 /// Files with which the agent is asked.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(in crate::commands) struct Credentials {
     /// A file like the agent's bearer_token; its first token is shown with every request.
     #[arg(long, value_name = "FILE")]
@@ -28,11 +30,29 @@ pub(in crate::commands) struct Credentials {
 }
 
 impl Credentials {
-    /// The scheme of an agent that is found by its port.
-    pub(in crate::commands) fn scheme(&self) -> &'static str {
-        match self.ca {
-            Some(_) => "https",
-            None => "http",
+    /// The same with the tokens of this door's configuration, where no others are named.
+    pub(in crate::commands) fn or_tokens_of(&self, door: &HttpConfig) -> Self {
+        let mut all = self.clone();
+        all.token_file = all.token_file.or_else(|| door.bearer_token.clone());
+        all
+    }
+
+    /// The address of an agent that is found by its port, and has this door.
+    pub(in crate::commands) fn url(&self, address: SocketAddr, door: &HttpConfig) -> String {
+        match self.ca.is_some() || door.tls.is_some() {
+            true => format!("https://{address}"),
+            false => format!("http://{address}"),
+        }
+    }
+
+    /// Why an agent says 401, and what it wants.
+    pub(super) fn unknown(&self) -> String {
+        match self.token_file.as_deref() {
+            None => "found status 401, expected --token-file with a token that it knows".to_owned(),
+            Some(file) => format!(
+                "found status 401 for the first token of {}, expected one that the agent knows",
+                file.display()
+            ),
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Poster {
     url: String,
     /// What the header `Authorization` says, where a token is shown.
     bearer: Option<Secret<String>>,
+    /// What is said where the agent does not know it.
+    unknown: String,
     patience: Patience,
 }
 
@@ -98,6 +100,7 @@ impl Poster {
             url: format!("{address}/v1/score"),
             address,
             bearer: token.map(|token| Secret::new(format!("Bearer {}", token.expose()))),
+            unknown: credentials.unknown(),
             patience,
         })
     }
@@ -115,10 +118,7 @@ impl Poster {
         let response = asked.map_err(|error| self.unreachable(error.to_string()))?;
         match response.status().as_u16() {
             200 => Ok(()),
-            401 => {
-                let why = "found status 401, expected --token-file with a token that it knows";
-                Err(self.unreachable(why.to_owned()))
-            }
+            401 => Err(self.unreachable(self.unknown.clone())),
             status => {
                 let why = format!("found status {status} at /v1/status, expected an agent's");
                 Err(self.unreachable(why))
@@ -206,6 +206,7 @@ pub(in crate::commands) fn fetch(
     };
     match ask() {
         Ok((200, text)) => Ok(text),
+        Ok((401, _)) => Err(unreachable(&address, credentials.unknown())),
         Ok((status, text)) => Err(unreachable(&address, brief(&document(&text, status)))),
         Err(error) => Err(unreachable(&address, error.to_string())),
     }
