@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use client_agent::config::Share;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
@@ -95,17 +96,33 @@ fn over_http(result: &mut Value, stage: &Stage, parameters: &[f32], sizes: &Size
     for rate in RATES {
         result["open_loop"][rate.to_string()] = open_loop(&generator, rate, span);
     }
-    // The last rates again, with the other heart of an agent at work.
-    agent.train();
+    // The last rates again, with the other heart of an agent at work, by default and by setting.
+    for (of, share) in [
+        ("training_beside", Share::Behind),
+        ("training_idle", Share::Idle),
+    ] {
+        result[of] = match agent.train(share).as_str() {
+            agent::TRAINS => beside(&generator, &result["open_loop"], span),
+            why_not => {
+                eprintln!("{of}: {why_not}");
+                Value::Null
+            }
+        };
+    }
+}
+
+/// Open loops while the agent trains, and their p99 over that of the same loop before.
+fn beside(generator: &Generator, alone: &Value, span: Duration) -> Value {
     std::thread::sleep(Duration::from_secs(1));
-    for rate in RATES_BESIDE {
-        let mut beside = open_loop(&generator, rate, span);
-        let alone = &result["open_loop"][rate.to_string()]["p99_us"];
-        let ratio = beside["p99_us"].as_f64().zip(alone.as_f64());
+    let of = |rate: u32| {
+        let mut beside = open_loop(generator, rate, span);
+        let alone = alone[rate.to_string()]["p99_us"].as_f64();
+        let ratio = beside["p99_us"].as_f64().zip(alone);
         let ratio = ratio.map(|(beside, alone)| hundredths(beside / alone));
         beside["p99_ratio"] = json!(ratio);
-        result["training_beside"][rate.to_string()] = beside;
-    }
+        (rate.to_string(), beside)
+    };
+    RATES_BESIDE.map(of).into_iter().collect()
 }
 
 /// With each number of connections, once all that is lazy has come up.

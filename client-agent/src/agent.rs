@@ -27,7 +27,7 @@ use protocol::wire;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::config::Config;
+use crate::config::{Config, Share};
 use crate::history::HistoryError;
 use crate::journal::JournalError;
 use crate::link::{Keeper, Uplink};
@@ -219,7 +219,8 @@ async fn take_part(
     meters.recovered(party.ledger().length(), &party.ledger().head());
 
     let (inputs, mut received) = mpsc::channel(INPUTS_MAX);
-    let worker = start_worker(trainer, (scoring.clone(), installs), inputs.clone())?;
+    let trains = (trainer, config.share);
+    let worker = start_worker(trains, (scoring.clone(), installs), inputs.clone())?;
     if let Some(key) = kept {
         // A worker that is gone says so at its first order.
         let _ = worker.keep(key);
@@ -261,7 +262,7 @@ async fn take_part(
 }
 
 fn start_worker(
-    trainer: Trainer,
+    (trainer, share): (Trainer, Share),
     (scoring, installs): (Scoring, Installs),
     inputs: mpsc::Sender<Input<Client>>,
 ) -> Result<Worker, AgentError> {
@@ -282,7 +283,7 @@ fn start_worker(
             tracing::error!(%error, "scoring did not take what was learnt");
         }
     };
-    Worker::start(trainer, answer, deliver).map_err(AgentError::Thread)
+    Worker::start(trainer, share, answer, deliver).map_err(AgentError::Thread)
 }
 
 /// The client's body.

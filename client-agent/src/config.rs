@@ -53,6 +53,8 @@ pub struct Config {
     pub patience: Option<u32>,
     /// Where models are trained; payments are scored on the processor.
     pub device: Device,
+    /// What training has of the processor.
+    pub share: Share,
     /// The bank's own stream of payments, where there is one.
     pub nats: Option<nats::NatsConfig>,
     /// What the measures of mature payments are about.
@@ -105,6 +107,16 @@ pub enum Promote {
     /// In place of a calibrated one only such, so that thresholds keep their meaning.
     #[default]
     Calibrated,
+}
+
+/// What the thread that trains has of the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// A turn among others, shorter than that of who answers payments.
+    Behind,
+    /// What nobody else wants, by the idle class of the operating system: training moves no answer.
+    /// On a machine that is always full the bank then misses rounds (docs/costs.md).
+    Idle,
 }
 
 /// Whether a model of the bank's data alone is trained beside the federation's.
@@ -164,6 +176,7 @@ impl Config {
             },
             patience: training.patience()?,
             device: training.device()?,
+            share: training.share(),
             nats: raw.nats.map(|raw| raw.check(folder)).transpose()?,
             watch: raw.watch.unwrap_or_default().settings()?,
             log: raw.log.unwrap_or_default().format,
@@ -319,6 +332,7 @@ struct RawBaseline {
 #[serde(deny_unknown_fields, default)]
 struct RawTraining {
     device: Device,
+    only_idle: bool,
     personal_head: bool,
     patience: Option<u32>,
 }
@@ -327,6 +341,7 @@ impl Default for RawTraining {
     fn default() -> Self {
         Self {
             device: Device::Cpu,
+            only_idle: false,
             personal_head: false,
             patience: None,
         }
@@ -334,6 +349,13 @@ impl Default for RawTraining {
 }
 
 impl RawTraining {
+    fn share(&self) -> Share {
+        match self.only_idle {
+            true => Share::Idle,
+            false => Share::Behind,
+        }
+    }
+
     fn patience(&self) -> Result<Option<u32>, ConfigError> {
         match self.patience {
             Some(found) if !(1..=ROUNDS_MAX).contains(&found) => Err(ConfigError::Value {
@@ -384,7 +406,7 @@ mod tests {
         };
         assert_eq!(config.own, own);
         assert_eq!((config.device, config.nats), (Device::Cpu, None));
-        assert_eq!(config.patience, None);
+        assert_eq!((config.patience, config.share), (None, Share::Behind));
         assert_eq!(config.promote, Promote::Calibrated);
         assert_eq!(config.snapshot_every, Duration::from_secs(900));
         assert_eq!(config.history.limits, Limits::default());
@@ -463,6 +485,15 @@ mod tests {
             (&config.servers, config.ack_wait),
             (&usual.servers, usual.ack_wait)
         );
+    }
+
+    #[test]
+    fn training_has_what_nobody_else_wants_only_where_the_bank_says_so() {
+        let share = |text: &str| toml::from_str::<RawTraining>(text).unwrap().share();
+        assert_eq!(share("only_idle = true"), Share::Idle);
+        assert_eq!(share("only_idle = false"), Share::Behind);
+        assert_eq!(share(""), Share::Behind);
+        assert_eq!(RawTraining::default().share(), Share::Behind);
     }
 
     #[test]

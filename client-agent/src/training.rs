@@ -13,6 +13,8 @@ use host::workers;
 use protocol::bucket::BucketKey;
 use protocol::client::{Installed, Order, Outcome};
 
+use crate::config::Share;
+
 mod calibration;
 mod lately;
 mod schedule;
@@ -38,19 +40,28 @@ enum Job {
 }
 
 impl Worker {
-    /// Starts the thread. `answer` takes what came of an order, `deliver` what scoring should
+    /// Starts the thread with its share of the processor, or, where the system does not give it
+    /// that, behind others. `answer` takes what came of an order, `deliver` what scoring should
     /// have from now on; both are called on the worker's thread.
     ///
     /// # Errors
     /// Where no thread can be had.
     pub fn start(
         mut trainer: Trainer,
+        share: Share,
         mut answer: impl FnMut(Outcome) + Send + 'static,
         mut deliver: impl FnMut(Product) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = channel();
         let thread = workers::behind("training", move || {
             settle_in();
+            if let Err(error) = keep_to(share) {
+                tracing::warn!(
+                    %error,
+                    "found no idle class, expected one for training.only_idle: training takes its \
+                     turn behind others"
+                );
+            }
             run(&mut trainer, &queue, &mut answer, &mut deliver);
         })?;
         Ok(Self {
@@ -98,6 +109,17 @@ impl Drop for Worker {
 /// thread for each operation, which is also the fastest on networks this small.
 pub fn settle_in() {
     model::threads(1);
+}
+
+/// What it does then: it takes its share of the processor.
+///
+/// # Errors
+/// Where the system has no idle class or refuses it; the thread runs as it did.
+pub fn keep_to(share: Share) -> std::io::Result<()> {
+    match share {
+        Share::Behind => Ok(()),
+        Share::Idle => workers::only_idle(),
+    }
 }
 
 fn run(

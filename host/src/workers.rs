@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 
 use crypto::mask::{Job, Workers};
 
+mod idle;
+
+pub use idle::only_idle;
+
 /// One worker for each core of this machine.
 #[must_use]
 pub fn all_cores() -> Workers {

@@ -53,6 +53,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("rustls", &["host/src/quic", "host/src/tls"]),
     ("sled", &["host/src/disk"]),
     ("tch", &["model"]),
+    ("thread-priority", &["host/src/workers"]),
     ("tokio-rustls", &["host/src/tls"]),
     ("x25519-dalek", &["crypto"]),
 ];

@@ -6,9 +6,11 @@ use std::error::Error;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 
+use client_agent::config::Share;
 use client_agent::journal::Journal;
 use client_agent::scoring::{Door, Scoring, agent_router};
 use client_agent::training;
@@ -25,8 +27,11 @@ use crate::stage::{self, Sizes, Stage};
 const FOLDER: &str = "PHALANX_BENCH_FOLDER";
 const REASONS_FROM: &str = "PHALANX_BENCH_REASONS_FROM";
 const PARAMETERS: &str = "parameters";
-/// What the parent says for training to begin.
+/// What the parent says for training to begin, or to go on in the idle class.
 const TRAIN: &str = "train";
+const IDLE: &str = "idle";
+/// What is answered where it does.
+pub(crate) const TRAINS: &str = "trains";
 /// A round's worth of steps, after which an agent looks for orders.
 const STEPS: u32 = 50;
 
@@ -66,23 +71,34 @@ fn serve(folder: &Path, reasons_from: u16, sizes: &Sizes) -> Result<(), Box<dyn 
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let address = runtime.block_on(host::telemetry::serve(any, router, Shutdown::default()))?;
     println!("{address}");
-    let mut examples = Some(examples);
+    let (orders, ordered) = channel();
+    host::workers::behind("training", move || train(&parameters, &examples, &ordered))?;
     for line in std::io::stdin().lines() {
-        let is_order = line? == TRAIN;
-        if let Some(examples) = examples.take_if(|_| is_order) {
-            let start = Arc::clone(&parameters);
-            host::workers::behind("training", move || train(&start, &examples))?;
-        }
+        orders.send(match line?.as_str() {
+            IDLE => Share::Idle,
+            _ => Share::Behind,
+        })?;
     }
     Ok(())
 }
 
-/// What an agent's learning thread does between two orders, without end.
-fn train(parameters: &[f32], examples: &Examples) {
+/// What an agent's learning thread does between two orders, from the first one on and without end.
+fn train(parameters: &[f32], examples: &Examples, ordered: &Receiver<Share>) {
+    let Ok(first) = ordered.recv() else { return };
     training::settle_in();
+    keep_to(first);
     let mut learner = stage::learner(parameters);
     loop {
         stage::pretrain(&mut learner, examples, STEPS);
+        ordered.try_iter().for_each(keep_to);
+    }
+}
+
+/// Says what came of it.
+fn keep_to(share: Share) {
+    match training::keep_to(share) {
+        Ok(()) => println!("{TRAINS}"),
+        Err(error) => println!("found no idle class to train in: {error}"),
     }
 }
 
@@ -90,6 +106,7 @@ fn train(parameters: &[f32], examples: &Examples) {
 pub(crate) struct Agent {
     child: Child,
     told: ChildStdin,
+    says: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
     /// Goes last.
     _folder: TempDir,
@@ -112,26 +129,36 @@ impl Agent {
             .expect("this program starts again");
         let told = child.stdin.take().expect("its input is piped");
         let mut says = BufReader::new(child.stdout.take().expect("its output is piped"));
-        let mut line = String::new();
-        says.read_line(&mut line).expect("its output is text");
-        let address = line.trim().parse::<SocketAddr>();
+        let address = line_of(&mut says).parse::<SocketAddr>();
         Self {
             child,
             told,
+            says,
             address: address.expect("the agent says its address, or above why it has none"),
             _folder: folder,
         }
     }
 
-    /// Has it train from now on.
-    pub(crate) fn train(&mut self) {
-        writeln!(self.told, "{TRAIN}").expect("the agent listens");
+    /// Has it train from now on with this share, and gives what it says: [`TRAINS`], or why not.
+    pub(crate) fn train(&mut self, share: Share) -> String {
+        let order = match share {
+            Share::Behind => TRAIN,
+            Share::Idle => IDLE,
+        };
+        writeln!(self.told, "{order}").expect("the agent listens");
+        line_of(&mut self.says)
     }
 
     /// Processor time that it has taken so far, all threads together.
     pub(crate) fn cpu_seconds(&self) -> f64 {
         Usage::of(self.child.id()).cpu_seconds
     }
+}
+
+fn line_of(says: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    says.read_line(&mut line).expect("its output is text");
+    line.trim().to_owned()
 }
 
 impl Drop for Agent {

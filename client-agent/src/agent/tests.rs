@@ -11,7 +11,7 @@ use protocol::time::Time;
 use super::*;
 use crate::config::http::HttpConfig;
 use crate::config::nats::{Access, NatsConfig};
-use crate::config::{Baseline, Head, Own};
+use crate::config::{Baseline, Head, Own, Share};
 use crate::history::tests::write;
 use crate::scoring::tests::policy;
 use crate::scoring::{Settings, Times};
@@ -49,6 +49,7 @@ fn config(folder: &Path) -> Config {
         },
         patience: None,
         device: model::Device::Cpu,
+        share: Share::Behind,
         nats: None,
         watch: crate::watch::Settings::default(),
         log: host::telemetry::LogFormat::Text,
@@ -106,6 +107,36 @@ fn with_agent(config: &Config, visit: impl FnOnce(&str) + Send + 'static) {
     });
     runtime.block_on(run(config, &shutdown)).unwrap();
     visitor.join().unwrap();
+}
+
+// Planted fault: the share of the configuration is not handed on.
+#[test]
+fn an_agent_trains_in_the_idle_class_where_its_configuration_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config {
+        share: Share::Idle,
+        ..config(dir.path())
+    };
+    // Fields of proc_pid_stat(5): the second is the name in brackets, the 41st the policy.
+    let is_training_idle = |stat: &str| {
+        let (name, fields) = stat.rsplit_once(')').unwrap();
+        let policy = fields.split_whitespace().nth(38);
+        name.ends_with("(training") && policy == Some("5")
+    };
+    with_agent(&config, move |_| {
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+            let stats = tasks.map(|task| task.unwrap().path().join("stat"));
+            // A thread may end in between.
+            let mut stats = stats.filter_map(|path| std::fs::read_to_string(path).ok());
+            if stats.any(|stat| is_training_idle(&stat)) {
+                break;
+            }
+            assert!(std::time::Instant::now() < patience, "no such thread");
+            std::thread::yield_now();
+        }
+    });
 }
 
 #[test]

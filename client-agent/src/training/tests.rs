@@ -631,7 +631,8 @@ fn the_worker_answers_orders_in_turn_and_ends_when_dropped() {
     let (answers, answered) = channel();
     let (products, delivered) = channel();
     let answer = move |outcome| answers.send(outcome).unwrap();
-    let worker = Worker::start(trainer, answer, move |p| products.send(p).unwrap()).unwrap();
+    let deliver = move |product| products.send(product).unwrap();
+    let worker = Worker::start(trainer, Share::Behind, answer, deliver).unwrap();
     assert!(worker.install(result(finetune(), 0, &[])));
     assert!(worker.contribute(Box::new(order(finetune()))));
     let outcome = answered.recv().unwrap();
@@ -641,3 +642,27 @@ fn the_worker_answers_orders_in_turn_and_ends_when_dropped() {
     drop(worker);
     assert!(answered.recv().is_err());
 }
+
+// The order lacks its key, so it is answered at once: on a full machine the thread has little time.
+// Planted faults: the share is not asked for; it is always asked for.
+#[test]
+fn the_training_thread_is_of_the_idle_class_where_that_is_its_share() {
+    // The thread's policy: field 41 of proc_pid_stat(5), the 39th after the name in brackets.
+    let class = || -> u32 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        fields.split_whitespace().nth(38).unwrap().parse().unwrap()
+    };
+    let trains_in = |share: Share| {
+        let (trainer, _) = trainer(Baseline::Off);
+        let (answers, answered) = channel();
+        let answer = move |_: Outcome| answers.send(class()).unwrap();
+        let worker = Worker::start(trainer, share, answer, drop).unwrap();
+        assert!(worker.contribute(Box::new(order(Work::Risk(risk_terms(17_010, 2))))));
+        answered.recv().unwrap()
+    };
+    assert_eq!(trains_in(Share::Behind), class());
+    assert_eq!(trains_in(Share::Idle), SCHED_IDLE);
+}
+
+const SCHED_IDLE: u32 = 5;
