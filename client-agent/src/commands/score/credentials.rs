@@ -17,7 +17,7 @@ use crate::scoring::first_token;
 pub(in crate::commands) struct Credentials {
     /// A file like the agent's bearer_token; its first token is shown with every request.
     #[arg(long, value_name = "FILE")]
-    pub(super) token_file: Option<PathBuf>,
+    pub(in crate::commands) token_file: Option<PathBuf>,
     /// The CAs of which the agent must have a certificate, in PEM; for an address of https.
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,

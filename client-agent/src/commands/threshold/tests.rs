@@ -120,7 +120,7 @@ fn an_agent_that_asks_for_a_token_is_shown_that_of_its_configuration_or_the_one_
     with_server(router, |address| {
         address::publish(bank.path(), "http.addr", address).unwrap();
         let unscored = |arguments: &Arguments| {
-            let plan: Value = serde_json::from_str(&super::plan(arguments)?.text).unwrap();
+            let plan: Value = serde_json::from_str(&plan(arguments)?.text).unwrap();
             Ok::<_, CommandError>(plan["unscored"].clone())
         };
         for agent in [
