@@ -44,7 +44,7 @@ fn rates(bank: &Bank, scoring: Scoring, times: &[i64]) -> Vec<f32> {
 }
 
 /// The day on which the labelled payment's is the newest that may be read.
-const READ_MS: i64 = START_MS + 8 * DAY_MS;
+const READ_MS: i64 = START_MS + 15 * DAY_MS / 2;
 
 // Before the fraud was known, while it was, and after it was withdrawn: in that order and not,
 // with the withdrawal told first, with a restart after each. The last payment comes late and reads
