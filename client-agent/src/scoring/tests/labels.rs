@@ -43,7 +43,7 @@ fn rates(bank: &Bank, scoring: Scoring, times: &[i64]) -> Vec<f32> {
         .collect()
 }
 
-/// The day on which the labelled payment's is the newest that may be read.
+/// Half a day after the label delay: the labelled payment is in the shortest window.
 const READ_MS: i64 = START_MS + 15 * DAY_MS / 2;
 
 // Before the fraud was known, while it was, and after it was withdrawn: in that order and not,
