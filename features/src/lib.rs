@@ -36,6 +36,6 @@ pub use schema::{
 };
 pub use transaction::{
     AuthMethod, AuthResult, CANONICAL, Channel, CounterpartyKind, Direction, EntryMode, ExtValue,
-    FieldError, FieldErrorKind, Label, PriorDecision, Rail, RawTransaction, Told, Transaction,
-    TxnType, VopResult, minor_per_major,
+    FIELDS, Field, FieldError, FieldErrorKind, Form, Label, PriorDecision, Rail, RawTransaction,
+    Told, Transaction, TxnType, VopResult, minor_per_major,
 };

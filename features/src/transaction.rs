@@ -1,7 +1,7 @@
 //! The canonical transaction (schema `txn.v1`), the raw form it is made from, and its label.
 //! The only type that holds a payment. The raw form is in `transaction/raw.rs`, the checks of the
-//! door in `transaction/door.rs`, the closed vocabularies in `transaction/vocabulary.rs`; feeds
-//! become raw transactions in `map`.
+//! door in `transaction/door.rs`, the closed vocabularies in `transaction/vocabulary.rs`, what is
+//! made of the table of fields in `transaction/fields.rs`; feeds become raw transactions in `map`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 mod door;
+mod fields;
 mod names;
 mod raw;
 pub(crate) mod vocabulary;
@@ -19,125 +20,131 @@ pub use vocabulary::{
 };
 
 pub(crate) use door::EXT_MAX;
-pub use names::CANONICAL;
+pub use fields::{Field, Form};
 pub use raw::{RawTransaction, Told};
 
-/// One validated payment. Every optional field is missing where the bank has none: nothing is
-/// filled in. The encoder reads the fields up to `mcc`; the rest is kept for the bank's own use.
-#[derive(Clone, PartialEq, Serialize)]
-pub struct Transaction {
-    /// Bank-unique id, at most 64 bytes; the idempotency key.
-    pub txn_id: String,
-    /// Event time (authorisation), milliseconds since 1970-01-01 UTC.
-    pub ts: i64,
-    /// What carries the money.
-    pub rail: Rail,
-    /// Debit unless told otherwise.
-    pub direction: Direction,
-    /// Unsigned amount in minor units of `currency`.
-    pub amount_minor: i64,
-    /// ISO 4217 alphabetic code.
-    pub currency: String,
-    /// Amount in minor units of the bank's reference currency.
-    pub amount_ref_minor: Option<i64>,
-    /// Token of the payer's account.
-    pub account_tok: String,
-    /// Token of the card.
-    pub card_tok: Option<String>,
-    /// Token of the merchant.
-    pub merchant_tok: Option<String>,
-    /// Token of the terminal.
-    pub terminal_tok: Option<String>,
-    /// Token of the payee or merchant account.
-    pub counterparty_tok: Option<String>,
-    /// Merchant category code, ISO 18245.
-    pub mcc: Option<u16>,
-    /// What the payment is for.
-    pub txn_type: Option<TxnType>,
-    /// Where the payer acted.
-    pub channel: Option<Channel>,
-    /// Hour of day at the payer, 0 to 23; the UTC hour of `ts` stands in where missing.
-    pub local_hour: Option<u8>,
-    /// Whether the day is a holiday at the payer.
-    pub is_holiday: Option<bool>,
-    /// Day the account was opened, days since 1970-01-01.
-    pub account_opened: Option<i32>,
-    /// Token of the customer.
-    pub customer_tok: Option<String>,
-    /// The bank's segment of the customer.
-    pub customer_segment: Option<String>,
-    /// Product of the card.
-    pub card_product: Option<String>,
-    /// Brand of the card.
-    pub card_brand: Option<String>,
-    /// Country of the issuer, ISO 3166 alpha-2.
-    pub issuer_country: Option<String>,
-    /// First eight digits of the card number.
-    pub bin8: Option<String>,
-    /// Whether the card was there.
-    pub card_present: Option<bool>,
-    /// How the card was read.
-    pub entry_mode: Option<EntryMode>,
-    /// How the payer was authenticated.
-    pub auth_method: Option<AuthMethod>,
-    /// How the authentication ended.
-    pub auth_result: Option<AuthResult>,
-    /// Who is on the other side.
-    pub counterparty_kind: Option<CounterpartyKind>,
-    /// BIC or institution id of the other side.
-    pub counterparty_bank: Option<String>,
-    /// Country of the other side, ISO 3166 alpha-2.
-    pub counterparty_country: Option<String>,
-    /// Whether the payer meets this counterparty for the first time.
-    pub counterparty_first_seen: Option<bool>,
-    /// Verification of payee.
-    pub vop_result: Option<VopResult>,
-    /// Token of the merchant's name.
-    pub merchant_name_hash: Option<String>,
-    /// Country of the merchant, ISO 3166 alpha-2.
-    pub merchant_country: Option<String>,
-    /// Token of the remittance text; the text itself is never accepted.
-    pub remittance_hash: Option<String>,
-    /// Token of the device.
-    pub device_tok: Option<String>,
-    /// Days since the device was first seen.
-    pub device_age_days: Option<u32>,
-    /// Operating system family.
-    pub os_family: Option<String>,
-    /// Version of the bank's app.
-    pub app_version: Option<String>,
-    /// Whether the device is rooted.
-    pub rooted: Option<bool>,
-    /// Whether the device is emulated.
-    pub emulator: Option<bool>,
-    /// Whether the connection comes through a VPN.
-    pub vpn: Option<bool>,
-    /// Token of the /24 or /48 prefix.
-    pub ip_prefix_tok: Option<String>,
-    /// Country of the address, ISO 3166 alpha-2.
-    pub ip_country: Option<String>,
-    /// Autonomous system number.
-    pub asn: Option<u32>,
-    /// Latitude, rounded to 0.1 degree at the door.
-    pub geo_lat: Option<f32>,
-    /// Longitude, rounded to 0.1 degree at the door.
-    pub geo_lon: Option<f32>,
-    /// Token of the session.
-    pub session_tok: Option<String>,
-    /// Age of the session in seconds.
-    pub session_age_s: Option<u32>,
-    /// Failed logins in the last hour.
-    pub login_failures_1h: Option<u32>,
-    /// Seconds since the payee was added.
-    pub beneficiary_added_age_s: Option<u32>,
-    /// Balance before the payment, minor units; may be negative.
-    pub balance_before_minor: Option<i64>,
-    /// Limit left, minor units; may be negative.
-    pub available_limit_minor: Option<i64>,
-    /// What was decided upstream.
-    pub prior_decision: Option<PriorDecision>,
-    /// The bank's extras, at most 32, for its own head alone.
-    pub ext: BTreeMap<String, ExtValue>,
+use door::{AGE_MAX, AMOUNT_MAX, ASN_MAX, Door, TOKEN_MAX, required};
+use fields::transaction;
+
+transaction! {
+    /// One validated payment. Every optional field is missing where the bank has none: nothing is
+    /// filled in. The encoder reads the fields up to `mcc`; the rest is kept for the bank's own
+    /// use.
+    #[derive(Clone, PartialEq, Serialize)]
+    pub struct Transaction {
+        /// Unique at the bank: the idempotency key.
+        pub txn_id: String => required text(Transaction::ID_BYTES_MAX),
+        /// When the payment was authorised, milliseconds since 1970-01-01 UTC.
+        pub ts: i64 => required time(),
+        /// What carries the money.
+        pub rail: Rail => required word::<Rail>(),
+        /// Seen from the account; debit unless told otherwise.
+        pub direction: Direction => word_or::<Direction>(Direction::Debit),
+        /// Amount in minor units of `currency`.
+        pub amount_minor: i64 => required whole(0, AMOUNT_MAX),
+        /// ISO 4217 alphabetic code.
+        pub currency: String => required letters(3),
+        /// Amount in minor units of the bank's reference currency.
+        pub amount_ref_minor: Option<i64> => whole(0, AMOUNT_MAX),
+        /// Token of the payer's account.
+        pub account_tok: String => required text(TOKEN_MAX),
+        /// Token of the card.
+        pub card_tok: Option<String> => text(TOKEN_MAX),
+        /// Token of the merchant.
+        pub merchant_tok: Option<String> => text(TOKEN_MAX),
+        /// Token of the terminal.
+        pub terminal_tok: Option<String> => text(TOKEN_MAX),
+        /// Token of the payee or merchant account.
+        pub counterparty_tok: Option<String> => text(TOKEN_MAX),
+        /// Merchant category code, ISO 18245.
+        pub mcc: Option<u16> => whole(0, 9_999),
+        /// What the payment is for.
+        pub txn_type: Option<TxnType> => word::<TxnType>(),
+        /// Where the payer acted.
+        pub channel: Option<Channel> => word::<Channel>(),
+        /// Hour of day at the payer, 0 to 23; the UTC hour of `ts` stands in where missing.
+        pub local_hour: Option<u8> => whole(0, 23),
+        /// Whether the day is a holiday at the payer.
+        pub is_holiday: Option<bool> => flag(),
+        /// Day the account was opened, days since 1970-01-01.
+        pub account_opened: Option<i32> => date(),
+        /// Token of the customer.
+        pub customer_tok: Option<String> => text(TOKEN_MAX),
+        /// The bank's segment of the customer.
+        pub customer_segment: Option<String> => text(64),
+        /// Product of the card.
+        pub card_product: Option<String> => text(64),
+        /// Brand of the card.
+        pub card_brand: Option<String> => text(64),
+        /// Country of the issuer, ISO 3166 alpha-2.
+        pub issuer_country: Option<String> => letters(2),
+        /// First eight digits of the card number.
+        pub bin8: Option<String> => text(8),
+        /// Whether the card was there.
+        pub card_present: Option<bool> => flag(),
+        /// How the card was read.
+        pub entry_mode: Option<EntryMode> => word::<EntryMode>(),
+        /// How the payer was authenticated.
+        pub auth_method: Option<AuthMethod> => word::<AuthMethod>(),
+        /// How the authentication ended.
+        pub auth_result: Option<AuthResult> => word::<AuthResult>(),
+        /// Who is on the other side.
+        pub counterparty_kind: Option<CounterpartyKind> => word::<CounterpartyKind>(),
+        /// BIC or institution id of the other side.
+        pub counterparty_bank: Option<String> => text(64),
+        /// Country of the other side, ISO 3166 alpha-2.
+        pub counterparty_country: Option<String> => letters(2),
+        /// Whether the payer meets this counterparty for the first time.
+        pub counterparty_first_seen: Option<bool> => flag(),
+        /// Verification of payee.
+        pub vop_result: Option<VopResult> => word::<VopResult>(),
+        /// Token of the merchant's name.
+        pub merchant_name_hash: Option<String> => text(TOKEN_MAX),
+        /// Country of the merchant, ISO 3166 alpha-2.
+        pub merchant_country: Option<String> => letters(2),
+        /// Token of the remittance text; the text itself is never accepted.
+        pub remittance_hash: Option<String> => text(TOKEN_MAX),
+        /// Token of the device.
+        pub device_tok: Option<String> => text(TOKEN_MAX),
+        /// Days since the device was first seen.
+        pub device_age_days: Option<u32> => whole(0, AGE_MAX),
+        /// Operating system family.
+        pub os_family: Option<String> => text(64),
+        /// Version of the bank's app.
+        pub app_version: Option<String> => text(64),
+        /// Whether the device is rooted.
+        pub rooted: Option<bool> => flag(),
+        /// Whether the device is emulated.
+        pub emulator: Option<bool> => flag(),
+        /// Whether the connection comes through a VPN.
+        pub vpn: Option<bool> => flag(),
+        /// Token of the /24 or /48 prefix.
+        pub ip_prefix_tok: Option<String> => text(TOKEN_MAX),
+        /// Country of the address, ISO 3166 alpha-2.
+        pub ip_country: Option<String> => letters(2),
+        /// Autonomous system number.
+        pub asn: Option<u32> => whole(0, ASN_MAX),
+        /// Latitude, rounded to 0.1 degree at the door.
+        pub geo_lat: Option<f32> => degrees(90.0),
+        /// Longitude, rounded to 0.1 degree at the door.
+        pub geo_lon: Option<f32> => degrees(180.0),
+        /// Token of the session.
+        pub session_tok: Option<String> => text(TOKEN_MAX),
+        /// Age of the session in seconds.
+        pub session_age_s: Option<u32> => whole(0, AGE_MAX),
+        /// Failed logins in the last hour.
+        pub login_failures_1h: Option<u32> => whole(0, AGE_MAX),
+        /// Seconds since the payee was added.
+        pub beneficiary_added_age_s: Option<u32> => whole(0, AGE_MAX),
+        /// Balance before the payment, minor units; may be negative.
+        pub balance_before_minor: Option<i64> => whole(-AMOUNT_MAX, AMOUNT_MAX),
+        /// Limit left, minor units; may be negative.
+        pub available_limit_minor: Option<i64> => whole(-AMOUNT_MAX, AMOUNT_MAX),
+        /// What was decided upstream.
+        pub prior_decision: Option<PriorDecision> => word::<PriorDecision>(),
+        /// The bank's extras, which its schema may name.
+        pub ext: BTreeMap<String, ExtValue> => ext(),
+    }
 }
 
 /// A value of `ext`.
@@ -151,6 +158,9 @@ pub enum ExtValue {
 }
 
 impl Transaction {
+    /// Bytes of a payment's id.
+    pub const ID_BYTES_MAX: usize = 64;
+
     /// Whose habits the windows follow: the card, or the account where there is no card.
     #[must_use]
     pub fn card(&self) -> &str {
@@ -187,7 +197,7 @@ impl TryFrom<RawTransaction> for Transaction {
     type Error = FieldError;
 
     fn try_from(raw: RawTransaction) -> Result<Self, FieldError> {
-        door::validate(raw)
+        checked(&mut Door::open(raw)?)
     }
 }
 
@@ -226,6 +236,9 @@ pub struct Label {
 }
 
 impl Label {
+    /// Bytes of a word for who says so.
+    pub const SOURCE_BYTES_MAX: usize = 32;
+
     /// Reads a label as the door reads a payment: `txn_id`, `fraud`, `known_at` (`now_ms` where it
     /// is not told) and `source`, at most 32 bytes of text.
     ///

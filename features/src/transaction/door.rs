@@ -2,92 +2,33 @@
 //! refused, what was found and what was expected. Nothing past this file checks a payment again.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::Value;
 
 use super::names::Places;
 use super::vocabulary::Vocabulary;
-use super::{Direction, ExtValue, FieldError, FieldErrorKind, Label, RawTransaction, Transaction};
+use super::{ExtValue, FieldError, FieldErrorKind, Label, RawTransaction, Transaction};
 use crate::map::time::{self, TIME_EXPECTED, TS_END_MS};
 use crate::pan;
-
-/// Checks every field of `raw`; the first refusal ends it.
-pub(super) fn validate(raw: RawTransaction) -> Result<Transaction, FieldError> {
-    let mut door = Door::open(raw)?;
-    Ok(Transaction {
-        txn_id: required("txn_id", door.text("txn_id", 64)?)?,
-        ts: required("ts", door.time("ts")?)?,
-        rail: required("rail", door.word("rail")?)?,
-        direction: door.word("direction")?.unwrap_or(Direction::Debit),
-        amount_minor: required("amount_minor", door.amount("amount_minor", 0)?)?,
-        currency: required("currency", door.letters("currency", 3)?)?,
-        amount_ref_minor: door.amount("amount_ref_minor", 0)?,
-        account_tok: required("account_tok", door.text("account_tok", TOKEN_MAX)?)?,
-        card_tok: door.text("card_tok", TOKEN_MAX)?,
-        merchant_tok: door.text("merchant_tok", TOKEN_MAX)?,
-        terminal_tok: door.text("terminal_tok", TOKEN_MAX)?,
-        counterparty_tok: door.text("counterparty_tok", TOKEN_MAX)?,
-        mcc: door.mcc()?,
-        txn_type: door.word("txn_type")?,
-        channel: door.word("channel")?,
-        local_hour: door.whole("local_hour", 0, 23)?,
-        is_holiday: door.flag("is_holiday")?,
-        account_opened: door.date("account_opened")?,
-        customer_tok: door.text("customer_tok", TOKEN_MAX)?,
-        customer_segment: door.text("customer_segment", 64)?,
-        card_product: door.text("card_product", 64)?,
-        card_brand: door.text("card_brand", 64)?,
-        issuer_country: door.letters("issuer_country", 2)?,
-        bin8: door.text("bin8", 8)?,
-        card_present: door.flag("card_present")?,
-        entry_mode: door.word("entry_mode")?,
-        auth_method: door.word("auth_method")?,
-        auth_result: door.word("auth_result")?,
-        counterparty_kind: door.word("counterparty_kind")?,
-        counterparty_bank: door.text("counterparty_bank", 64)?,
-        counterparty_country: door.letters("counterparty_country", 2)?,
-        counterparty_first_seen: door.flag("counterparty_first_seen")?,
-        vop_result: door.word("vop_result")?,
-        merchant_name_hash: door.text("merchant_name_hash", TOKEN_MAX)?,
-        merchant_country: door.letters("merchant_country", 2)?,
-        remittance_hash: door.text("remittance_hash", TOKEN_MAX)?,
-        device_tok: door.text("device_tok", TOKEN_MAX)?,
-        device_age_days: door.whole("device_age_days", 0, AGE_MAX)?,
-        os_family: door.text("os_family", 64)?,
-        app_version: door.text("app_version", 64)?,
-        rooted: door.flag("rooted")?,
-        emulator: door.flag("emulator")?,
-        vpn: door.flag("vpn")?,
-        ip_prefix_tok: door.text("ip_prefix_tok", TOKEN_MAX)?,
-        ip_country: door.letters("ip_country", 2)?,
-        asn: door.whole("asn", 0, i64::from(u32::MAX))?,
-        geo_lat: door.degrees("geo_lat", 90.0)?,
-        geo_lon: door.degrees("geo_lon", 180.0)?,
-        session_tok: door.text("session_tok", TOKEN_MAX)?,
-        session_age_s: door.whole("session_age_s", 0, AGE_MAX)?,
-        login_failures_1h: door.whole("login_failures_1h", 0, AGE_MAX)?,
-        beneficiary_added_age_s: door.whole("beneficiary_added_age_s", 0, AGE_MAX)?,
-        balance_before_minor: door.amount("balance_before_minor", -AMOUNT_MAX)?,
-        available_limit_minor: door.amount("available_limit_minor", -AMOUNT_MAX)?,
-        prior_decision: door.word("prior_decision")?,
-        ext: door.ext()?,
-    })
-}
 
 /// Checks a label's fields; the first refusal ends it. Fields that no label has are not read.
 pub(super) fn label(now_ms: i64, raw: RawTransaction) -> Result<Label, FieldError> {
     let mut door = Door::open(raw)?;
     Ok(Label {
-        txn_id: required("txn_id", door.text("txn_id", 64)?)?,
+        txn_id: required("txn_id", door.text("txn_id", Transaction::ID_BYTES_MAX)?)?,
         fraud: required("fraud", door.flag("fraud")?)?,
         known_at: door.time("known_at")?.unwrap_or(now_ms),
-        source: Some(required("source", door.text("source", SOURCE_MAX)?)?),
+        source: Some(required(
+            "source",
+            door.text("source", Label::SOURCE_BYTES_MAX)?,
+        )?),
     })
 }
 
 /// Takes the fields out of a raw transaction, each once; a field is `None` where it is missing or
-/// null.
-struct Door {
+/// null. What reads which field is in the table of `transaction.rs`.
+pub(super) struct Door {
     raw: RawTransaction,
     places: Places,
 }
@@ -95,7 +36,7 @@ struct Door {
 impl Door {
     /// Judges the names at the top level; those of `ext` are judged where `ext` is read. A name
     /// that `txn.v1` knows is none that is refused.
-    fn open(raw: RawTransaction) -> Result<Self, FieldError> {
+    pub(super) fn open(raw: RawTransaction) -> Result<Self, FieldError> {
         let mut names = raw.unknown_fields().keys();
         names.try_for_each(|name| refuse_sensitive(name))?;
         Ok(Self {
@@ -109,7 +50,11 @@ impl Door {
         (!value.is_null()).then_some(value)
     }
 
-    fn text(&mut self, field: &str, bytes_max: usize) -> Result<Option<String>, FieldError> {
+    pub(super) fn text(
+        &mut self,
+        field: &str,
+        bytes_max: usize,
+    ) -> Result<Option<String>, FieldError> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
@@ -132,7 +77,11 @@ impl Door {
     }
 
     /// An alphabetic code of `length` letters, in capitals.
-    fn letters(&mut self, field: &str, length: usize) -> Result<Option<String>, FieldError> {
+    pub(super) fn letters(
+        &mut self,
+        field: &str,
+        length: usize,
+    ) -> Result<Option<String>, FieldError> {
         let Some(mut text) = self.text(field, TOKEN_MAX)? else {
             return Ok(None);
         };
@@ -149,8 +98,8 @@ impl Door {
         Ok(Some(text))
     }
 
-    fn word<E: Vocabulary>(&mut self, field: &str) -> Result<Option<E>, FieldError> {
-        let Some(text) = self.text(field, 64)? else {
+    pub(super) fn word<E: Vocabulary>(&mut self, field: &str) -> Result<Option<E>, FieldError> {
+        let Some(text) = self.text(field, WORD_MAX)? else {
             return Ok(None);
         };
         let word = match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -163,7 +112,15 @@ impl Door {
         })
     }
 
-    fn flag(&mut self, field: &str) -> Result<Option<bool>, FieldError> {
+    pub(super) fn word_or<E: Vocabulary>(
+        &mut self,
+        field: &str,
+        otherwise: E,
+    ) -> Result<E, FieldError> {
+        Ok(self.word(field)?.unwrap_or(otherwise))
+    }
+
+    pub(super) fn flag(&mut self, field: &str) -> Result<Option<bool>, FieldError> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
@@ -178,7 +135,8 @@ impl Door {
         }
     }
 
-    fn whole<T: TryFrom<i64>>(
+    /// Text keeps its leading zeros, as those of merchant categories, so both forms are read.
+    pub(super) fn whole<T: TryFrom<i64>>(
         &mut self,
         field: &str,
         min: i64,
@@ -204,22 +162,13 @@ impl Door {
         }
     }
 
-    fn amount(&mut self, field: &str, min: i64) -> Result<Option<i64>, FieldError> {
-        self.whole(field, min, AMOUNT_MAX)
-    }
-
-    /// Four digits; text keeps its leading zeros, so both forms are read.
-    fn mcc(&mut self) -> Result<Option<u16>, FieldError> {
-        self.whole("mcc", 0, 9_999)
-    }
-
-    fn time(&mut self, field: &str) -> Result<Option<i64>, FieldError> {
+    pub(super) fn time(&mut self, field: &str) -> Result<Option<i64>, FieldError> {
         let value = self.value(field);
         value.map(|value| time_of(field, &value)).transpose()
     }
 
     /// `YYYY-MM-DD`, or days since 1970-01-01.
-    fn date(&mut self, field: &str) -> Result<Option<i32>, FieldError> {
+    pub(super) fn date(&mut self, field: &str) -> Result<Option<i32>, FieldError> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
@@ -228,13 +177,13 @@ impl Door {
             Value::Number(_) => whole_of(&value).and_then(|day| i32::try_from(day).ok()),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
-        match day.filter(|day| (-50_000..50_000).contains(day)) {
+        match day.filter(|day| DAYS.contains(day)) {
             Some(day) => Ok(Some(day)),
             None => Err(mistyped(field, &value, "a date as YYYY-MM-DD")),
         }
     }
 
-    fn degrees(&mut self, field: &str, max: f64) -> Result<Option<f32>, FieldError> {
+    pub(super) fn degrees(&mut self, field: &str, max: f64) -> Result<Option<f32>, FieldError> {
         let Some(value) = self.value(field) else {
             return Ok(None);
         };
@@ -248,8 +197,8 @@ impl Door {
         }
     }
 
-    fn ext(&mut self) -> Result<BTreeMap<String, ExtValue>, FieldError> {
-        let Some(value) = self.value("ext") else {
+    pub(super) fn ext(&mut self, field: &str) -> Result<BTreeMap<String, ExtValue>, FieldError> {
+        let Some(value) = self.value(field) else {
             return Ok(BTreeMap::new());
         };
         let map = match value {
@@ -259,7 +208,7 @@ impl Door {
             | Value::Number(_)
             | Value::String(_)
             | Value::Array(_)) => {
-                return Err(mistyped("ext", &other, "an object of numbers and texts"));
+                return Err(mistyped(field, &other, "an object of numbers and texts"));
             }
         };
         if map.len() > EXT_MAX {
@@ -268,7 +217,7 @@ impl Door {
                 format!("at most {EXT_MAX} keys"),
             );
             return Err(FieldError::new(
-                "ext",
+                field,
                 FieldErrorKind::Schema,
                 &found,
                 &expected,
@@ -293,7 +242,7 @@ pub(super) fn time_of(field: &str, value: &Value) -> Result<i64, FieldError> {
         .ok_or_else(|| mistyped(field, value, TIME_EXPECTED))
 }
 
-fn required<T>(field: &str, value: Option<T>) -> Result<T, FieldError> {
+pub(super) fn required<T>(field: &str, value: Option<T>) -> Result<T, FieldError> {
     value.ok_or_else(|| FieldError::new(field, FieldErrorKind::Missing, "nothing", "a value"))
 }
 
@@ -330,8 +279,8 @@ fn ext_value(name: &str, value: Value) -> Result<ExtValue, FieldError> {
     if !is_time && pan::is_pan_like(&text) {
         return Err(FieldError::pan(&field()));
     }
-    if text.len() > TOKEN_MAX || name.len() > 64 || text.chars().any(char::is_control) {
-        let expected = format!("a name up to 64 and a text up to {TOKEN_MAX} bytes");
+    if text.len() > TOKEN_MAX || name.len() > EXT_NAME_MAX || text.chars().any(char::is_control) {
+        let expected = format!("a name up to {EXT_NAME_MAX} and a text up to {TOKEN_MAX} bytes");
         return Err(FieldError::new(
             &field(),
             FieldErrorKind::Schema,
@@ -409,12 +358,16 @@ fn real_of(value: &Value) -> Option<f64> {
     .filter(|real: &f64| real.is_finite())
 }
 
-const TOKEN_MAX: usize = 128;
-/// Bytes of a word for who says so.
-const SOURCE_MAX: usize = 32;
+pub(super) const TOKEN_MAX: usize = 128;
+pub(super) const WORD_MAX: usize = 64;
 /// Extras of one payment.
 pub(crate) const EXT_MAX: usize = 32;
-const AGE_MAX: i64 = i32::MAX as i64;
+/// Bytes of an extra's name.
+pub(super) const EXT_NAME_MAX: usize = 64;
+/// Days since 1970-01-01 on which accounts are opened.
+pub(super) const DAYS: Range<i32> = -50_000..50_000;
+pub(super) const AGE_MAX: i64 = i32::MAX as i64;
+pub(super) const ASN_MAX: i64 = u32::MAX as i64;
 /// Amounts end below 16 digits. Those of 13 and more that happen to pass Luhn are refused like
 /// any other number that does: a misplaced card number costs more than a resubmitted payment.
-const AMOUNT_MAX: i64 = 999_999_999_999_999;
+pub(super) const AMOUNT_MAX: i64 = 999_999_999_999_999;

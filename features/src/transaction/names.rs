@@ -1,47 +1,6 @@
-//! The fields of `txn.v1` in their order, written once: their names, how a name is found, and the
-//! canonical form of a payment. What a field may hold is in `door.rs`.
+//! The names of the fields of `txn.v1`: how one is found, and the canonical form of a payment.
 
-use super::Transaction;
-
-/// Hands the fields in their order to a macro.
-macro_rules! fields {
-    ($take:ident) => {
-        $take! {
-            txn_id ts rail direction amount_minor currency amount_ref_minor account_tok card_tok
-            merchant_tok terminal_tok counterparty_tok mcc txn_type channel local_hour is_holiday
-            account_opened customer_tok customer_segment card_product card_brand issuer_country
-            bin8 card_present entry_mode auth_method auth_result counterparty_kind
-            counterparty_bank counterparty_country counterparty_first_seen vop_result
-            merchant_name_hash merchant_country remittance_hash device_tok device_age_days
-            os_family app_version rooted emulator vpn ip_prefix_tok ip_country asn geo_lat geo_lon
-            session_tok session_age_s login_failures_1h beneficiary_added_age_s
-            balance_before_minor available_limit_minor prior_decision ext
-        }
-    };
-}
-
-macro_rules! names {
-    ($($field:ident)*) => { &[$(stringify!($field)),*] };
-}
-
-macro_rules! members {
-    ($($field:ident)*) => {
-        /// Writes every member with a comma before it.
-        fn write_members(payment: &Transaction, out: &mut Vec<u8>) -> serde_json::Result<()> {
-            let Transaction { $($field),* } = payment;
-            $(
-                out.extend_from_slice(concat!(",\"", stringify!($field), "\":").as_bytes());
-                serde_json::to_writer(&mut *out, $field)?;
-            )*
-            Ok(())
-        }
-    };
-}
-
-/// Every field of `txn.v1`.
-pub const CANONICAL: &[&str] = fields!(names);
-
-fields!(members);
+use super::{CANONICAL, Transaction, write_members};
 
 impl Transaction {
     /// The payment as its own JSON, which is what a journal keeps and a digest is taken of: the

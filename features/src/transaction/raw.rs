@@ -1,5 +1,5 @@
 //! What arrives at the door: JSON objects of named values that nobody checked. The door itself is
-//! `door.rs`; which names it knows is written in `names.rs`.
+//! `door.rs`; which names it knows is written in `transaction.rs`.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,8 +9,8 @@ use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::names::{CANONICAL, Places};
-use super::{FieldError, FieldErrorKind, door, json_fault};
+use super::names::Places;
+use super::{CANONICAL, FieldError, FieldErrorKind, door, json_fault};
 
 /// What arrives at the door: named values that nobody checked. `Debug` shows names alone.
 #[derive(Clone, PartialEq)]

@@ -5,9 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 /// A closed set of words, and what an unlisted word becomes.
-pub(crate) trait Vocabulary: Sized {
+pub(crate) trait Vocabulary: Copy {
     /// Every listed word, for error texts.
     const WORDS: &'static [&'static str];
+
+    /// The word that an unlisted one becomes, where there is one.
+    const REST: Option<&'static str>;
 
     /// The listed value of `word`, `Other` where the vocabulary has one, or nothing.
     fn from_word(word: &str) -> Option<Self>;
@@ -24,13 +27,18 @@ macro_rules! vocabulary {
         impl $name {
             /// The word of `txn.v1` for this value.
             #[must_use]
-            pub fn word(self) -> &'static str {
+            pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
         }
 
         impl Vocabulary for $name {
             const WORDS: &'static [&'static str] = &[$($word),*];
+
+            const REST: Option<&'static str> = match $rest {
+                Some(rest) => Some(Self::word(rest)),
+                None => None,
+            };
 
             fn from_word(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)* _ => $rest }
