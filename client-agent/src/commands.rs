@@ -13,6 +13,7 @@ use model::CheckpointError;
 
 use crate::agent::AgentError;
 use crate::history::{HistoryError, read_key};
+use crate::scoring;
 
 pub mod enrol;
 pub mod export;
@@ -51,6 +52,10 @@ pub enum Command {
     /// Print the network's tensors and the digests that plans and consent files name.
     #[command(after_help = "Example:\n  phalanx-agent layout --out layout.json")]
     Layout(layout::Arguments),
+    /// Print what the agent's HTTP door takes and answers, OpenAPI 3.1: what a running agent says
+    /// at `/openapi.json`.
+    #[command(after_help = "Example:\n  phalanx-agent openapi > openapi.json")]
+    Openapi,
     /// Score a stream of payments by a running agent, one answer for each, in their order.
     #[command(after_help = score::EXAMPLES)]
     Score(score::Arguments),
@@ -178,6 +183,7 @@ impl Command {
             Self::Enrol(EnrolCommand::Request(arguments)) => enrol::request(&arguments)?,
             Self::Enrol(EnrolCommand::Install(arguments)) => enrol::install(&arguments)?,
             Self::Layout(arguments) => layout::layout(&arguments)?,
+            Self::Openapi => Said::yes(scoring::document()),
             Self::Score(arguments) => {
                 let said = score::score(&arguments)?;
                 eprintln!("{}", said.text.trim_end());

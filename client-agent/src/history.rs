@@ -13,6 +13,7 @@ use features::{
 use host::shutdown::Shutdown;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::config::HistoryConfig;
 
@@ -40,7 +41,8 @@ pub struct History {
 }
 
 /// What the status says of a history.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = HistorySummary)]
 pub struct Summary {
     /// Payments read.
     pub transactions: u64,

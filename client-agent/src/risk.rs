@@ -10,6 +10,7 @@ use features::{RiskCounts, RiskError, RiskKey, RiskTable, RiskTerms};
 use protocol::bucket::BucketKey;
 use protocol::plan;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::history::History;
 use crate::training::TrainingError;
@@ -34,7 +35,7 @@ struct Waiting {
 }
 
 /// What the status says of the table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RiskSummary {
     /// The newest released day, days since 1970-01-01 UTC.
     pub newest_day: Option<i32>,

@@ -79,7 +79,6 @@ pub use labels::{LabelAnswer, LabelStatus};
 pub use policy::Policy;
 pub use problem::{Problem, ProblemType};
 pub use routes::agent_router;
-pub use status::status_router;
 pub use times::{Behind, Times};
 pub use tokens::Tokens;
 
@@ -89,7 +88,9 @@ pub(crate) use decision::probability_at;
 pub(crate) use origin::answer_locally;
 pub(crate) use remembered::Remembered;
 pub(crate) use request::{BODY_BYTES_MAX, too_large};
+pub(crate) use routes::document;
 pub(crate) use scores::DAYS_MAX;
+pub(crate) use status::status_router;
 pub(crate) use surprise::TOLD_MAX;
 pub(crate) use times::AHEAD_MAX;
 pub(crate) use tokens::first as first_token;

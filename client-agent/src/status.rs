@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::histogram::Measures;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::history::Summary;
 use crate::risk::RiskSummary;
@@ -15,8 +16,8 @@ use crate::scoring::Head;
 #[derive(Clone, Debug, Default)]
 pub struct Board(Arc<Mutex<Status>>);
 
-/// What the status answers.
-#[derive(Clone, Debug, Default, Serialize)]
+/// What the agent says of itself: counts, measures and digests, nothing of a payment.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub struct Status {
     /// The bank's name in its credential.
     pub bank: String,
@@ -56,19 +57,21 @@ pub struct Status {
     pub alarms: Vec<AlarmStatus>,
 }
 
-/// How a run began: from what, and how much of the journal was replayed. Until it has begun nothing
-/// of it is known.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// How this run began: from what, and how much of the journal was replayed. Before its state is
+/// `done` nothing of the rest is known: then what can be null is, and the numbers are 0.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[schema(as = Recovery)]
 pub struct RecoveryStatus {
-    /// Whether it has.
+    /// Whether it has begun.
     pub state: RecoveryState,
-    /// Where replay began.
+    /// Where replay began: at a snapshot, or at the history, with all of the journal.
     pub from: Option<Base>,
     /// Payments replayed.
     pub payments: u64,
     /// Labels replayed.
     pub labels: u64,
     /// From the start until payments could be judged.
+    #[schema(minimum = 0)]
     pub seconds: f64,
     /// Whether the run before ended without taking its leave. Then requests may have gone without
     /// an answer; each may be sent again with the same `txn_id`.
@@ -78,7 +81,7 @@ pub struct RecoveryStatus {
 }
 
 /// How far the start of a run is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RecoveryState {
     /// History and journal are being read.
@@ -89,7 +92,7 @@ pub enum RecoveryState {
 }
 
 /// What replay of the journal begins from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Base {
     /// The history: all of the journal was replayed.
@@ -110,7 +113,7 @@ impl Base {
 }
 
 /// An alarm that is open. What each rule looks at is in docs/watch.md.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct AlarmStatus {
     /// Which rule.
     pub rule: &'static str,
@@ -125,7 +128,7 @@ pub struct AlarmStatus {
 }
 
 /// The model that scores.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct ModelStatus {
     /// Length of the ledger it belongs to.
     pub version: u64,
@@ -151,7 +154,7 @@ pub struct ModelStatus {
 }
 
 /// A model that was not put in place.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct RefusedStatus {
     /// Length of the ledger it belongs to.
     pub version: u64,
@@ -164,7 +167,7 @@ pub struct RefusedStatus {
 }
 
 /// Where the model of the bank's data alone is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BaselineStatus {
     /// Not asked for, no plan has ended, or nothing to learn from.
@@ -177,7 +180,7 @@ pub enum BaselineStatus {
 }
 
 /// Rounds since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Rounds {
     /// Attempts joined.
     pub joined: u64,
@@ -196,7 +199,7 @@ pub struct Rounds {
 }
 
 /// One piece of local training. What a kind of training does not measure is null.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct TrainingStatus {
     /// The round it was for; null for the bank's own models.
     pub round: Option<u64>,
@@ -223,7 +226,7 @@ pub struct TrainingStatus {
 }
 
 /// One evaluation of the consortium.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct EvaluationStatus {
     /// The round.
     pub round: u64,
@@ -235,6 +238,7 @@ pub struct EvaluationStatus {
     pub banks: u32,
     /// Figures of all banks together.
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     pub measures: Measures,
 }
 

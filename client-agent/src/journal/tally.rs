@@ -5,21 +5,25 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::follower::Reach;
 use super::{Follower, JournalError, decode, payment_of};
 
-/// The counts of some days.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How many decisions of some days had which score.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Scores)]
 pub(crate) struct Tally {
-    /// Days of 24 hours up to the present, as many as were asked for, or as the journal has; its
-    /// first may be short.
+    /// Days of 24 hours up to the present that are counted: as many as were asked for, or as the
+    /// journal has; its first may be short.
+    #[schema(maximum = 730)]
     pub(crate) days: u32,
     /// Decisions in these days.
     pub(crate) decisions: u64,
     /// Whether counting ended before the first of these days, behind a thousand older decisions in
     /// a row: by a clock that was behind, unless the days before were quiet.
     #[serde(default)]
+    #[schema(required)]
     pub(crate) broken_off: bool,
     /// Those of them that no model scored.
     pub(crate) unscored: u64,
@@ -28,13 +32,17 @@ pub(crate) struct Tally {
 }
 
 /// The payments of one day that had one score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ScoreCell)]
 pub(crate) struct Cell {
     /// Whole days of 24 hours that have passed since.
+    #[schema(maximum = 729)]
     pub(crate) day: u32,
-    /// 1 to 999.
+    /// The score.
+    #[schema(minimum = 1, maximum = 999)]
     pub(crate) score: u16,
     /// How many.
+    #[schema(minimum = 1)]
     pub(crate) payments: u64,
     /// Those whose last label says fraud.
     pub(crate) frauds: u64,

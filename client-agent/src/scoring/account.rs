@@ -2,18 +2,23 @@
 //! can do its work and, if not, why. `/livez` and `/readyz`, which a supervisor asks, are
 //! `host::telemetry`'s.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::RawQuery;
+use axum::Json;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use crypto::Digest;
 use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, Schema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::answer::ModelName;
 use super::beside::{self, Part};
+use super::openapi::words;
 use super::policy::PolicyName;
 use super::problem::{Problem, ProblemType};
 use super::worker::{Job, Worker};
@@ -77,22 +82,32 @@ impl Scoring {
 }
 
 /// What is running.
-#[derive(Serialize)]
-struct Version {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Version {
+    /// `phalanx-agent`.
     name: &'static str,
+    /// Version of the build.
     version: &'static str,
     /// The oldest Rust that builds it.
     rust_version: &'static str,
-    /// Told by its checks: `dev` has them, `release` goes without.
-    profile: &'static str,
+    profile: Profile,
+    /// Processor and system.
     platform: String,
-    /// Digest of the feature schema, hexadecimal; nothing until the history is read.
+    /// SHA-256 of the feature schema; null until the history is read.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     schema: Option<String>,
-    /// The model that decides; nothing without one, or where the worker does not say.
+    /// The model that decides; null without one, and where the worker does not say.
     model: Option<ModelName>,
-    /// The policy that decides; nothing until the history is read, or where the worker does not
-    /// say.
+    /// The policy that decides; null until the history is read, and where the worker does not say.
     policy: Option<PolicyName>,
+}
+
+/// How it was built: `dev` with the build's own checks, `release` without.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Profile {
+    Dev,
+    Release,
 }
 
 /// `GET /version`.
@@ -107,10 +122,9 @@ pub(super) async fn handle_version(scoring: Option<&Scoring>) -> Response {
         name: "phalanx-agent",
         version: env!("CARGO_PKG_VERSION"),
         rust_version: env!("CARGO_PKG_RUST_VERSION"),
-        profile: if cfg!(debug_assertions) {
-            "dev"
-        } else {
-            "release"
+        profile: match cfg!(debug_assertions) {
+            true => Profile::Dev,
+            false => Profile::Release,
         },
         platform: format!("{arch}-{system}"),
         schema: scoring.map(|scoring| Digest(scoring.0.schema.digest()).to_hex()),
@@ -120,41 +134,89 @@ pub(super) async fn handle_version(scoring: Option<&Scoring>) -> Response {
     Json(version).into_response()
 }
 
+/// What health is asked of: scoring, once the door is open, and whether the link is up.
+#[derive(Clone)]
+struct Asked {
+    door: Door,
+    is_connected: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
 /// `GET /healthz`.
 pub(super) fn health_router(
     door: &Door,
-    is_connected: impl Fn() -> bool + Clone + Send + Sync + 'static,
-) -> Router {
-    let door = door.clone();
-    let handle = move |RawQuery(query): RawQuery| {
-        let link = match is_connected() {
-            true => Ok("the coordinator is connected".to_owned()),
-            false => Err("the coordinator is not; payments are judged all the same".to_owned()),
-        };
-        let (door, link) = (door.clone(), Check::new("link", link));
-        async move {
-            let health = Health::take(door.scoring(), link).await;
-            health.answer(query.as_deref().unwrap_or_default())
-        }
+    is_connected: impl Fn() -> bool + Send + Sync + 'static,
+) -> OpenApiRouter {
+    let routes = OpenApiRouter::default().routes(routes!(handle_health));
+    routes.with_state(Asked {
+        door: door.clone(),
+        is_connected: Arc::new(is_connected),
+    })
+}
+
+/// Whether payments can be judged.
+#[utoipa::path(
+    get, path = "/healthz", operation_id = "health",
+    params(
+        ("verbose" = inline(Option<Verbose>), Query, description = "Tell every check, as JSON."),
+    ),
+    responses(
+        (status = 200, description = "They can.", content(
+            (String = "text/plain"),
+            (Health = "application/json"),
+        )),
+        (status = 503, description = "They cannot.", content(
+            (String = "text/plain"),
+            (Health = "application/json"),
+        )),
+    )
+)]
+async fn handle_health(State(asked): State<Asked>, RawQuery(query): RawQuery) -> Response {
+    let link = match (asked.is_connected)() {
+        true => Ok("the coordinator is connected".to_owned()),
+        false => Err("the coordinator is not; payments are judged all the same".to_owned()),
     };
-    Router::new().route("/healthz", get(handle))
+    let health = Health::take(asked.door.scoring(), Check::new("link", link)).await;
+    health.answer(query.as_deref().unwrap_or_default())
 }
 
 /// Whether payments can be judged, and what is known about it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Health {
     /// Whether all is well that scoring needs.
     ok: bool,
     checks: Vec<Check>,
 }
 
+/// How a query asks for the checks one by one.
+struct Verbose;
+
+impl utoipa::PartialSchema for Verbose {
+    fn schema() -> RefOr<Schema> {
+        words(YES).into()
+    }
+}
+
+impl utoipa::ToSchema for Verbose {}
+
+/// The names of all checks.
+fn check_names() -> Object {
+    let link = Check::new("link", Err(String::new()));
+    let health = Health::new(None, Err(String::new()), link);
+    let names = health.checks.iter().map(|check| check.name);
+    words(names).description(Some("Which.")).build()
+}
+
 /// One thing that was looked at.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Check {
+    /// Which.
+    #[schema(schema_with = check_names)]
     name: &'static str,
     /// Whether scoring needs it; the others inform.
     needed: bool,
+    /// Whether it is well.
     ok: bool,
+    /// Why it is, or is not.
     why: String,
 }
 
@@ -164,6 +226,10 @@ impl Health {
             Some(scoring) => scoring.account().await.map_err(|problem| problem.detail),
             None => Err("there is none before the history is read".to_owned()),
         };
+        Self::new(scoring, account, link)
+    }
+
+    fn new(scoring: Option<&Scoring>, account: Result<Account, String>, link: Check) -> Self {
         let history = match scoring {
             Some(_) => Ok("the history was read".to_owned()),
             None => Err("the history is still being read".to_owned()),
@@ -270,11 +336,15 @@ impl Check {
 
 /// Whether a query asks for the checks one by one: `verbose`, with a yes or nothing behind it.
 fn is_verbose(query: &str) -> bool {
+    let is_yes = |word: &str| YES.contains(&word);
     let mut words = query
         .split('&')
         .filter_map(|word| word.strip_prefix("verbose"));
-    words.any(|rest| matches!(rest, "" | "=" | "=1" | "=true"))
+    words.any(|rest| rest.is_empty() || rest.strip_prefix('=').is_some_and(is_yes))
 }
+
+/// What `verbose` is to be asked with.
+const YES: [&str; 3] = ["", "1", "true"];
 
 /// A worker that takes longer is of no use to a payment either.
 const ACCOUNT_WAIT: Duration = Duration::from_secs(1);

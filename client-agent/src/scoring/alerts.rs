@@ -4,21 +4,21 @@
 //!
 //! Reading order: `alert.rs` what an alert is and when it is closed, `index.rs` the queue in
 //! memory, `keeper.rs` who fills it and answers questions, `dossier.rs` all about one alert;
-//! `act.rs` what analysts may do, `api.rs` and `page.rs` the two ways to it. What it is for:
-//! `docs/alerts.md`.
+//! `act.rs` what analysts may do, `api.rs` and `page.rs` the two ways to it, `asked.rs` and
+//! `said.rs` what comes by either. What it is for: `docs/alerts.md`.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
 use host::clock::Clock;
 use host::telemetry::Telemetry;
 use host::workers;
 use model::Scorer;
 use tokio::sync::oneshot;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::beside::Beside;
 use super::door::Door;
@@ -33,12 +33,14 @@ pub(super) use alert::Verdict;
 mod act;
 mod alert;
 mod api;
+mod asked;
 mod cases;
 mod dossier;
 mod index;
 mod keeper;
 mod meters;
 mod page;
+mod said;
 mod trail;
 
 /// The queue; the thread behind it ends with this handle.
@@ -136,22 +138,16 @@ impl Drop for Alerts {
 }
 
 /// The queue's routes: for machines under `/v1/alerts`, for people under `/alerts`.
-pub(super) fn alerts_router(door: &Door) -> Router {
-    Router::new()
-        .route("/v1/alerts", get(api::handle_list))
-        .route("/v1/alerts/{decision_id}", get(api::handle_alert))
-        .route(
-            "/v1/alerts/{decision_id}/disposition",
-            post(api::handle_disposition),
-        )
-        .route("/v1/alerts/{decision_id}/snooze", post(api::handle_snooze))
-        .route("/alerts", get(page::handle_queue))
-        .route("/alerts/{decision_id}", get(page::handle_alert))
-        .route(
-            "/alerts/{decision_id}/disposition",
-            post(page::handle_disposition),
-        )
-        .route("/alerts/{decision_id}/snooze", post(page::handle_snooze))
+pub(super) fn alerts_router(door: &Door) -> OpenApiRouter {
+    OpenApiRouter::default()
+        .routes(routes!(api::handle_list))
+        .routes(routes!(api::handle_alert))
+        .routes(routes!(api::handle_disposition))
+        .routes(routes!(api::handle_snooze))
+        .routes(routes!(page::handle_queue))
+        .routes(routes!(page::handle_alert))
+        .routes(routes!(page::handle_disposition))
+        .routes(routes!(page::handle_snooze))
         .layer(DefaultBodyLimit::max(act::BYTES_MAX))
         .with_state(door.clone())
 }
@@ -159,6 +155,11 @@ pub(super) fn alerts_router(door: &Door) -> Router {
 fn gone() -> Problem {
     Problem::new(ProblemType::Unavailable, "the alert queue has stopped")
 }
+
+/// What a question about alerts hears while the queue is not up to it.
+const BUSY: &str =
+    "`overloaded`; `not_ready`: the journal is still being read; or `unavailable`: it cannot be.";
+const NO_ALERT: &str = "`not_found`: no alert of the queue has this id.";
 
 /// Questions that may wait: people ask a few at a time, and the slowest takes some tenths of a
 /// second.

@@ -2,52 +2,64 @@
 //! `worker.rs`; refusals are in `problem.rs`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::decision::{Band, Decision};
 
 /// The answer to one payment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Answer {
-    /// Unique, and in order of time; nothing for a `whatif`, which decides nothing.
+    /// Unique, and in order of time; null for a `whatif`, which decides nothing.
+    #[schema(pattern = "^[0-9a-f]{12,}-[0-9a-f]+$")]
     pub decision_id: Option<String>,
     /// The payment's id.
     pub txn_id: String,
     /// When it was scored, milliseconds since 1970-01-01 UTC.
     pub scored_at: u64,
-    /// 1 to 999 on the published scale of odds; nothing without a model.
+    /// On the published scale of odds: 500 is 1 to 1,000, and every 40 points double them. Null
+    /// without a model.
+    #[schema(minimum = 1, maximum = 999)]
     pub score: Option<u16>,
     /// Calibrated probability of fraud.
+    #[schema(minimum = 0, maximum = 1)]
     pub probability: Option<f32>,
     /// The network's logit, before calibration.
     pub logit: Option<f32>,
     /// The score for which this bank needs no label: the surprise of the schema's first field
-    /// group, the amount in the schemas that come with this build. Nothing where it has none.
+    /// group, the amount in the schemas that come with this build. Null where it has none.
     #[serde(default)]
     pub label_free: Option<f32>,
-    /// The plain rule beside it: how many times the median of its card the amount is. Nothing for a
-    /// card without a payment before, in schemas without histories, and in journals of earlier
-    /// versions.
+    /// The plain rule beside it: how many times the median of its card the amount is, a major unit
+    /// added to both. Null for a card without a payment before, in schemas without histories, and
+    /// in journals of earlier versions.
     #[serde(default)]
+    #[schema(minimum = 0)]
     pub ratio: Option<f32>,
     /// What the bank should do.
     pub decision: Decision,
-    /// Where the score lies among the policy's bands; nothing without a score.
+    /// Where the score lies among the policy's bands; null without a score.
     #[serde(default)]
     pub band: Option<Band>,
-    /// What in the policy made the decision, such as `policy:score_bands.review>=784`. Empty in
-    /// journals of earlier versions.
+    /// What in the policy made the decision, such as `policy:score_bands.review>=784`,
+    /// `policy:segments.rail=sct_inst.review<820`, `policy:fallback.decision`,
+    /// `policy:label_free.review_from>=6` or `policy:breaker.then=review`. Empty in journals of
+    /// earlier versions.
     #[serde(default)]
+    #[schema(required)]
     pub decision_rule: String,
     /// Version of the policy that decided. Empty in journals of earlier versions.
     #[serde(default)]
+    #[schema(required, max_length = 64)]
     pub policy: String,
-    /// Why this answer is another than usual; empty in journals of earlier versions.
+    /// Why this answer is another than usual; mostly nothing, and empty in journals of earlier
+    /// versions.
     #[serde(default)]
+    #[schema(required)]
     pub degraded: Vec<Degraded>,
-    /// Why, the weightiest first, then what surprises; only from the policy's score on, and where
-    /// surprise alone decided.
+    /// Why, the weightiest first, then what surprises; from the policy's `explain.min_score` on,
+    /// and where `label_free.review_from` decided.
     pub reasons: Vec<Reason>,
-    /// What the logit is made of beside the reasons; nothing where reasons were not asked for, and
+    /// What the logit is made of beside the reasons; null where reasons were not asked for, and
     /// without a logit.
     #[serde(default)]
     pub remainder: Option<Remainder>,
@@ -55,9 +67,10 @@ pub struct Answer {
     /// with a model that was never pretrained, and where too few payments of the seven days before
     /// the payment's are known to say what is usual.
     #[serde(default)]
+    #[schema(required)]
     pub surprise: Vec<Surprise>,
     /// Days from the newest of the federation's risk counts to the payment; a label delay and one
-    /// day is as fresh as they can be. Nothing where none have come.
+    /// day is as fresh as they can be. Null where none have come.
     #[serde(default)]
     pub risk_age_days: Option<i32>,
     /// The model that scored, or the encoder that told surprises for want of one.
@@ -68,20 +81,21 @@ pub struct Answer {
     pub mode: Mode,
     /// Whether this answer was given before to the same payment.
     pub replayed: bool,
-    /// Fields of the request that the schema does not know; they were ignored.
+    /// Fields of the request that are not known here; they were ignored.
     pub unknown_fields: u32,
-    /// Microseconds from the request's arrival to this answer.
+    /// Microseconds from the request's arrival to this answer; 0 in a stored one.
     pub latency_us: u64,
 }
 
-/// How an answer came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How an answer came about. `full`: a model scored. `fallback`: none does, it refused the numbers,
+/// or the answer was overdue, and the configured decision is answered, or what surprise alone leads
+/// to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// A model scored.
     Full,
-    /// No model scores, it refused the payment's numbers, or the answer was overdue: the configured
-    /// decision, or what surprise alone leads to.
+    /// None did.
     Fallback,
 }
 
@@ -96,15 +110,18 @@ impl Mode {
     }
 }
 
-/// Why an answer is another than usual.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why an answer is another than usual. `breaker`: it would have been a decline, and there were too
+/// many of them lately. `deadline`: it was wanted before its turn came, and no model was asked.
+/// `late`: the payment is older than another of its card that was here before it; it was read at
+/// its own time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Degraded {
-    /// It would have been a decline, and there were too many of them lately.
+    /// Declines are held back.
     Breaker,
-    /// It was wanted before its turn came: no model was asked.
+    /// Its turn came too late.
     Deadline,
-    /// The payment is older than another of its card that was here before it.
+    /// The payment itself came late.
     Late,
 }
 
@@ -120,22 +137,26 @@ impl Degraded {
     }
 }
 
-/// Which model scored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Which model it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelName {
     /// Length of the ledger when it was installed.
     pub version: u64,
     /// Whose head it has; the federation's in journals of earlier versions.
     #[serde(default)]
+    #[schema(required)]
     pub head: Head,
-    /// Digest of the parameters, hexadecimal.
+    /// SHA-256 of the parameters.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub parameters: String,
-    /// Digest of the feature schema, hexadecimal.
+    /// SHA-256 of the feature schema.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub schema: String,
 }
 
-/// Who trained the head of a model last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Who trained the head of a model last: all banks together, this bank from there on, or this bank
+/// alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Head {
     /// All banks together.
@@ -148,11 +169,12 @@ pub enum Head {
 }
 
 /// A second opinion that decides nothing.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Shadow {
     /// Which model it is: `local`.
     pub bundle: String,
     /// Its calibrated probability.
+    #[schema(minimum = 0, maximum = 1)]
     pub probability: f32,
     /// Its logit.
     pub logit: f32,
@@ -160,17 +182,17 @@ pub struct Shadow {
 
 /// How little one field group of a payment fits its card, as the encoder sees it, held against the
 /// bank's own last seven days.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Surprise {
     /// The field group, by its name in the schema.
     pub group: String,
-    /// Standard deviations above the median, in hundredths; below zero where it fits better.
+    /// Standard deviations above the median, to hundredths; below zero where it fits better.
     pub deviations: f32,
 }
 
 /// What the logit of an explained answer is made of beside its reasons: base, rest and the reasons'
 /// weights add up to it, to 1e-4.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Remainder {
     /// The logit of a payment of which every fact lies at the centre of the schema.
     pub base: f32,
@@ -179,18 +201,21 @@ pub struct Remainder {
 }
 
 /// One reason for a score.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
-    /// Stable code, see `reasons.rs`.
+    /// Stable code.
+    #[schema(pattern = "^R[0-9]{2}_")]
     pub code: String,
     /// 1 for the weightiest.
+    #[schema(minimum = 1, maximum = 255)]
     pub rank: u8,
-    /// What the fact adds to the logit, by the model's own account. Nothing for a surprise: it is a
+    /// What the fact adds to the logit, by the model's own account. Null for a surprise: it is a
     /// fact beside the score, and adds nothing to the logit.
     pub weight: Option<f32>,
     /// What was observed, with its unit.
     pub observed: String,
-    /// What is usual, with its unit, where anything is.
+    /// What is usual, with its unit: the card's own, else the bank's last seven days or the
+    /// schema's centre. Null for the hour and for yes or no before that is known.
     pub usual: Option<String>,
     /// One sentence for an analyst.
     pub text: String,

@@ -16,9 +16,14 @@ use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{OneOfBuilder, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::Scoring;
+use super::answer::Answer;
 use super::http::{BODY_MAX, read_within};
+use super::openapi::{named, reference};
 use super::problem::{Problem, ProblemType};
 use super::times::{Asked, Times, Turn};
 use super::written::Written;
@@ -219,13 +224,31 @@ fn text_of(number: u32, outcome: Result<Written, Problem>) -> Vec<u8> {
     text
 }
 
-/// A refusal of one line.
-#[derive(Serialize)]
+/// A refusal of one line of a batch. Places that `detail` tells count within the line.
+#[derive(Serialize, ToSchema)]
 pub(super) struct LineProblem<'a> {
-    /// Which, from 1.
+    /// Which line, from 1.
+    #[schema(minimum = 1, maximum = 1000)]
     pub(super) line: u32,
     #[serde(flatten)]
     pub(super) problem: &'a Problem,
+}
+
+/// A line of the answer, for who describes it.
+pub(super) struct LineAnswer;
+
+impl PartialSchema for LineAnswer {
+    fn schema() -> RefOr<Schema> {
+        let line = OneOfBuilder::new().item(reference::<Answer>());
+        line.item(reference::<LineProblem<'_>>()).into()
+    }
+}
+
+impl ToSchema for LineAnswer {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        named::<Answer>(schemas);
+        named::<LineProblem<'_>>(schemas);
+    }
 }
 
 /// Lines of the answer as they come. Where some are missing it ends as an error, by which the

@@ -48,6 +48,12 @@ fn told_ms(headers: &HeaderMap) -> Result<Option<u16>, Problem> {
 const DEADLINE: &str = "x-deadline-ms";
 const DEADLINE_SHOWN: &str = "X-Deadline-Ms";
 
+/// What clients are told of it.
+pub(super) const MEANING: &str = "Milliseconds from the request's head to its answer; without it \
+    as the bank configured, if at all. Whose turn comes later is answered at once without a model, \
+    remembered and journaled: `mode` `fallback`, `degraded` `deadline`. Whose turn has not come \
+    100 ms after it: `deadline_missed`. What is decided is answered, however long the disk takes.";
+
 /// Beyond ten seconds nobody waits for a payment.
 pub(crate) const DEADLINE_MS_MAX: u16 = 10_000;
 

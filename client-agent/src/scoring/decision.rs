@@ -3,9 +3,10 @@
 //! saw, in `reasons.rs`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What the bank should do with a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// Let it pass.
@@ -31,8 +32,9 @@ impl Decision {
     }
 }
 
-/// How strongly a payment is suspected: where its score lies among the policy's bands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where a score lies among the policy's `score_bands`: below `elevated`, from there on, from
+/// `review` on, from `decline` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Band {
     /// Below every threshold.

@@ -10,6 +10,7 @@ use crypto::Digest;
 use features::Column;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::answer::Answer;
 use super::labels::{KnownLabel, told_back};
@@ -111,16 +112,22 @@ pub(super) fn place_of(decision_id: &str) -> Option<u64> {
     u64::from_str_radix(place, 16).ok()
 }
 
-/// A decision as it was answered. No `Debug`: a payment is never logged.
-#[derive(Serialize)]
-struct Record<'a> {
+/// A decision of the journal.
+// No `Debug`: a payment is never logged.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Record<'a> {
     /// The answer as it was stored, before its latency was known.
     answer: Answer,
-    /// The payment, in its canonical form.
+    /// The payment in its canonical form: every field of `txn.v1`, null where the bank had none,
+    /// words in small letters, codes in capitals, days and times as numbers.
+    #[schema(value_type = Object)]
     transaction: Value,
-    /// What the model saw; nothing where it was another schema's.
+    /// What the model saw: each column of the feature schema by its name, in the schema's order.
+    /// Null where the decision was made under another schema than the agent's present one.
+    #[schema(value_type = Option<std::collections::BTreeMap<String, f32>>)]
     features: Option<Features<'a>>,
     /// What was said of the payment, in order of arrival.
+    #[schema(max_items = 32)]
     labels: Vec<KnownLabel>,
 }
 

@@ -14,6 +14,7 @@ use crypto::Digest;
 use features::{FeatureEncoder, Label, Transaction};
 use serde::Serialize;
 use tokio::sync::oneshot;
+use utoipa::ToSchema;
 
 use super::Scoring;
 use super::problem::{Problem, ProblemType};
@@ -23,27 +24,28 @@ use crate::journal::{Journal, LabelEntry};
 mod body;
 mod known;
 
-pub(super) use body::{Form, Item, LABELS_BYTES_MAX, Labels, too_large};
+pub(super) use body::{Form, Item, LABELS_BYTES_MAX, LABELS_MAX, Labels, too_large};
 pub(super) use known::{KnownLabel, told_back};
 
 use body::{Dated, EVENT_AT, SUPERSEDES};
 
 /// What became of one label.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LabelAnswer {
-    /// Digest of what was sent, hexadecimal: the same for the same words. Nothing where they were
-    /// no label.
+    /// Digest of what was sent: the same for the same words. Absent where they were no label.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, pattern = "^[0-9a-f]{64}$")]
     pub label_id: Option<String>,
     /// Whether it is kept.
     pub status: LabelStatus,
     /// Why it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub problem: Option<Problem>,
 }
 
 /// Whether a label is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LabelStatus {
     /// It is, from this request on.
@@ -316,4 +318,4 @@ const DAY_MS: i64 = 86_400_000;
 const FRAUDS_FIRST: [bool; 2] = [true, false];
 
 /// Words about one payment: each label of it reads the others, and a dispute has a few.
-const LABELS_OF_ONE_MAX: usize = 32;
+pub(super) const LABELS_OF_ONE_MAX: usize = 32;

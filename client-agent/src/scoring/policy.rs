@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use features::Rail;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::decision::{Band, Decision};
 
@@ -35,12 +36,14 @@ pub struct Policy {
     breaker: Option<Terms>,
 }
 
-/// Which policy it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A decision policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(super) struct PolicyName {
     /// The bank's own name for it, told in every answer.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")]
     pub(super) version: String,
-    /// SHA-256 of the file, hexadecimal.
+    /// SHA-256 of the policy file.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub(super) sha256: String,
 }
 

@@ -27,32 +27,40 @@
 
 use features::{FieldError, FieldErrorKind};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// A refusal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A refusal, RFC 9457. It repeats no digit of what may be a card number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
     /// Which kind.
     #[serde(rename = "type")]
     pub kind: ProblemType,
     /// The kind in words.
     pub title: &'static str,
-    /// Status of the HTTP answer.
+    /// Status of the HTTP answer; of a line of a batch, what the line alone would have got.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What happened.
     pub detail: String,
     /// The field at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub field: Option<String>,
     /// What was found in it, redacted.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub found: Option<String>,
     /// What was expected of it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub expected: Option<String>,
 }
 
-/// Kinds of refusals, see the table above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Stable kind of a refusal; clients may switch on it. `overloaded`, `deadline_missed`, `not_ready`
+/// and `unavailable` may pass: `Retry-After` says when to ask again. `cross_site` may answer any
+/// POST that a browser sends, `not_found` any path that is not described here, and
+/// `method_not_allowed` any other method of one that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemType {
     /// The request is no JSON, or has another form.

@@ -40,6 +40,20 @@ pub(super) enum Purpose {
     Whatif,
 }
 
+impl Purpose {
+    /// Every purpose.
+    pub(super) const ALL: [Self; 3] = [Self::Authorise, Self::Advice, Self::Whatif];
+
+    /// The word in requests.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Authorise => "authorise",
+            Self::Advice => "advice",
+            Self::Whatif => "whatif",
+        }
+    }
+}
+
 impl Request {
     /// Reads a body at the time `now_ms`.
     pub(super) fn parse(body: &[u8], now_ms: u64, asked: Asked) -> Result<Self, Problem> {
@@ -151,21 +165,20 @@ fn purpose(value: Option<Value>) -> Result<Purpose, Problem> {
     let wrong = |found: &str| Problem::of_field(ProblemType::Schema, "purpose", found, expected);
     match value {
         None | Some(Value::Null) => Ok(Purpose::Authorise),
-        Some(Value::String(word)) => match word.as_str() {
-            "authorise" => Ok(Purpose::Authorise),
-            "advice" => Ok(Purpose::Advice),
-            "whatif" => Ok(Purpose::Whatif),
-            other => Err(wrong(other)),
-        },
+        Some(Value::String(word)) => {
+            let mut purposes = Purpose::ALL.into_iter();
+            let told = purposes.find(|one| one.word() == word);
+            told.ok_or_else(|| wrong(&word))
+        }
         Some(other) => Err(wrong(kind_of(&other))),
     }
 }
 
 fn check_schema(value: Option<Value>) -> Result<(), Problem> {
-    let wrong = |found: &str| Problem::of_field(ProblemType::Schema, "schema", found, "txn.v1");
+    let wrong = |found: &str| Problem::of_field(ProblemType::Schema, "schema", found, FORM);
     match value {
         None | Some(Value::Null) => Ok(()),
-        Some(Value::String(name)) if name == "txn.v1" => Ok(()),
+        Some(Value::String(name)) if name == FORM => Ok(()),
         Some(Value::String(name)) => Err(wrong(&name)),
         Some(other) => Err(wrong(kind_of(&other))),
     }
@@ -253,6 +266,9 @@ pub(super) fn kind_of(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
     }
 }
+
+/// The form of payments.
+pub(super) const FORM: &str = "txn.v1";
 
 /// A payment with every field and full extras takes some 10 KiB.
 pub(crate) const BODY_BYTES_MAX: usize = 64 << 10;

@@ -1,12 +1,30 @@
 //! `GET /v1/status`: hands out whatever the agent says of itself. What it says is put together
 //! in `agent.rs`; this file only knows how to serve it.
 
-use axum::routing::get;
-use axum::{Json, Router};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::status::Status;
+
+type Said = Arc<dyn Fn() -> Value + Send + Sync>;
 
 /// A router whose `/v1/status` answers with `status()`, asked anew each time.
-pub fn status_router(
-    status: impl Fn() -> serde_json::Value + Clone + Send + Sync + 'static,
-) -> Router {
-    Router::new().route("/v1/status", get(async move || Json(status())))
+pub(crate) fn status_router(status: impl Fn() -> Value + Send + Sync + 'static) -> OpenApiRouter {
+    let said: Said = Arc::new(status);
+    let routes = OpenApiRouter::default().routes(routes!(handle_status));
+    routes.with_state(said)
+}
+
+/// What the agent says of itself.
+#[utoipa::path(
+    get, path = "/v1/status", operation_id = "status",
+    responses((status = 200, description = "The status.", body = Status)),
+)]
+async fn handle_status(State(said): State<Said>) -> Json<Value> {
+    Json(said())
 }

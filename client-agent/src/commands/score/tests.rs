@@ -511,8 +511,9 @@ fn agent(scoring: Scoring) -> Router {
     with_status(door(scoring).router())
 }
 
-fn with_status(router: Router) -> Router {
-    router.merge(status_router(|| json!({"ready": true})))
+fn with_status(router: impl Into<Router>) -> Router {
+    let status: Router = status_router(|| json!({"ready": true})).into();
+    router.into().merge(status)
 }
 
 fn try_run(arguments: &Arguments, patience: Patience) -> Result<Said, CommandError> {

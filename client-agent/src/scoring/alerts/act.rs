@@ -5,6 +5,7 @@
 use chrono::DateTime;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::Question;
 use super::alert::{ANALYST, Verdict};
@@ -32,11 +33,11 @@ pub(super) struct Snooze {
 }
 
 /// What became of a disposition.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Disposed {
     /// The alert as it is from here on.
     alert: Row,
-    /// The label that was written; nothing for a verdict that teaches nothing.
+    /// The label that was written; null for a verdict that teaches nothing.
     label: Option<LabelAnswer>,
 }
 
@@ -193,13 +194,14 @@ const VERDICTS: &str = "one of fraud, genuine, suspected, unknown";
 const WORD_BYTES_MAX: usize = 16;
 
 /// As long as a user's name in most directories.
-const ANALYST_BYTES_MAX: usize = 64;
+pub(super) const ANALYST_BYTES_MAX: usize = 64;
 
 /// A paragraph or two; files belong into the bank's case management.
-const NOTE_BYTES_MAX: usize = 4_000;
+pub(super) const NOTE_BYTES_MAX: usize = 4_000;
 
 /// A longer absence is a case for the bank's own customer data.
-const SNOOZE_MS_MAX: u64 = 90 * 86_400_000;
+pub(super) const SNOOZE_MS_MAX: u64 = 90 * 24 * HOUR_MS;
+pub(super) const HOUR_MS: u64 = 3_600_000;
 
 /// A form writes three bytes for each of a note in another script.
 pub(super) const BYTES_MAX: usize = 16 << 10;

@@ -4,6 +4,7 @@
 use features::Transaction;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::journal::{Action, Deed, Entry, JournalError, LabelEntry};
 use crate::scoring::answer::{Answer, Reason};
@@ -35,8 +36,9 @@ pub(super) struct Alert {
     pub(super) snoozed_until: Option<u64>,
 }
 
-/// What an analyst says of a payment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What an analyst says of a payment. `fraud` and `genuine` are labels; `suspected` and `unknown`
+/// close the alert and teach nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::scoring) enum Verdict {
     /// It was fraud: a label.
@@ -50,8 +52,9 @@ pub(in crate::scoring) enum Verdict {
 }
 
 /// Whether somebody has to look at an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AlertState)]
 pub(super) enum State {
     /// Somebody has to.
     Open,
@@ -84,7 +87,7 @@ impl Verdict {
     /// Every verdict.
     pub(super) const ALL: [Self; 4] = [Self::Fraud, Self::Genuine, Self::Suspected, Self::Unknown];
 
-    pub(super) fn word(self) -> &'static str {
+    pub(in crate::scoring) fn word(self) -> &'static str {
         match self {
             Self::Fraud => "fraud",
             Self::Genuine => "genuine",

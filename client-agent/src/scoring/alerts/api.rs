@@ -4,29 +4,49 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::act::{self, BYTES_MAX, Disposed, Disposition, Snooze};
-use super::alert::State as AlertState;
+use super::asked::Asked;
 use super::dossier::Dossier;
-use super::index::{Grouping, LIMIT, Listing, Place, Row, Wanted};
-use super::{Question, Queue};
+use super::index::{Grouping, Listing, Row, Wanted};
+use super::{BUSY, NO_ALERT, Question, Queue};
 use crate::scoring::Scoring;
 use crate::scoring::door::{Door, starting};
 use crate::scoring::http::{BODY_MAX, read_within};
 use crate::scoring::problem::{Problem, ProblemType};
 use crate::scoring::request::{fault, kind_of};
 
-/// `GET /v1/alerts`.
+/// The alert queue: decisions of review or decline, the worst first.
+#[utoipa::path(
+    get, path = "/v1/alerts", operation_id = "alerts",
+    params(Asked),
+    responses(
+        (status = 200, description = "A page of the queue.", body = Listing),
+        (status = 400, description = "`schema`: a word of the query."),
+        (status = 404, description = "`not_found`: `of` names no alert of the queue."),
+        (status = 503, description = BUSY),
+    )
+)]
 pub(super) async fn handle_list(State(door): State<Door>, uri: Uri) -> Response {
     json(list(&door, &uri).await)
 }
 
-/// `GET /v1/alerts/{decision_id}`.
+/// All about one alert: the decision, the account's last payments, the confirmed cases most alike,
+/// and what was said and done.
+#[utoipa::path(
+    get, path = "/v1/alerts/{decision_id}", operation_id = "alert",
+    params(("decision_id" = String, Path)),
+    responses(
+        (status = 200, description = "The alert.", body = Dossier),
+        (status = 404, description = NO_ALERT),
+        (status = 503, description = BUSY),
+    )
+)]
 pub(super) async fn handle_alert(
     State(door): State<Door>,
     decision_id: Result<Path<String>, PathRejection>,
@@ -34,7 +54,28 @@ pub(super) async fn handle_alert(
     json(dossier(&door, decision_id).await)
 }
 
-/// `POST /v1/alerts/{decision_id}/disposition`.
+/// Says what an alert was.
+///
+/// A verdict of fraud or genuine is written as a label of the source `analyst`; any closes the
+/// alert. Durable once it is answered, and idempotent.
+#[utoipa::path(
+    post, path = "/v1/alerts/{decision_id}/disposition", operation_id = "dispose",
+    params(("decision_id" = String, Path)),
+    request_body(content = Disposition, example = json!({
+        "verdict": "fraud", "analyst": "u-17", "note": "The customer did not know the payee."
+    })),
+    responses(
+        (status = 200, description = "The alert as it is from here on, and the label.",
+            body = Disposed),
+        (status = 400, description = "`schema`, `missing_field`, `pan_detected`, `too_future` or \
+            `known_too_early`."),
+        (status = 403, description = CROSS_SITE),
+        (status = 404, description = NO_ALERT),
+        (status = 409, description = "`too_many_actions` or `too_many_labels`."),
+        (status = 413, description = "`too_large`."),
+        (status = 503, description = BUSY),
+    )
+)]
 pub(super) async fn handle_disposition(
     State(door): State<Door>,
     decision_id: Result<Path<String>, PathRejection>,
@@ -43,7 +84,23 @@ pub(super) async fn handle_disposition(
     json(dispose(&door, &id_of(decision_id), body).await)
 }
 
-/// `POST /v1/alerts/{decision_id}/snooze`.
+/// Puts an open alert off until a time.
+#[utoipa::path(
+    post, path = "/v1/alerts/{decision_id}/snooze", operation_id = "snooze",
+    params(("decision_id" = String, Path)),
+    request_body(content = Snooze, example = json!({
+        "until": "2026-03-04T10:00:00Z", "analyst": "u-17"
+    })),
+    responses(
+        (status = 200, description = "The alert as it is from here on.", body = Row),
+        (status = 400, description = "`schema`, `missing_field` or `pan_detected`."),
+        (status = 403, description = CROSS_SITE),
+        (status = 404, description = "`not_found`."),
+        (status = 409, description = "`alert_closed` or `too_many_actions`."),
+        (status = 413, description = "`too_large`."),
+        (status = 503, description = BUSY),
+    )
+)]
 pub(super) async fn handle_snooze(
     State(door): State<Door>,
     decision_id: Result<Path<String>, PathRejection>,
@@ -114,74 +171,4 @@ fn too_large() -> Problem {
     Problem::new(ProblemType::TooLarge, detail)
 }
 
-/// The words of a query.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Asked {
-    pub(super) state: Option<String>,
-    pub(super) account: Option<String>,
-    pub(super) of: Option<String>,
-    grouped: Option<String>,
-    limit: Option<String>,
-    after: Option<String>,
-}
-
-impl Asked {
-    pub(super) fn read(uri: &Uri) -> Result<Self, Problem> {
-        let query = Query::<Self>::try_from_uri(uri);
-        let Query(asked) = query.map_err(|_| {
-            let (found, expected) = ("a query that cannot be read", "each of its words once");
-            Problem::of_field(ProblemType::Schema, "query", found, expected)
-        })?;
-        Ok(asked)
-    }
-
-    /// What is asked for; `grouping` where nothing is said of it.
-    pub(super) fn wanted(&self, grouping: Grouping) -> Result<Wanted, Problem> {
-        let wrong = |field: &str, found: &str, expected: &str| {
-            Problem::of_field(ProblemType::Schema, field, found, expected)
-        };
-        let state = match self.state.as_deref().unwrap_or("open") {
-            "all" => None,
-            word => {
-                let state = AlertState::ALL.into_iter().find(|one| one.word() == word);
-                let expected = "one of open, snoozed, closed, all";
-                Some(state.ok_or_else(|| wrong("state", word, expected))?)
-            }
-        };
-        let grouping = match self.grouped.as_deref() {
-            None => grouping,
-            Some("true") => Grouping::Accounts,
-            Some("false") => Grouping::Alerts,
-            Some(other) => return Err(wrong("grouped", other, "true or false")),
-        };
-        let limit = match self.limit.as_deref() {
-            None => LIMIT,
-            Some(told) => {
-                let limit = told
-                    .parse()
-                    .ok()
-                    .filter(|limit| (1..=LIMIT_MAX).contains(limit));
-                limit.ok_or_else(|| wrong("limit", told, "a number from 1 to 200"))?
-            }
-        };
-        let after = match self.after.as_deref() {
-            None => None,
-            Some(told) => {
-                let place = Place::from_cursor(told);
-                Some(place.ok_or_else(|| wrong("after", told, "the `next` of a page before"))?)
-            }
-        };
-        Ok(Wanted {
-            state,
-            account: self.account.clone(),
-            of: self.of.clone(),
-            grouping,
-            limit,
-            after,
-        })
-    }
-}
-
-/// A row has at most one KiB.
-const LIMIT_MAX: usize = 200;
+const CROSS_SITE: &str = "`cross_site`: a page of another site asks for it.";

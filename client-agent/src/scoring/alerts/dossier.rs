@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::alert::{Said, Verdict};
 use super::cases::Near;
@@ -15,28 +16,36 @@ use crate::scoring::decisions::unreadable;
 use crate::scoring::labels::{KnownLabel, in_force, told_back};
 use crate::scoring::problem::{Problem, ProblemType};
 
-/// All about one alert. No `Debug`: a payment is never logged.
-#[derive(Serialize)]
+/// All about one alert.
+// No `Debug`: a payment is never logged.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AlertDossier)]
 pub(super) struct Dossier {
     pub(super) alert: Row,
-    /// The answer as it was stored.
+    /// The answer as it was stored, as `Answer`.
+    #[schema(value_type = Object)]
     pub(super) answer: Value,
-    /// The payment, in its canonical form.
+    /// The payment in its canonical form, as in `Record`.
+    #[schema(value_type = Object)]
     pub(super) transaction: Value,
-    /// Every label of the payment, in order of arrival.
+    /// What was said of the payment, in order of arrival.
+    #[schema(max_items = 32)]
     pub(super) labels: Vec<KnownLabel>,
     /// The same and what analysts did, in order of time.
     pub(super) history: Vec<Event>,
-    /// The last payments of the account, the newest first.
+    /// The account's last payments, the newest first.
+    #[schema(max_items = 30)]
     pub(super) payments: Vec<Brief>,
-    /// Confirmed cases of this bank that the live model finds most alike, the nearest first.
+    /// The confirmed cases most alike, the nearest first, among the last 2,000.
+    #[schema(max_items = 5)]
     pub(super) similar: Vec<Case>,
     /// The next alert to look at, of another account.
     pub(super) next: Option<String>,
 }
 
-/// Something that was said or done.
-#[derive(Serialize)]
+/// Something that was said or done about an alert.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AlertEvent)]
 pub(super) struct Event {
     /// When the agent was told, milliseconds since 1970-01-01 UTC.
     pub(super) at: u64,
@@ -44,24 +53,25 @@ pub(super) struct Event {
     /// The source of a label, or the analyst.
     pub(super) by: String,
     pub(super) verdict: Option<Verdict>,
-    /// Of a label: since when it is known.
+    /// Of a label: since when it is known, milliseconds since 1970-01-01 UTC.
     pub(super) known_at: Option<i64>,
-    /// Of a snooze: its end.
+    /// Of a snooze: its end, likewise.
     pub(super) until: Option<u64>,
     pub(super) note: String,
 }
 
 /// What kind of thing it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = AlertEventKind)]
 pub(super) enum EventKind {
     Label,
     Disposition,
     Snooze,
 }
 
-/// One decision in a few words.
-#[derive(Serialize)]
+/// A decision in a few words.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Brief {
     pub(super) decision_id: Option<String>,
     pub(super) txn_id: String,
@@ -69,18 +79,20 @@ pub(super) struct Brief {
     pub(super) amount_minor: i64,
     pub(super) currency: String,
     pub(super) outlet: Option<String>,
+    #[schema(minimum = 1, maximum = 999)]
     pub(super) score: Option<u16>,
     pub(super) decision: Decision,
     /// What its label in force says.
     pub(super) verdict: Option<Verdict>,
 }
 
-/// A confirmed case.
-#[derive(Serialize)]
+/// A confirmed case of this bank.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SimilarCase)]
 pub(super) struct Case {
     #[serde(flatten)]
     pub(super) brief: Brief,
-    /// Euclidean distance in the live encoder's representation.
+    /// Euclidean, in the live encoder's representation.
     pub(super) distance: f32,
 }
 
@@ -235,3 +247,24 @@ const PAYMENTS_MAX: usize = 30;
 
 /// Confirmed cases that are shown.
 const SIMILAR_MAX: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use utoipa::PartialSchema as _;
+
+    use super::*;
+    use crate::scoring::labels::LABELS_OF_ONE_MAX;
+
+    // The attributes of a type take numbers alone, no constants.
+    #[test]
+    fn lists_are_described_as_long_as_they_may_be() {
+        let described = serde_json::to_value(Dossier::schema()).unwrap();
+        for (name, most) in [
+            ("labels", LABELS_OF_ONE_MAX),
+            ("payments", PAYMENTS_MAX),
+            ("similar", SIMILAR_MAX),
+        ] {
+            assert_eq!(described["properties"][name]["maxItems"], most, "{name}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::alert::{Alert, State, Verdict};
 use crate::scoring::decision::Decision;
@@ -57,19 +58,22 @@ pub(super) enum Grouping {
     Accounts,
 }
 
-/// Part of the queue.
-#[derive(Serialize)]
+/// A page of the queue.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AlertListing)]
 pub(super) struct Listing {
     /// Rows, the worst first.
     pub(super) alerts: Vec<Row>,
-    /// What `after` continues from; nothing where this is the end.
+    /// What `after` continues from; null at the end.
     pub(super) next: Option<String>,
     /// Rows on all pages together.
     pub(super) total: usize,
 }
 
-/// One row. No `Debug`: it holds tokens.
-#[derive(Clone, Serialize)]
+/// A decision that a person should see.
+// No `Debug`: it holds tokens.
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = Alert)]
 pub(super) struct Row {
     pub(super) decision_id: String,
     pub(super) txn_id: String,
@@ -80,7 +84,10 @@ pub(super) struct Row {
     pub(super) verdict: Option<Verdict>,
     /// While it is snoozed, milliseconds since 1970-01-01 UTC.
     pub(super) snoozed_until: Option<u64>,
+    /// Null where no model was asked.
+    #[schema(minimum = 1, maximum = 999)]
     pub(super) score: Option<u16>,
+    /// The policy's band, where it has any.
     pub(super) band: Option<String>,
     pub(super) decision: Decision,
     /// Code of the weightiest reason.
@@ -97,7 +104,8 @@ pub(super) struct Row {
     pub(super) currency: String,
     /// Token of where the money went.
     pub(super) outlet: Option<String>,
-    /// Alerts of the same account among those asked for, this one included.
+    /// Alerts of the same account among those asked for, this one included; of one alert alone, the
+    /// open ones.
     pub(super) payments: usize,
     /// Seconds since the oldest of them.
     pub(super) oldest_age_s: u64,

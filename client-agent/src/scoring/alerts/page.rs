@@ -12,14 +12,19 @@ use axum::extract::{FromRequest as _, Path, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::{Map, Value};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 use super::act::{self, Disposition, Snooze};
 use super::alert::State as AlertState;
-use super::api::{Asked, dossier, id_of, queue, scoring};
+use super::api::{dossier, id_of, queue, scoring};
+use super::asked::{Asked, AskedByAccount};
 use super::index::{Grouping, Row};
+use super::said::{DispositionForm, SnoozeForm};
 use crate::scoring::decision::Decision;
 use crate::scoring::door::Door;
 use crate::scoring::http::stalled;
+use crate::scoring::openapi;
 use crate::scoring::problem::{Problem, ProblemType};
 use frame::{Frame, answer};
 use sheet::Sheet;
@@ -28,7 +33,15 @@ mod frame;
 mod sheet;
 mod words;
 
-/// `GET /alerts`.
+/// The alert queue for people.
+#[utoipa::path(
+    get, path = "/alerts", operation_id = "alertsPage",
+    params(AskedByAccount),
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = HTML),
+        (status = "default", description = REFUSED, body = String, content_type = HTML),
+    )
+)]
 pub(super) async fn handle_queue(State(door): State<Door>, uri: Uri) -> Response {
     match list(&door, &uri).await {
         Ok(page) => answer(StatusCode::OK, &page),
@@ -36,7 +49,19 @@ pub(super) async fn handle_queue(State(door): State<Door>, uri: Uri) -> Response
     }
 }
 
-/// `GET /alerts/{decision_id}`, and with `export=html` the same as a file.
+/// One alert for people, and with `export=html` the same as a file.
+#[utoipa::path(
+    get, path = "/alerts/{decision_id}", operation_id = "alertPage",
+    params(
+        ("decision_id" = String, Path),
+        ("export" = inline(Option<Export>), Query,
+            description = "As one file to keep, with nothing outside it."),
+    ),
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = HTML),
+        (status = "default", description = REFUSED, body = String, content_type = HTML),
+    )
+)]
 pub(super) async fn handle_alert(
     State(door): State<Door>,
     decision_id: Result<Path<String>, PathRejection>,
@@ -62,7 +87,17 @@ pub(super) async fn handle_alert(
     response
 }
 
-/// `POST /alerts/{decision_id}/disposition`.
+/// The page's form, which works without a script.
+#[utoipa::path(
+    post, path = "/alerts/{decision_id}/disposition", operation_id = "disposeByForm",
+    params(("decision_id" = String, Path)),
+    request_body(content = inline(DispositionForm), content_type = FORM),
+    responses(
+        (status = 303, description = "Done: back to the alert.",
+            headers(("Location" = String, description = "The alert's page."))),
+        (status = "default", description = REFUSED, body = String, content_type = HTML),
+    )
+)]
 pub(super) async fn handle_disposition(
     State(door): State<Door>,
     decision_id: Result<Path<String>, PathRejection>,
@@ -76,7 +111,17 @@ pub(super) async fn handle_disposition(
     shown_again(&id, done.await.map(drop))
 }
 
-/// `POST /alerts/{decision_id}/snooze`: the form says for how many hours.
+/// The page's form, which works without a script: it says for how many hours.
+#[utoipa::path(
+    post, path = "/alerts/{decision_id}/snooze", operation_id = "snoozeByForm",
+    params(("decision_id" = String, Path)),
+    request_body(content = inline(SnoozeForm), content_type = FORM),
+    responses(
+        (status = 303, description = "Done: back to the alert.",
+            headers(("Location" = String, description = "The alert's page."))),
+        (status = "default", description = REFUSED, body = String, content_type = HTML),
+    )
+)]
 pub(super) async fn handle_snooze(
     State(door): State<Door>,
     decision_id: Result<Path<String>, PathRejection>,
@@ -89,7 +134,7 @@ pub(super) async fn handle_snooze(
         let hours = words.remove("hours");
         let hours = hours.and_then(|told| told.as_str()?.parse::<u32>().ok());
         if let Some(hours) = hours {
-            let until = now_ms.saturating_add(u64::from(hours) * HOUR_MS);
+            let until = now_ms.saturating_add(u64::from(hours) * act::HOUR_MS);
             words.insert("until".to_owned(), until.into());
         }
         act::snooze(scoring, &id, Snooze::read(now_ms, &words)?).await
@@ -254,4 +299,18 @@ async fn list(door: &Door, uri: &Uri) -> Result<QueuePage, Problem> {
     })
 }
 
-const HOUR_MS: u64 = 3_600_000;
+/// In which form a page may be had.
+struct Export;
+
+impl utoipa::PartialSchema for Export {
+    fn schema() -> RefOr<Schema> {
+        openapi::words(["html"]).into()
+    }
+}
+
+impl utoipa::ToSchema for Export {}
+
+const HTML: &str = "text/html";
+const FORM: &str = "application/x-www-form-urlencoded";
+const REFUSED: &str =
+    "Refused, in words; the status is that of the same request under `/v1/alerts`.";

@@ -179,7 +179,7 @@ pub(super) const EVENT_AT: &str = "event_at";
 pub(super) const SUPERSEDES: &str = "supersedes";
 
 /// Labels of one request: a night's chargebacks are a few requests.
-const LABELS_MAX: usize = 1_000;
+pub(in crate::scoring) const LABELS_MAX: usize = 1_000;
 
 /// A label with every field takes some 300 bytes.
 pub(in crate::scoring) const LABELS_BYTES_MAX: usize = 1 << 20;

@@ -3,15 +3,20 @@
 
 use crypto::Digest;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Object;
 
 use crate::journal::LabelEntry;
 use crate::scoring::alerts::Verdict;
+use crate::scoring::openapi::words;
 
-/// One label of a payment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A label of a payment as it is told back. None is ever erased.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(in crate::scoring) struct KnownLabel {
-    /// Digest of what was sent, hexadecimal.
+    /// Digest of what was sent.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     pub(in crate::scoring) label_id: String,
+    #[schema(schema_with = of_labels)]
     pub(in crate::scoring) verdict: Verdict,
     /// When that happened of which it speaks, milliseconds since 1970-01-01 UTC: the payment's own
     /// time where nobody said another.
@@ -26,6 +31,12 @@ pub(in crate::scoring) struct KnownLabel {
     pub(in crate::scoring) supersedes: Option<String>,
     /// Whether a label of the payment that is known later says otherwise.
     pub(in crate::scoring) withdrawn: bool,
+}
+
+/// What labels say: not every verdict is one.
+fn of_labels() -> Object {
+    let verdicts = [true, false].map(Verdict::of_label);
+    words(verdicts.map(Verdict::word)).build()
 }
 
 /// The labels of a payment of the time `paid_at`, in the order in which they are given.

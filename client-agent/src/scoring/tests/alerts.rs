@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 
 use super::socket::{ask, door, exchange, fetch, with_server};
 use super::*;
-use crate::scoring::openapi::DOCUMENT;
 
 /// A bank whose payments are reviewed for want of a model, which comes after them: three of card
 /// `c0`, one of two others.
@@ -510,17 +509,10 @@ fn a_page_of_another_site_changes_nothing() {
 fn what_is_told_of_alerts_is_described() {
     let bank = Bank::new();
     let (scoring, ids) = scored(&bank);
-    let document: Value = serde_json::from_str(DOCUMENT).unwrap();
-    let keys = |object: &Value| -> Vec<String> {
-        let mut keys: Vec<_> = object.as_object().unwrap().keys().cloned().collect();
-        keys.sort();
-        keys
-    };
+    let document = openapi::document();
     let check = |name: &str, told: &Value| {
         let described = &document["components"]["schemas"][name];
-        assert_eq!(keys(told), keys(&described["properties"]), "{name}");
-        let required = described["required"].as_array().unwrap();
-        assert_eq!(required.len(), keys(told).len(), "{name}");
+        openapi::hold(&document, described, told, name);
     };
     with_server(router(&bank, scoring), |address| {
         current(address);

@@ -109,8 +109,8 @@ pub(crate) fn door(scoring: Scoring) -> Door {
 }
 
 /// Serves `router` on a free port of loopback while `client` runs.
-pub(crate) fn with_server(router: Router, client: impl FnOnce(SocketAddr)) {
-    with_terms(router, Terms::default(), client);
+pub(crate) fn with_server(router: impl Into<Router>, client: impl FnOnce(SocketAddr)) {
+    with_terms(router.into(), Terms::default(), client);
 }
 
 /// The same at a door that is held otherwise.
