@@ -55,6 +55,7 @@ const ADDRESSES: &[(&str, &[&str])] = &[
     ("tch", &["model"]),
     ("thread-priority", &["host/src/workers"]),
     ("tokio-rustls", &["host/src/tls"]),
+    ("utoipa-axum", &["client-agent/src/scoring"]),
     ("x25519-dalek", &["crypto"]),
 ];
 

@@ -116,7 +116,8 @@ fn an_agent_that_asks_for_a_token_is_shown_that_of_its_configuration_or_the_one_
         json: true,
     };
     let guard = Tokens::read(&tokens).unwrap();
-    let router = guard.guard(door(settled(&bank)).router(), &Telemetry::default());
+    let router = door(settled(&bank)).router().into();
+    let router = guard.guard(router, &Telemetry::default());
     with_server(router, |address| {
         address::publish(bank.path(), "http.addr", address).unwrap();
         let unscored = |arguments: &Arguments| {
