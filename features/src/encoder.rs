@@ -108,31 +108,6 @@ struct Seen<T> {
     day: i64,
 }
 
-/// Which payment a label speaks of: its outlet and event time, or the payment itself.
-#[derive(Clone, Copy, Debug)]
-pub struct LabelOf<'a> {
-    outlet: Option<&'a str>,
-    ts: i64,
-}
-
-impl<'a> From<&'a Transaction> for LabelOf<'a> {
-    fn from(transaction: &'a Transaction) -> Self {
-        Self {
-            outlet: transaction.outlet(),
-            ts: transaction.ts,
-        }
-    }
-}
-
-impl<'a> From<(&'a str, i64)> for LabelOf<'a> {
-    fn from((outlet, ts): (&'a str, i64)) -> Self {
-        Self {
-            outlet: Some(outlet),
-            ts,
-        }
-    }
-}
-
 impl FeatureEncoder {
     /// An encoder that has seen nothing.
     #[must_use]
@@ -236,15 +211,10 @@ impl FeatureEncoder {
     /// Takes in what a payment turned out to be. It is read by payments from `known_at` on, and
     /// only once the label delay has passed, so labels may come in any order and ahead of time.
     /// A verdict of genuine withdraws a fraud reported before and is otherwise of no use here.
-    pub fn add_label<'a>(&mut self, label_of: impl Into<LabelOf<'a>>, label: &Label) {
-        let LabelOf {
-            outlet: Some(outlet),
-            ts,
-        } = label_of.into()
-        else {
+    pub fn add_label(&mut self, of: &Transaction, label: &Label) {
+        let Some(key) = of.outlet().map(key_of) else {
             return;
         };
-        let key = key_of(outlet);
         let delay = self.delay_of(Entity::Outlet);
         let mut payees = self.payees.iter_mut();
         let Some(outlets) = payees.find(|payees| payees.entity == Entity::Outlet) else {
@@ -260,14 +230,14 @@ impl FeatureEncoder {
                     day: self
                         .clock_ms
                         .map_or(i64::MIN, |ms| ms.div_euclid(DAY_MS))
-                        .max(ts.div_euclid(DAY_MS)),
+                        .max(i64::from(of.day())),
                 }
             })),
             false => outlets.seen.get_mut(&key),
         };
         if let Some(seen) = seen {
             seen.memory
-                .judge(key_of(&label.txn_id), ts, label.known_at, label.fraud);
+                .judge(key_of(&label.txn_id), of.ts, label.known_at, label.fraud);
         }
     }
 

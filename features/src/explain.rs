@@ -102,6 +102,11 @@ impl FeatureEncoder {
                 | Measure::Times
                 | Measure::HourOfDay,
             ) => explanation(observed, Some(usual)),
+            // Payments of a day that a window cuts count by their part: whole ones are what is said.
+            (Reading::OwnRisk(_) | Reading::SharedRisk(_), Measure::Count) => explanation(
+                observed.exp_m1().max(0.0).round(),
+                Some(usual.exp_m1().max(0.0)),
+            ),
             (_, Measure::Share) => explanation(observed / 3.0, Some((usual / 3.0).max(0.0))),
             (_, Measure::Amount | Measure::Hours | Measure::Count) => {
                 explanation(observed.exp_m1().max(0.0), Some(usual.exp_m1().max(0.0)))

@@ -21,7 +21,7 @@ mod trend;
 mod windows;
 
 pub use category::Category;
-pub use encoder::{Encoded, FeatureEncoder, FeatureVector, LabelOf, Limits};
+pub use encoder::{Encoded, FeatureEncoder, FeatureVector, Limits};
 pub use explain::{Explanation, Measure};
 pub use map::{
     CheckReport, Failure, FeedFormat, FeedMap, MapError, Provision, Reader, Row, RowError,

@@ -87,7 +87,7 @@ impl Outlet {
     /// count by the part that lies in it, and are never fewer than the frauds.
     pub(crate) fn risk(&self, ts: i64, delay_ms: i64) -> RiskReading {
         let mut reading = RiskReading::default();
-        let until = ts.saturating_sub(delay_ms);
+        let until = ts - delay_ms;
         for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
             cell.0 = self.days.share(until - i64::from(days) * DAY_MS, until);
         }
@@ -156,7 +156,7 @@ impl Outlet {
     }
 }
 
-/// Frauds remembered of one outlet. Beyond it the oldest day's goes: an outlet with 512 frauds
+/// Frauds remembered of one outlet. Beyond it the oldest goes: an outlet with 512 frauds
 /// in the last 30 days looks as bad as one with more.
 const VERDICTS_MAX: usize = 512;
 
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(outlet.verdicts.len(), 3);
     }
 
-    // 92 steps of 40 bytes and 513 verdicts of 24: the 20 KiB an outlet that `Limits` promises.
+    // 92 steps of 40 bytes and 513 verdicts of 32: the 20 KiB an outlet that `Limits` promises.
     #[test]
     fn a_busy_outlet_takes_no_more_room_than_is_promised() {
         let texts = ["1h", "1d", "7d", "30d"];

@@ -18,10 +18,18 @@ pub use table::{RiskError, RiskTable};
 /// How the encoder reads risk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RiskSettings {
-    /// The bank's own windows end so many days before a payment, to the millisecond. The
-    /// federation's table has whole days: on day D the newest that is read is
-    /// `D - label_delay_days - 1`.
+    /// The bank's own windows end so many days before a payment, to the millisecond, and one where
+    /// there is no delay. The federation's table has whole days: on day D the newest that is read
+    /// is `D - label_delay_days - 1`.
     pub label_delay_days: u16,
+}
+
+impl RiskSettings {
+    /// How long before a payment the bank's own windows end. A day that is not over cannot be cut
+    /// by its part, and a label that is ahead must not meet its own payment: a day at least.
+    pub(crate) fn own_delay_ms(self) -> i64 {
+        i64::from(self.label_delay_days.max(1)) * DAY_MS
+    }
 }
 
 impl Default for RiskSettings {

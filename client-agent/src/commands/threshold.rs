@@ -107,11 +107,12 @@ fn count(
     (credentials, door): (&Credentials, &HttpConfig),
 ) -> Result<Tally, CommandError> {
     let known = credentials.or_tokens_of(door);
+    let ask = |agent: &str| match is_overheard(agent) {
+        true => ask(agent, days, credentials),
+        false => ask(agent, days, &known),
+    };
     if let Some(agent) = agent {
-        return match is_overheard(agent) {
-            true => ask(agent, days, credentials),
-            false => ask(agent, days, &known),
-        };
+        return ask(agent);
     }
     // Opening it would make an empty one.
     if !store.is_dir() {
@@ -129,7 +130,7 @@ fn count(
     let Some(address) = address::find(store, "http.addr") else {
         return Err(AgentError::from(error).into());
     };
-    ask(&known.url(address, door), days, &known)
+    ask(&known.url(address, door))
 }
 
 /// Whether what an agent is told could be read on the way: a token goes there by its user's word

@@ -108,7 +108,7 @@ impl FeatureEncoder {
         let last_day = today - i32::from(self.risk.label_delay_days) - 1;
         let memory = self.payee(Entity::Outlet, key_of(outlet));
         let memory = memory.filter(|_| self.reads_own_risk);
-        let delay_ms = i64::from(self.risk.label_delay_days) * DAY_MS;
+        let delay_ms = self.risk.own_delay_ms();
         let own = memory.map_or_else(RiskReading::default, |memory| memory.risk(ts, delay_ms));
         let shared = self.shared.as_ref();
         let shared = shared.map(|table| table.read(outlet, last_day, today));

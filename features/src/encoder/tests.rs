@@ -206,7 +206,7 @@ fn own_risk_appears_after_the_delay_and_not_before() {
     let mut encoder = self::encoder();
     encoder.encode(&fraud);
     let known_at = START + 15 * DAY_MS / 2;
-    encoder.add_label(("t1", START), &Label { known_at, ..label });
+    encoder.add_label(&fraud, &Label { known_at, ..label });
     let rate = |ts: i64| encoder.preview(&payment(1, ts, 2, 1, 500)).0[at];
     assert_eq!((rate(known_at - 1), rate(known_at)), (0.0, 3.0));
 }

@@ -337,7 +337,8 @@ impl SegmentReader {
 }
 
 /// What the writer and its readers share. The writer takes the lock once a segment, and nobody
-/// touches the disk under it, so that no reader keeps the writer waiting.
+/// touches the disk under it: a reader keeps the writer waiting for a microsecond, or, where it is
+/// of the idle class and lost its core there, until its next turn.
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,

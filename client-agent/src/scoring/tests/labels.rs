@@ -28,22 +28,24 @@ fn refusal(scoring: &Scoring, label: &Value) -> ProblemType {
     answer.problem.unwrap().kind
 }
 
-/// Scores a payment at each of these times, and reads from the journal the share of frauds that
-/// its terminal had on the labelled payment's day.
-fn rates(bank: &Bank, scoring: Scoring, times: &[i64]) -> Vec<f32> {
+/// Scores a payment at each of these times, and reads from the journal how many frauds its terminal
+/// had in the windows that end a label delay before, as ln(1 + frauds).
+fn frauds(bank: &Bank, scoring: Scoring, times: &[i64]) -> Vec<f32> {
     for (at, ts) in times.iter().enumerate() {
         let later = payment(&format!("p{at}"), "c2", *ts, 1_000);
         scoring.score(&body(&later)).unwrap();
     }
     drop(scoring);
-    let column = FeatureSchema::standard().position("own_rate_1d").unwrap();
+    let column = FeatureSchema::standard()
+        .position("own_frauds_21d")
+        .unwrap();
     let journal = open(bank.folder.path());
     let ids = (0..times.len()).map(|at| format!("p{at}"));
     ids.map(|id| journal.find(&id).unwrap().unwrap().vector[column])
         .collect()
 }
 
-/// Half a day after the label delay: the labelled payment is in the shortest window.
+/// Half a day after the label delay: the labelled payment is in every window.
 const READ_MS: i64 = START_MS + 15 * DAY_MS / 2;
 
 // Before the fraud was known, while it was, and after it was withdrawn: in that order and not,
@@ -56,20 +58,21 @@ fn a_superseded_label_is_read_before_its_withdrawal_and_not_after() {
         label(false, READ_MS + 180_000),
     );
     let times = [0, 120_000, 240_000, 130_000].map(|after| READ_MS + after);
+    let one = 2_f64.ln() as f32;
     for told in [[&fraud, &genuine], [&genuine, &fraud]] {
         let (restarted, whole) = (Bank::new(), Bank::new());
         let scoring = scored(&whole);
         for label in told {
             assert_eq!(tell(&scoring, label).status, LabelStatus::Accepted);
         }
-        assert_eq!(rates(&whole, scoring, &times), [0.0, 3.0, 0.0, 3.0]);
+        assert_eq!(frauds(&whole, scoring, &times), [0.0, one, 0.0, one]);
         drop(scored(&restarted));
         for label in told {
             let answer = tell(&restarted.start(), label);
             assert_eq!(answer.status, LabelStatus::Accepted);
         }
         let scoring = restarted.start();
-        assert_eq!(rates(&restarted, scoring, &times), [0.0, 3.0, 0.0, 3.0]);
+        assert_eq!(frauds(&restarted, scoring, &times), [0.0, one, 0.0, one]);
     }
 }
 
