@@ -40,7 +40,7 @@ pub struct History {
     live: Option<Live>,
 }
 
-/// What the status says of a history.
+/// The bank's own past, as it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = HistorySummary)]
 pub struct Summary {

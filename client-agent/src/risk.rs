@@ -34,7 +34,7 @@ struct Waiting {
     payload: Vec<i32>,
 }
 
-/// What the status says of the table.
+/// The federation's risk table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RiskSummary {
     /// The newest released day, days since 1970-01-01 UTC.

@@ -112,10 +112,15 @@ impl Base {
     }
 }
 
-/// An alarm that is open. What each rule looks at is in docs/watch.md.
+/// An alarm that is open: payments, or their scores, are not what they were in the bank's quiet
+/// past.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct AlarmStatus {
-    /// Which rule.
+    /// Which rule: `feature`, values or words are distributed otherwise; `amount`, payments are
+    /// dearer or cheaper; `missing`, a field is missing more or less often; `unseen`, more
+    /// categories are none of the listed ones; `score`, scores are distributed otherwise;
+    /// `embedding`, the encoder places payments elsewhere; `calibration`, fewer or more frauds came
+    /// than the scores told.
     pub rule: &'static str,
     /// The feature or field that it is about.
     pub subject: String,
@@ -206,6 +211,7 @@ pub struct TrainingStatus {
     /// `pretrain` or `finetune`; of the bank's own models `baseline` or `head`.
     pub kind: &'static str,
     /// Which of the plan's rounds, from 0.
+    #[schema(format = Int64)]
     pub step: u32,
     /// Training loss.
     pub loss: f32,
@@ -230,16 +236,66 @@ pub struct TrainingStatus {
 pub struct EvaluationStatus {
     /// The round.
     pub round: u64,
-    /// First day judged.
+    /// First day judged, days since 1970-01-01 UTC.
+    #[schema(format = Int64)]
     pub from_day: u32,
-    /// First day not judged.
+    /// First day not judged, likewise.
+    #[schema(format = Int64)]
     pub to_day: u32,
     /// Banks in the sum.
+    #[schema(format = Int64)]
     pub banks: u32,
     /// Figures of all banks together.
     #[serde(flatten)]
-    #[schema(value_type = Object)]
-    pub measures: Measures,
+    pub measures: MeasuresStatus,
+}
+
+/// How well the consortium's scores separate and say what they mean.
+// As `Measures`, for whose crate there is no HTTP.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Measures)]
+pub struct MeasuresStatus {
+    /// Area under the ROC curve; 0.5 where there are no frauds or nothing else.
+    #[schema(minimum = 0, maximum = 1)]
+    pub auc: f64,
+    /// Average precision; 0 where there are no frauds.
+    #[schema(minimum = 0, maximum = 1)]
+    pub average_precision: f64,
+    /// Expected calibration error over 15 probability groups; 0 where there is nothing.
+    #[schema(minimum = 0, maximum = 1)]
+    pub calibration_error: f64,
+    /// Known frauds judged.
+    pub frauds: u64,
+    /// Other payments judged.
+    pub genuine: u64,
+    /// Share of the frauds among the highest scores, as alerts in a thousand payments and recall;
+    /// empty where there are no frauds.
+    pub recall_at: Vec<(u32, f64)>,
+    /// The precision-recall curve as recall and precision, from the highest scores down.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl From<Measures> for MeasuresStatus {
+    fn from(measures: Measures) -> Self {
+        let Measures {
+            auc,
+            average_precision,
+            calibration_error,
+            frauds,
+            genuine,
+            recall_at,
+            points,
+        } = measures;
+        Self {
+            auc,
+            average_precision,
+            calibration_error,
+            frauds,
+            genuine,
+            recall_at,
+            points,
+        }
+    }
 }
 
 impl Board {

@@ -127,7 +127,7 @@ impl RawHttp {
 }
 
 /// What comes a day late was held up on its way; what is older is a file that was sent by mistake.
-const LATENESS_MAX: Duration = Duration::from_secs(24 * 3_600);
+pub(crate) const LATENESS_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 #[cfg(test)]
 mod tests {

@@ -90,6 +90,7 @@ pub(super) struct Version {
     version: &'static str,
     /// The oldest Rust that builds it.
     rust_version: &'static str,
+    /// How it was built.
     profile: Profile,
     /// Processor and system.
     platform: String,
@@ -136,7 +137,7 @@ pub(super) async fn handle_version(scoring: Option<&Scoring>) -> Response {
 
 /// What health is asked of: scoring, once the door is open, and whether the link is up.
 #[derive(Clone)]
-struct Asked {
+struct Subject {
     door: Door,
     is_connected: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -147,7 +148,7 @@ pub(super) fn health_router(
     is_connected: impl Fn() -> bool + Send + Sync + 'static,
 ) -> OpenApiRouter {
     let routes = OpenApiRouter::default().routes(routes!(handle_health));
-    routes.with_state(Asked {
+    routes.with_state(Subject {
         door: door.clone(),
         is_connected: Arc::new(is_connected),
     })
@@ -157,7 +158,8 @@ pub(super) fn health_router(
 #[utoipa::path(
     get, path = "/healthz", operation_id = "health",
     params(
-        ("verbose" = inline(Option<Verbose>), Query, description = "Tell every check, as JSON."),
+        ("verbose" = inline(Option<Verbose>), Query, description = "Tell every check, as JSON. \
+            `?verbose` alone will do."),
     ),
     responses(
         (status = 200, description = "They can.", content(
@@ -170,12 +172,12 @@ pub(super) fn health_router(
         )),
     )
 )]
-async fn handle_health(State(asked): State<Asked>, RawQuery(query): RawQuery) -> Response {
-    let link = match (asked.is_connected)() {
+async fn handle_health(State(subject): State<Subject>, RawQuery(query): RawQuery) -> Response {
+    let link = match (subject.is_connected)() {
         true => Ok("the coordinator is connected".to_owned()),
         false => Err("the coordinator is not; payments are judged all the same".to_owned()),
     };
-    let health = Health::take(asked.door.scoring(), Check::new("link", link)).await;
+    let health = Health::take(subject.door.scoring(), Check::new("link", link)).await;
     health.answer(query.as_deref().unwrap_or_default())
 }
 
@@ -184,6 +186,7 @@ async fn handle_health(State(asked): State<Asked>, RawQuery(query): RawQuery) ->
 struct Health {
     /// Whether all is well that scoring needs.
     ok: bool,
+    /// What was looked at.
     checks: Vec<Check>,
 }
 

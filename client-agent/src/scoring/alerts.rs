@@ -157,7 +157,7 @@ fn gone() -> Problem {
 }
 
 /// What a question about alerts hears while the queue is not up to it.
-const BUSY: &str =
+const QUEUE_BUSY: &str =
     "`overloaded`; `not_ready`: the journal is still being read; or `unavailable`: it cannot be.";
 const NO_ALERT: &str = "`not_found`: no alert of the queue has this id.";
 

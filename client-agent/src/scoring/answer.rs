@@ -82,6 +82,7 @@ pub struct Answer {
     /// Whether this answer was given before to the same payment.
     pub replayed: bool,
     /// Fields of the request that are not known here; they were ignored.
+    #[schema(format = Int64)]
     pub unknown_fields: u32,
     /// Microseconds from the request's arrival to this answer; 0 in a stored one.
     pub latency_us: u64,

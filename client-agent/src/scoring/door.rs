@@ -18,8 +18,7 @@ use super::account::Version;
 use super::answer::Answer;
 use super::batch::LineAnswer;
 use super::decisions::Record;
-use super::labels::{Item, LabelAnswer};
-use super::openapi::{BUSY, OneOrMany};
+use super::openapi::{LabelAnswers, LabelsBody, SCORING_BUSY};
 use super::problem::{Problem, ProblemType};
 use super::request::Request;
 use super::times::Times;
@@ -103,7 +102,7 @@ impl Door {
         (status = 409, description = "`txn_id_conflict`: another payment had this id."),
         (status = 413, description = "`too_large`."),
         (status = 422, description = STALE),
-        (status = 503, description = format!("{BUSY} {MISSED}")),
+        (status = 503, description = format!("{SCORING_BUSY} {MISSED}")),
     )
 )]
 async fn handle_score(State(door): State<Door>, headers: HeaderMap, body: Body) -> Response {
@@ -127,7 +126,7 @@ async fn handle_score(State(door): State<Door>, headers: HeaderMap, body: Body) 
         (status = 400, description = "`schema`: there is no line."),
         (status = 413,
             description = "`too_large`: more than 1,000 lines or 16 MiB; none was scored."),
-        (status = 503, description = BUSY),
+        (status = 503, description = SCORING_BUSY),
     )
 )]
 async fn handle_batch(State(door): State<Door>, body: Body) -> Response {
@@ -153,7 +152,7 @@ async fn handle_batch(State(door): State<Door>, body: Body) -> Response {
         (status = 404, description = "`unknown_txn` or `unknown_label`."),
         (status = 409, description = "`too_many_labels`: the payment has as many as are kept."),
         (status = 413, description = "`too_large`."),
-        (status = 503, description = BUSY),
+        (status = 503, description = SCORING_BUSY),
     )
 )]
 async fn handle_labels(State(door): State<Door>, body: Body) -> Response {
@@ -171,7 +170,7 @@ async fn handle_labels(State(door): State<Door>, body: Body) -> Response {
         (status = 200, description = "The decision.", body = Record<'_>),
         (status = 400, description = "`missing_field`: no `txn_id`, or more than one."),
         (status = 404, description = "`not_found`."),
-        (status = 503, description = BUSY),
+        (status = 503, description = SCORING_BUSY),
     )
 )]
 async fn handle_payment(State(door): State<Door>, uri: Uri) -> Response {
@@ -188,7 +187,7 @@ async fn handle_payment(State(door): State<Door>, uri: Uri) -> Response {
     responses(
         (status = 200, description = "The decision.", body = Record<'_>),
         (status = 404, description = "`not_found`."),
-        (status = 503, description = BUSY),
+        (status = 503, description = SCORING_BUSY),
     )
 )]
 async fn handle_decision(
@@ -212,7 +211,7 @@ async fn handle_decision(
         (status = 200, description = "The counts.", body = Tally),
         (status = 400,
             description = "`missing_field` or `schema`: not one number of days in range."),
-        (status = 503, description = BUSY),
+        (status = 503, description = SCORING_BUSY),
     )
 )]
 async fn handle_scores(State(door): State<Door>, uri: Uri) -> Response {
@@ -240,9 +239,6 @@ pub(super) fn starting() -> Problem {
     let starting = "found the history still being read, expected a request after /readyz";
     Problem::new(ProblemType::NotReady, starting)
 }
-
-type LabelsBody = OneOrMany<Item>;
-type LabelAnswers = OneOrMany<LabelAnswer>;
 
 const STALE: &str = "`stale_event`: the payment is older than the bank still takes; a `whatif` \
     may be as old as it likes.";

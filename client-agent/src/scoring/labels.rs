@@ -311,7 +311,7 @@ fn too_early(found: &str, expected: &str) -> Problem {
 }
 
 /// A card is stolen, or an account taken over, a while before it is used.
-const EVENT_BEFORE_MAX_MS: i64 = 366 * DAY_MS;
+pub(super) const EVENT_BEFORE_MAX_MS: i64 = 366 * DAY_MS;
 const DAY_MS: i64 = 86_400_000;
 
 /// An encoder takes a word of genuine in only after the fraud that it withdraws.
@@ -319,3 +319,53 @@ const FRAUDS_FIRST: [bool; 2] = [true, false];
 
 /// Words about one payment: each label of it reads the others, and a dispute has a few.
 pub(super) const LABELS_OF_ONE_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+    use utoipa::PartialSchema as _;
+
+    use super::body::FIELDS;
+    use super::*;
+
+    const NOW_MS: u64 = 1_772_000_000_000;
+
+    fn is_taken(name: &str, value: Value) -> bool {
+        let mut label = json!({"txn_id": "t1", "fraud": true, "source": "chargeback"});
+        label[name] = value;
+        let labels = Labels::parse(NOW_MS, None, label.to_string().as_bytes());
+        let mut parts = labels.ok().unwrap().into_parts();
+        parts.all(|part| part.iter().all(Result::is_ok))
+    }
+
+    #[test]
+    fn a_label_is_described_as_it_is_read() {
+        let described = serde_json::to_value(Item::schema()).unwrap();
+        let fields = described["properties"].as_object().unwrap();
+        let names: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
+        let read = FIELDS.into_iter().chain([SUPERSEDES]);
+        assert_eq!(names, read.collect());
+        for (name, field) in fields {
+            let required = described["required"].as_array().unwrap();
+            let is_required = required.contains(&json!(name));
+            assert_eq!(is_taken(name, Value::Null), !is_required, "{name}");
+            assert!(!is_taken(name, json!([])), "{name}");
+            if let Some(most) = field["maxLength"].as_u64() {
+                let text = |length| json!("x".repeat(length));
+                let most = usize::try_from(most).unwrap();
+                let lengths = [0, 1, most, most + 1].map(|length| is_taken(name, text(length)));
+                assert_eq!(lengths, [false, true, true, false], "{name}");
+            }
+        }
+        let digits = [
+            "ab".repeat(31),
+            "ab".repeat(32),
+            "ab".repeat(33),
+            "AB".repeat(32),
+        ];
+        let taken = digits.map(|digits| is_taken(SUPERSEDES, json!(digits)));
+        assert_eq!(taken, [false, true, false, true]);
+    }
+}

@@ -1,7 +1,9 @@
 //! `GET /openapi.json`: the HTTP door described for machines. Routes bring their descriptions along
 //! (`routes.rs`), schemas are those of the types that are read and written. What is read by hand is
 //! described by the table or the bounds that read it: payments in `openapi/payment.rs`, labels in
-//! `openapi/label.rs`, what analysts say in `alerts/said.rs`. Here is what holds for all.
+//! `openapi/label.rs`, what analysts say in `alerts/said.rs`. Here is what holds for all. Doc
+//! comments of what derives `ToSchema`, here and in `history.rs`, `risk.rs`, `status.rs` and
+//! `journal/tally.rs`, are published text.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -24,7 +26,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::problem::Problem;
 use super::tokens::OPEN;
 
-pub(super) use label::OneOrMany;
+pub(super) use label::{LabelAnswers, LabelsBody};
 
 mod label;
 mod payment;
@@ -60,16 +62,49 @@ pub(super) fn begun() -> OpenApi {
 /// The text of a whole description.
 pub(super) fn written(mut described: OpenApi) -> String {
     for (path, item) in &mut described.paths.paths {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in operations(item) {
             complete(path, operation);
         }
     }
     require_what_is_written(&mut described);
     let text = described.to_pretty_json();
-    // Comments are broken at a hundred columns, and nothing else here breaks a line.
-    text.expect("a description is plain JSON")
-        .replace("\\n", " ")
+    unbroken(&text.expect("a description is plain JSON"))
 }
+
+/// What a path takes, whatever the method.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let named = [
+        &mut item.get,
+        &mut item.put,
+        &mut item.post,
+        &mut item.delete,
+        &mut item.options,
+        &mut item.head,
+        &mut item.patch,
+        &mut item.trace,
+        &mut item.query,
+    ];
+    let others = item.additional_operations.values_mut();
+    named.into_iter().flatten().chain(others)
+}
+
+/// The same JSON with each description in one line: comments are broken at a hundred columns. As a
+/// `Value` it would lose the order of routes and fields.
+fn unbroken(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let member = line.trim_start();
+        if !DESCRIPTIONS.iter().any(|name| member.starts_with(name)) {
+            return line.to_owned();
+        }
+        // Behind a backslash that stands for itself an n is one.
+        let pieces = line.split(r"\\").map(|piece| piece.replace(r"\n", " "));
+        pieces.collect::<Vec<_>>().join(r"\\")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// How a line of pretty JSON begins that describes something.
+const DESCRIPTIONS: [&str; 2] = [r#""description": ""#, r#""summary": ""#];
 
 /// Adds to an operation what holds for all: who may ask, and that a refusal without a form of its
 /// own is a problem document, as `Problem` writes it.
@@ -111,27 +146,31 @@ fn complete(path: &str, operation: &mut Operation) {
 
 /// What may be null in an answer is there, as null: only what a request brings may be left out.
 fn require_what_is_written(described: &mut OpenApi) {
+    let plain = "a description is plain JSON";
     let mut answered = BTreeSet::new();
-    let schemas = described
-        .components
-        .as_mut()
-        .map(|parts| &mut parts.schemas);
-    let Some(schemas) = schemas else {
-        return;
-    };
-    let all = serde_json::to_value(&*schemas).unwrap_or_default();
-    for item in described.paths.paths.values() {
-        for operation in [&item.get, &item.post].into_iter().flatten() {
-            let answers = serde_json::to_value(&operation.responses).unwrap_or_default();
+    let schemas = &mut described.components.get_or_insert_default().schemas;
+    let all = serde_json::to_value(&*schemas).expect(plain);
+    for item in described.paths.paths.values_mut() {
+        for operation in operations(item) {
+            let answers = serde_json::to_value(&operation.responses).expect(plain);
             follow(&answers, &all, &mut answered);
         }
     }
     for name in answered {
-        if let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(&name) {
+        schemas.get_mut(&name).into_iter().for_each(require);
+    }
+}
+
+/// Requires what may be null, in each part of a schema that is put together.
+fn require(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
             let nullable = object.properties.iter().filter(|(_, of)| admits_null(of));
             let nullable: Vec<_> = nullable.map(|(name, _)| name.clone()).collect();
             object.required.extend(nullable);
         }
+        RefOr::T(Schema::AllOf(all)) => all.items.iter_mut().for_each(require),
+        RefOr::T(_) | RefOr::Ref(_) => {}
     }
 }
 
@@ -309,5 +348,33 @@ const OF_HOST: [HostRoute; 3] = [
 ];
 
 /// What a question hears while scoring is not up to it.
-pub(super) const BUSY: &str =
+pub(super) const SCORING_BUSY: &str =
     "`overloaded`, `not_ready` or `unavailable`: ask again, or decide alone.";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use utoipa::openapi::schema::AllOfBuilder;
+
+    use super::*;
+
+    #[test]
+    fn what_may_be_null_is_required_beside_what_is_flattened_too() {
+        let nullable = SchemaType::from_iter([Type::String, Type::Null]);
+        let own = ObjectBuilder::new().schema_type(nullable);
+        let own = ObjectBuilder::new().property("note", own);
+        let whole = AllOfBuilder::new().item(reference::<Problem>()).item(own);
+        let mut schema = RefOr::from(whole);
+        require(&mut schema);
+        let described = serde_json::to_value(&schema).unwrap();
+        assert_eq!(described["allOf"][1]["required"], json!(["note"]));
+    }
+
+    #[test]
+    fn a_description_is_one_line_and_what_else_is_told_keeps_its_own() {
+        let told = json!({"description": "one\ntwo \\n", "note": "one\ntwo"});
+        let read: Value = serde_json::from_str(&unbroken(&format!("{told:#}"))).unwrap();
+        let expected = json!({"description": "one two \\n", "note": "one\ntwo"});
+        assert_eq!(read, expected);
+    }
+}

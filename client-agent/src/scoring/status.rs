@@ -11,13 +11,14 @@ use utoipa_axum::routes;
 
 use crate::status::Status;
 
-type Said = Arc<dyn Fn() -> Value + Send + Sync>;
+/// What tells the status.
+#[derive(Clone)]
+struct Teller(Arc<dyn Fn() -> Value + Send + Sync>);
 
 /// A router whose `/v1/status` answers with `status()`, asked anew each time.
 pub(crate) fn status_router(status: impl Fn() -> Value + Send + Sync + 'static) -> OpenApiRouter {
-    let said: Said = Arc::new(status);
     let routes = OpenApiRouter::default().routes(routes!(handle_status));
-    routes.with_state(said)
+    routes.with_state(Teller(Arc::new(status)))
 }
 
 /// What the agent says of itself.
@@ -25,6 +26,6 @@ pub(crate) fn status_router(status: impl Fn() -> Value + Send + Sync + 'static) 
     get, path = "/v1/status", operation_id = "status",
     responses((status = 200, description = "The status.", body = Status)),
 )]
-async fn handle_status(State(said): State<Said>) -> Json<Value> {
-    Json(said())
+async fn handle_status(State(Teller(status)): State<Teller>) -> Json<Value> {
+    Json(status())
 }

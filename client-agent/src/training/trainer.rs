@@ -374,7 +374,7 @@ impl Trainer {
             from_day: terms.from_day,
             to_day: terms.to_day,
             banks: installed.banks,
-            measures: histogram::Measures::new(vector::payload(&installed.result.sum)),
+            measures: histogram::Measures::new(vector::payload(&installed.result.sum)).into(),
         });
     }
 }

@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::act::{self, BYTES_MAX, Disposed, Disposition, Snooze};
-use super::asked::Asked;
+use super::asked::Words;
 use super::dossier::Dossier;
 use super::index::{Grouping, Listing, Row, Wanted};
-use super::{BUSY, NO_ALERT, Question, Queue};
+use super::{NO_ALERT, QUEUE_BUSY, Question, Queue};
 use crate::scoring::Scoring;
 use crate::scoring::door::{Door, starting};
 use crate::scoring::http::{BODY_MAX, read_within};
@@ -24,12 +24,12 @@ use crate::scoring::request::{fault, kind_of};
 /// The alert queue: decisions of review or decline, the worst first.
 #[utoipa::path(
     get, path = "/v1/alerts", operation_id = "alerts",
-    params(Asked),
+    params(Words),
     responses(
         (status = 200, description = "A page of the queue.", body = Listing),
         (status = 400, description = "`schema`: a word of the query."),
         (status = 404, description = "`not_found`: `of` names no alert of the queue."),
-        (status = 503, description = BUSY),
+        (status = 503, description = QUEUE_BUSY),
     )
 )]
 pub(super) async fn handle_list(State(door): State<Door>, uri: Uri) -> Response {
@@ -44,7 +44,7 @@ pub(super) async fn handle_list(State(door): State<Door>, uri: Uri) -> Response 
     responses(
         (status = 200, description = "The alert.", body = Dossier),
         (status = 404, description = NO_ALERT),
-        (status = 503, description = BUSY),
+        (status = 503, description = QUEUE_BUSY),
     )
 )]
 pub(super) async fn handle_alert(
@@ -73,7 +73,7 @@ pub(super) async fn handle_alert(
         (status = 404, description = NO_ALERT),
         (status = 409, description = "`too_many_actions` or `too_many_labels`."),
         (status = 413, description = "`too_large`."),
-        (status = 503, description = BUSY),
+        (status = 503, description = QUEUE_BUSY),
     )
 )]
 pub(super) async fn handle_disposition(
@@ -98,7 +98,7 @@ pub(super) async fn handle_disposition(
         (status = 404, description = "`not_found`."),
         (status = 409, description = "`alert_closed` or `too_many_actions`."),
         (status = 413, description = "`too_large`."),
-        (status = 503, description = BUSY),
+        (status = 503, description = QUEUE_BUSY),
     )
 )]
 pub(super) async fn handle_snooze(
@@ -114,7 +114,7 @@ fn json<T: Serialize>(told: Result<T, Problem>) -> Response {
 }
 
 async fn list(door: &Door, uri: &Uri) -> Result<Listing, Problem> {
-    let wanted = Asked::read(uri)?.wanted(Grouping::Alerts)?;
+    let wanted = Words::read(uri)?.wanted(Grouping::Alerts)?;
     Ok(queue(door, wanted).await?.listing)
 }
 

@@ -15,7 +15,7 @@ use crate::scoring::problem::{Problem, ProblemType};
 /// The words of a query.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct Words {
     pub(super) state: Option<String>,
     pub(super) account: Option<String>,
     pub(super) of: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct Asked {
     after: Option<String>,
 }
 
-impl Asked {
+impl Words {
     pub(super) fn read(uri: &Uri) -> Result<Self, Problem> {
         let query = Query::<Self>::try_from_uri(uri);
         let Query(asked) = query.map_err(|_| {
@@ -82,16 +82,16 @@ impl Asked {
     }
 }
 
-impl IntoParams for Asked {
+impl IntoParams for Words {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         described(false)
     }
 }
 
 /// The same words, where each account is a row unless something else is said.
-pub(super) struct AskedByAccount;
+pub(super) struct WordsByAccount;
 
-impl IntoParams for AskedByAccount {
+impl IntoParams for WordsByAccount {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         described(true)
     }

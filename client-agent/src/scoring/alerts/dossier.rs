@@ -21,6 +21,7 @@ use crate::scoring::problem::{Problem, ProblemType};
 #[derive(Serialize, ToSchema)]
 #[schema(as = AlertDossier)]
 pub(super) struct Dossier {
+    /// The alert itself.
     pub(super) alert: Row,
     /// The answer as it was stored, as `Answer`.
     #[schema(value_type = Object)]
@@ -49,14 +50,17 @@ pub(super) struct Dossier {
 pub(super) struct Event {
     /// When the agent was told, milliseconds since 1970-01-01 UTC.
     pub(super) at: u64,
+    /// What kind of thing it was.
     pub(super) kind: EventKind,
     /// The source of a label, or the analyst.
     pub(super) by: String,
+    /// What it says the payment was; null of a snooze.
     pub(super) verdict: Option<Verdict>,
     /// Of a label: since when it is known, milliseconds since 1970-01-01 UTC.
     pub(super) known_at: Option<i64>,
     /// Of a snooze: its end, likewise.
     pub(super) until: Option<u64>,
+    /// The words of the analyst; empty of a label.
     pub(super) note: String,
 }
 
@@ -65,22 +69,33 @@ pub(super) struct Event {
 #[serde(rename_all = "lowercase")]
 #[schema(as = AlertEventKind)]
 pub(super) enum EventKind {
+    /// A label was told.
     Label,
+    /// An analyst said what it was.
     Disposition,
+    /// It was put off.
     Snooze,
 }
 
 /// A decision in a few words.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Brief {
+    /// The decision's id.
     pub(super) decision_id: Option<String>,
+    /// The payment's id.
     pub(super) txn_id: String,
+    /// Time of the payment, milliseconds since 1970-01-01 UTC.
     pub(super) ts: i64,
+    /// The amount, in minor units of the currency.
     pub(super) amount_minor: i64,
+    /// Its currency.
     pub(super) currency: String,
+    /// Token of where the money went.
     pub(super) outlet: Option<String>,
+    /// Null where no model was asked.
     #[schema(minimum = 1, maximum = 999)]
     pub(super) score: Option<u16>,
+    /// What was answered.
     pub(super) decision: Decision,
     /// What its label in force says.
     pub(super) verdict: Option<Verdict>,
@@ -253,6 +268,7 @@ mod tests {
     use utoipa::PartialSchema as _;
 
     use super::*;
+    use crate::scoring::alerts::keeper::CASES_MAX;
     use crate::scoring::labels::LABELS_OF_ONE_MAX;
 
     // The attributes of a type take numbers alone, no constants.
@@ -266,5 +282,12 @@ mod tests {
         ] {
             assert_eq!(described["properties"][name]["maxItems"], most, "{name}");
         }
+        let similar = described["properties"]["similar"]["description"]
+            .as_str()
+            .unwrap();
+        assert!(
+            similar.contains("the last 2,000") && CASES_MAX == 2_000,
+            "{similar}"
+        );
     }
 }

@@ -75,10 +75,13 @@ pub(super) struct Listing {
 #[derive(Clone, Serialize, ToSchema)]
 #[schema(as = Alert)]
 pub(super) struct Row {
+    /// The decision's id.
     pub(super) decision_id: String,
+    /// The payment's id.
     pub(super) txn_id: String,
     /// Token of the card, or of the account where there is no card.
     pub(super) account: String,
+    /// Whether somebody has to look at it.
     pub(super) state: State,
     /// Once it is closed.
     pub(super) verdict: Option<Verdict>,
@@ -89,6 +92,7 @@ pub(super) struct Row {
     pub(super) score: Option<u16>,
     /// The policy's band, where it has any.
     pub(super) band: Option<String>,
+    /// What was answered.
     pub(super) decision: Decision,
     /// Code of the weightiest reason.
     pub(super) reason_code: Option<String>,
@@ -100,7 +104,9 @@ pub(super) struct Row {
     pub(super) scored_at: u64,
     /// Seconds since the decision.
     pub(super) age_s: u64,
+    /// The amount, in minor units of the currency.
     pub(super) amount_minor: i64,
+    /// Its currency.
     pub(super) currency: String,
     /// Token of where the money went.
     pub(super) outlet: Option<String>,

@@ -361,7 +361,7 @@ const ALERTS_MAX: usize = 50_000;
 const TRAIL_MAX: usize = 1_000_000;
 
 /// Confirmed cases that an alert is compared with, at most one KiB each.
-const CASES_MAX: usize = 2_000;
+pub(super) const CASES_MAX: usize = 2_000;
 
 /// Actions on one alert, of at most 4.2 KiB: they are written again with every one.
 const ACTIONS_MAX: usize = 32;

@@ -18,7 +18,7 @@ use utoipa::openapi::schema::Schema;
 use super::act::{self, Disposition, Snooze};
 use super::alert::State as AlertState;
 use super::api::{dossier, id_of, queue, scoring};
-use super::asked::{Asked, AskedByAccount};
+use super::asked::{Words, WordsByAccount};
 use super::index::{Grouping, Row};
 use super::said::{DispositionForm, SnoozeForm};
 use crate::scoring::decision::Decision;
@@ -36,7 +36,7 @@ mod words;
 /// The alert queue for people.
 #[utoipa::path(
     get, path = "/alerts", operation_id = "alertsPage",
-    params(AskedByAccount),
+    params(WordsByAccount),
     responses(
         (status = 200, description = "The page.", body = String, content_type = HTML),
         (status = "default", description = REFUSED, body = String, content_type = HTML),
@@ -268,7 +268,7 @@ fn tone(decision: Decision) -> &'static str {
 }
 
 async fn list(door: &Door, uri: &Uri) -> Result<QueuePage, Problem> {
-    let asked = Asked::read(uri)?;
+    let asked = Words::read(uri)?;
     // One account's alerts as one row would show the worst of them alone.
     let grouping = match asked.of.is_some() || asked.account.is_some() {
         true => Grouping::Alerts,

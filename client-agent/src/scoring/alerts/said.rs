@@ -95,3 +95,53 @@ impl PartialSchema for SnoozeForm {
 }
 
 impl ToSchema for SnoozeForm {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::scoring::problem::Problem;
+
+    const NOW_MS: u64 = 1_772_000_000_000;
+
+    // What is no text is refused by the name of who reads it; a time by the label that it becomes,
+    // or where the verdict is none.
+    #[test]
+    fn what_analysts_say_is_described_as_it_is_read() {
+        let disposed = json!({"verdict": "unknown", "analyst": "u-17"});
+        let read = |words: &Value| Disposition::read(words.as_object().unwrap()).err();
+        are_read(&Disposition::schema(), &disposed, read);
+        let snoozed = json!({"until": NOW_MS + 1});
+        let read = |words: &Value| Snooze::read(NOW_MS, words.as_object().unwrap()).err();
+        are_read(&Snooze::schema(), &snoozed, read);
+    }
+
+    fn are_read(schema: &RefOr<Schema>, least: &Value, read: impl Fn(&Value) -> Option<Problem>) {
+        let described = serde_json::to_value(schema).unwrap();
+        let with = |name: &str, value: Value| {
+            let mut words = least.clone();
+            words[name] = value;
+            read(&words)
+        };
+        assert!(read(least).is_none());
+        for (name, field) in described["properties"].as_object().unwrap() {
+            let refused = with(name, json!([])).and_then(|problem| problem.field);
+            assert_eq!(refused.as_ref(), Some(name));
+            let required = described["required"].as_array().unwrap();
+            let is_required = required.contains(&json!(name));
+            assert_eq!(with(name, Value::Null).is_some(), is_required, "{name}");
+            if let Some(most) = field["maxLength"].as_u64() {
+                let text = |length| json!("x".repeat(length));
+                let most = usize::try_from(most).unwrap();
+                assert!(with(name, text(most)).is_none(), "{name}");
+                assert!(with(name, text(most + 1)).is_some(), "{name}");
+                assert_eq!(
+                    with(name, text(0)).is_some(),
+                    field["minLength"] == 1,
+                    "{name}"
+                );
+            }
+        }
+    }
+}

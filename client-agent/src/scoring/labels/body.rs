@@ -174,7 +174,7 @@ fn label_id(value: Option<&Value>) -> Result<Option<Digest>, Problem> {
 }
 
 /// Fields of a label that `features` judges.
-const FIELDS: [&str; 5] = ["txn_id", "fraud", "known_at", "source", EVENT_AT];
+pub(super) const FIELDS: [&str; 5] = ["txn_id", "fraud", "known_at", "source", EVENT_AT];
 pub(super) const EVENT_AT: &str = "event_at";
 pub(super) const SUPERSEDES: &str = "supersedes";
 

@@ -1,7 +1,6 @@
 //! A label as it is sent, described by what reads it.
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
 
 use features::{Label, Transaction};
 use utoipa::openapi::RefOr;
@@ -9,7 +8,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema,
 use utoipa::{PartialSchema, ToSchema};
 
 use super::{Time, meaning, named, reference, text};
-use crate::scoring::labels::{Item, LABELS_MAX};
+use crate::scoring::labels::{Item, LABELS_MAX, LabelAnswer};
 
 impl PartialSchema for Item {
     fn schema() -> RefOr<Schema> {
@@ -28,7 +27,7 @@ impl PartialSchema for Item {
         let source = source.description(Some("Who says so: chargeback, analyst, customer."));
         let supersedes = ObjectBuilder::new()
             .schema_type(Type::String)
-            .pattern(Some("^[0-9a-f]{64}$"))
+            .pattern(Some("^[0-9A-Fa-f]{64}$"))
             .description(Some(
                 "The label of the same payment that it takes the place of.",
             ));
@@ -60,21 +59,41 @@ impl ToSchema for Item {
     }
 }
 
-/// One alone, or a list as long as one of labels may be.
-pub(in crate::scoring) struct OneOrMany<T>(PhantomData<T>);
+/// Labels as they are sent.
+pub(in crate::scoring) struct LabelsBody;
 
-impl<T: ToSchema> PartialSchema for OneOrMany<T> {
+impl PartialSchema for LabelsBody {
     fn schema() -> RefOr<Schema> {
-        let many = ArrayBuilder::new()
-            .items(reference::<T>())
-            .min_items(Some(1))
-            .max_items(Some(LABELS_MAX));
-        OneOfBuilder::new().item(reference::<T>()).item(many).into()
+        one_or_many::<Item>()
     }
 }
 
-impl<T: ToSchema> ToSchema for OneOrMany<T> {
+impl ToSchema for LabelsBody {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        named::<T>(schemas);
+        named::<Item>(schemas);
     }
+}
+
+/// What became of them.
+pub(in crate::scoring) struct LabelAnswers;
+
+impl PartialSchema for LabelAnswers {
+    fn schema() -> RefOr<Schema> {
+        one_or_many::<LabelAnswer>()
+    }
+}
+
+impl ToSchema for LabelAnswers {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        named::<LabelAnswer>(schemas);
+    }
+}
+
+/// One alone, or a list as long as one of labels may be.
+fn one_or_many<T: ToSchema>() -> RefOr<Schema> {
+    let many = ArrayBuilder::new()
+        .items(reference::<T>())
+        .min_items(Some(1))
+        .max_items(Some(LABELS_MAX));
+    OneOfBuilder::new().item(reference::<T>()).item(many).into()
 }

@@ -5,13 +5,20 @@
 use std::collections::BTreeSet;
 
 use features::{CANONICAL, FieldError, RawTransaction, Transaction};
+use protocol::histogram::Measures;
 use serde::Serialize;
+use serde_json::Map;
 
-use super::socket::{ask, door, fetch, with_server};
+use super::socket::{ask, door, exchange, fetch, with_server};
 use super::*;
-use crate::scoring::batch::LINES_MAX;
-use crate::scoring::labels::LABELS_OF_ONE_MAX;
-use crate::status::{Base, Board, RecoveryStatus};
+use crate::config::http::LATENESS_MAX;
+use crate::scoring::batch::{BATCH_BYTES_MAX, LINES_MAX};
+use crate::scoring::labels::{EVENT_BEFORE_MAX_MS, LABELS_OF_ONE_MAX};
+use crate::scoring::times::GRACE;
+use crate::status::{
+    AlarmStatus, Base, Board, EvaluationStatus, ModelStatus, RecoveryStatus, RefusedStatus,
+    TrainingStatus,
+};
 
 // A router tells its routes by `Debug` alone.
 #[test]
@@ -30,7 +37,7 @@ fn every_route_is_described_and_every_description_is_served() {
     with_server(router, |address| {
         for (path, methods) in paths {
             let path = path.replace("{decision_id}", "x");
-            for method in ["get", "post"] {
+            for method in ["get", "put", "post", "delete", "patch"] {
                 let name = method.to_uppercase();
                 let head = format!("{name} {path} HTTP/1.1\r\nContent-Length: 0\r\n");
                 let (head, _) = ask(address, head.as_bytes(), b"");
@@ -93,7 +100,8 @@ fn every_route_tells_what_it_is_described_to_tell() {
     let decision = scoring.score(&stream(0)).unwrap().decision_id.unwrap();
     let label = json!({"txn_id": "t0", "fraud": true, "source": "analyst"}).to_string();
     scoring.label(label.as_bytes()).unwrap();
-    let status = || value(&Board::default().read());
+    let board = full_board();
+    let status = move || value(&board.read());
     let router = agent_router(&bank.telemetry, &door(scoring), status, || true);
     let document = document();
     with_server(router, |address| {
@@ -108,50 +116,182 @@ fn every_route_tells_what_it_is_described_to_tell() {
             ("/version", "/version"),
             ("/healthz", "/healthz?verbose"),
         ] {
-            let described = &document["paths"][route]["get"]["responses"]["200"]["content"];
-            let described = &described["application/json"]["schema"];
-            let told = fetch(address, asked).1;
-            hold(&document, described, &told, route);
+            hold_route(&document, "get", route, &fetch(address, asked).1);
+        }
+        let refused = json!([{"txn_id": "t0", "fraud": true, "source": "x"}, {"txn_id": "t1"}]);
+        for (route, body) in [
+            ("/v1/score", stream(1)),
+            ("/v1/labels", label.into_bytes()),
+            ("/v1/labels", refused.to_string().into_bytes()),
+        ] {
+            let length = body.len();
+            let head = format!("POST {route} HTTP/1.1\r\nContent-Length: {length}\r\n");
+            let (head, told) = exchange(address, head.as_bytes(), &body);
+            assert!(head.starts_with("HTTP/1.1 200"), "{route}: {head}");
+            hold_route(&document, "post", route, &told);
+        }
+        // HTTP/1.0 knows no chunks: the lines come as they are.
+        let (route, body) = ("/v1/score/batch", [stream(2), b"{}".to_vec()].join(&b'\n'));
+        let length = body.len();
+        let head = format!("POST {route} HTTP/1.0\r\nContent-Length: {length}\r\n");
+        let (_, lines) = ask(address, head.as_bytes(), &body);
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        for line in lines.lines() {
+            hold_route(
+                &document,
+                "post",
+                route,
+                &serde_json::from_str(line).unwrap(),
+            );
         }
     });
 }
 
-/// Holds what was told to its description: every object has what is required, and nothing that is
-/// not described. What is described as an object alone may hold anything.
-pub(super) fn hold(document: &Value, described: &Value, told: &Value, at: &str) {
-    let parts = parts(document, described);
-    let described = |name: &str| {
-        let mut found = parts.iter().map(|part| &part["properties"][name]);
-        found.find(|property| !property.is_null())
-    };
-    if let Some(members) = told.as_object()
-        && parts.iter().any(|part| part["properties"].is_object())
-    {
-        for (name, member) in members {
-            let property = described(name).unwrap_or_else(|| panic!("{at}.{name}"));
-            hold(document, property, member, &format!("{at}.{name}"));
-        }
-        let required = parts.iter().filter_map(|part| part["required"].as_array());
-        for name in required.flatten() {
-            assert!(members.contains_key(name.as_str().unwrap()), "{at}: {name}");
-        }
-    }
-    for item in told.as_array().into_iter().flatten() {
-        hold(document, &parts[0]["items"], item, at);
+/// Holds what a route told to what it is described to answer.
+pub(super) fn hold_route(document: &Value, method: &str, route: &str, told: &Value) {
+    let answer = &document["paths"][route][method]["responses"]["200"]["content"];
+    let mut kinds = ["application/json", "application/x-ndjson"].into_iter();
+    let described = kinds.find_map(|kind| answer.get(kind)?.get("schema"));
+    let described = described.unwrap_or(&Value::Null);
+    assert!(described.is_object(), "{method} {route}");
+    hold(document, described, told, route);
+}
+
+/// Holds what was told to its description: each value has its type, every object has what is
+/// required, and nothing that is not described. What is described as an object alone may hold
+/// anything.
+fn hold(document: &Value, described: &Value, told: &Value, at: &str) {
+    if let Err(wrong) = fits(document, described, told) {
+        panic!("{at}{wrong}");
     }
 }
 
-/// What a schema says, or what those say that it points to or is put together of.
+/// Says where what is told is not as it is described, if it is not. Of choices any will do.
+fn fits(document: &Value, described: &Value, told: &Value) -> Result<(), String> {
+    if let Some(place) = described["$ref"].as_str() {
+        return fits(document, document.pointer(&place[1..]).unwrap(), told);
+    }
+    if let Some(choices) = described["oneOf"].as_array() {
+        let tried = choices.iter().map(|choice| fits(document, choice, told));
+        let wrong: Vec<String> = tried.filter_map(Result::err).collect();
+        return match wrong.len() < choices.len() {
+            true => Ok(()),
+            false => Err(format!(" fits none of its choices: {}", wrong.join("; "))),
+        };
+    }
+    let parts = parts(document, described);
+    for part in &parts {
+        is_of_type(&part["type"], told)?;
+        if let Some(words) = part["enum"].as_array()
+            && !words.contains(told)
+        {
+            return Err(format!(": {told} is none of {words:?}"));
+        }
+    }
+    match told {
+        Value::Object(members) => members_fit(document, &parts, members),
+        Value::Array(items) => items.iter().enumerate().try_for_each(|(nth, item)| {
+            let described = match parts[0]["prefixItems"].as_array() {
+                Some(places) => places.get(nth).ok_or_else(|| format!("[{nth}]"))?,
+                None => &parts[0]["items"],
+            };
+            fits(document, described, item).map_err(|wrong| format!("[{nth}]{wrong}"))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// Whether a value is of a type, or of one of several. Only null has to be named.
+fn is_of_type(kinds: &Value, told: &Value) -> Result<(), String> {
+    let kind = match told {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let is_kind = |one: &Value| one == kind || (one == "number" && kind == "integer");
+    let is_named = match kinds {
+        Value::Null => !told.is_null(),
+        Value::Array(kinds) => kinds.iter().any(is_kind),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => is_kind(kinds),
+    };
+    match is_named {
+        true => Ok(()),
+        false => Err(format!(": {told} is no {kinds}")),
+    }
+}
+
+fn members_fit(
+    document: &Value,
+    parts: &[&Value],
+    members: &Map<String, Value>,
+) -> Result<(), String> {
+    let required = parts.iter().filter_map(|part| part["required"].as_array());
+    for name in required.flatten().filter_map(Value::as_str) {
+        if !members.contains_key(name) {
+            return Err(format!(".{name} is missing"));
+        }
+    }
+    let is_open = parts.iter().all(|part| part["properties"].is_null());
+    for (name, member) in members {
+        let own = parts.iter().map(|part| &part["properties"][name]);
+        let others = parts.iter().map(|part| &part["additionalProperties"]);
+        match own.chain(others).find(|described| described.is_object()) {
+            Some(described) => {
+                fits(document, described, member).map_err(|wrong| format!(".{name}{wrong}"))?
+            }
+            None if is_open => {}
+            None => return Err(format!(".{name} is not described")),
+        }
+    }
+    Ok(())
+}
+
+/// What a schema says, or what those say that it is put together of.
 fn parts<'a>(document: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
-    let choices = schema["oneOf"].as_array().into_iter().flatten();
-    let mut choices = choices.filter(|choice| choice["type"] != "null");
-    let schema = choices.next().unwrap_or(schema);
     if let Some(place) = schema["$ref"].as_str() {
         return parts(document, document.pointer(&place[1..]).unwrap());
     }
     match schema["allOf"].as_array() {
         Some(all) => all.iter().flat_map(|part| parts(document, part)).collect(),
         None => vec![schema],
+    }
+}
+
+#[test]
+fn what_is_told_otherwise_than_described_is_found() {
+    let row = json!({"type": "object", "required": ["id"], "properties": {
+        "id": {"type": "string", "enum": ["a", "b"]},
+        "score": {"type": ["integer", "null"]},
+        "near": {"oneOf": [{"type": "null"}, {"type": "string"}, {"type": "array",
+            "prefixItems": [{"type": "integer"}, {"type": "number"}], "items": false}]},
+    }});
+    let fits = |told: Value| fits(&Value::Null, &row, &told);
+    for right in [
+        json!({"id": "a"}),
+        json!({"id": "b", "score": null, "near": null}),
+        json!({"id": "b", "score": 3, "near": "x"}),
+        json!({"id": "b", "near": [1, 0.5]}),
+    ] {
+        assert_eq!(fits(right), Ok(()));
+    }
+    for wrong in [
+        json!(null),
+        json!([]),
+        json!({}),
+        json!({"id": "c"}),
+        json!({"id": null}),
+        json!({"id": "a", "score": 0.5}),
+        json!({"id": "a", "score": "3"}),
+        json!({"id": "a", "near": 1}),
+        json!({"id": "a", "near": [0.5, 1]}),
+        json!({"id": "a", "near": [1, 1, 1]}),
+        json!({"id": "a", "more": 1}),
+    ] {
+        assert!(fits(wrong.clone()).is_err(), "{wrong}");
     }
 }
 
@@ -203,6 +343,58 @@ fn bounds_that_are_written_twice_are_the_same() {
     ] {
         assert_eq!(document.pointer(place), Some(&json!(bound)), "{place}");
     }
+}
+
+#[test]
+fn bounds_that_are_told_in_words_are_those_that_hold() {
+    let document = document();
+    let batch = "/paths/~1v1~1score~1batch/post";
+    let (mib, lines) = (
+        format!("{} MiB", BATCH_BYTES_MAX >> 20),
+        thousands(LINES_MAX),
+    );
+    let event_days = EVENT_BEFORE_MAX_MS / 86_400_000;
+    assert_eq!(LATENESS_MAX, Duration::from_secs(86_400));
+    for (place, told) in [
+        (
+            &*format!("{batch}/summary"),
+            format!("up to {lines} payments"),
+        ),
+        (&format!("{batch}/description"), format!("At most {mib}")),
+        (
+            &format!("{batch}/description"),
+            format!("{} KiB a line", BODY_BYTES_MAX >> 10),
+        ),
+        (
+            &format!("{batch}/responses/413/description"),
+            format!("more than {lines} lines or {mib}"),
+        ),
+        (
+            "/paths/~1v1~1score/post/description",
+            format!("{} seconds", Times::default().body_max.as_secs()),
+        ),
+        (
+            "/paths/~1v1~1score/post/parameters/0/description",
+            format!("not come {} ms after", GRACE.as_millis()),
+        ),
+        (
+            "/components/schemas/Label/properties/event_at/description",
+            format!("at most {event_days} days"),
+        ),
+        (
+            "/components/schemas/Transaction/properties/ts/description",
+            "at most a day older".to_owned(),
+        ),
+    ] {
+        let text = document.pointer(place).and_then(Value::as_str);
+        let text = text.unwrap_or_else(|| panic!("{place}"));
+        assert!(text.contains(&told), "{place}: {text}, expected {told}");
+    }
+}
+
+/// A number of some thousands, as it is written.
+fn thousands(number: usize) -> String {
+    format!("{},{:03}", number / 1_000, number % 1_000)
 }
 
 #[test]
@@ -345,6 +537,52 @@ fn full_answer() -> Answer {
         mode: Mode::Full,
         ..bare_answer()
     }
+}
+
+/// With one of each list.
+fn full_board() -> Board {
+    let board = Board::default();
+    board.trained(TrainingStatus {
+        kind: "pretrain",
+        ..TrainingStatus::default()
+    });
+    let (genuine, frauds) = ([900, 90, 10, 0], [0, 1, 2, 5]);
+    board.evaluated(EvaluationStatus {
+        round: 7,
+        from_day: 20_000,
+        to_day: 20_007,
+        banks: 3,
+        measures: Measures::new(&[genuine, frauds].concat()).into(),
+    });
+    let digest = "03".repeat(32);
+    board.update(|status| {
+        status.model = Some(ModelStatus {
+            version: 3,
+            head: Head::Federation,
+            parameters: digest.clone(),
+            schema: digest.clone(),
+            calibration_a: 1.0,
+            calibration_b: 0.0,
+            calibrated_on: 900,
+            calibration_doubt: Some("too few frauds".to_owned()),
+            parity_max_abs: Some(1e-5),
+            parity_rows: 64,
+        });
+        status.model_refused = Some(RefusedStatus {
+            version: 4,
+            head: Head::Personal,
+            parameters: digest,
+            why: "its calibration".to_owned(),
+        });
+        status.alarms.push(AlarmStatus {
+            rule: "amount",
+            subject: "amount_minor".to_owned(),
+            value: 0.2,
+            threshold: 0.12,
+            since_day: 20_007,
+        });
+    });
+    board
 }
 
 fn bare_answer() -> Answer {
