@@ -102,7 +102,7 @@ impl FeatureEncoder {
                 | Measure::Times
                 | Measure::HourOfDay,
             ) => explanation(observed, Some(usual)),
-            // Payments of a day that a window cuts count by their part: whole ones are what is said.
+            // Payments of a day that a window cuts count by their part: whole ones are told.
             (Reading::OwnRisk(_) | Reading::SharedRisk(_), Measure::Count) => explanation(
                 observed.exp_m1().max(0.0).round(),
                 Some(usual.exp_m1().max(0.0)),
