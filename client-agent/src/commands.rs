@@ -197,7 +197,7 @@ impl Command {
             Self::Threshold(ThresholdCommand::Plan(arguments)) => threshold::plan(&arguments)?,
             Self::Watch(WatchCommand::Replay(arguments)) => watch::replay(&arguments)?,
         };
-        print(&said.text);
+        print(&said.text, &mut std::io::stdout().lock())?;
         said.verdict
     }
 }
@@ -218,12 +218,15 @@ impl Said {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "what the command says is what was asked for"
-)]
-fn print(text: &str) {
-    println!("{}", text.trim_end());
+/// Who reads may have had enough before the end, as `head` has: that is no failure.
+fn print(text: &str, out: &mut impl std::io::Write) -> Result<(), CommandError> {
+    match writeln!(out, "{}", text.trim_end()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| CommandError::Write {
+            path: "standard output".into(),
+            error,
+        }),
+    }
 }
 
 /// Writes a file for the command's caller.
@@ -383,3 +386,33 @@ impl CommandError {
 
 /// Long enough for a key; nothing that is made with it is kept.
 const THROW_AWAY_KEY: &[u8] = b"phalanx-agent, no key given";
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, ErrorKind, Write};
+
+    use super::*;
+
+    struct Refuses(ErrorKind);
+
+    impl Write for Refuses {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_had_enough_is_no_failure_and_a_full_disk_is() {
+        assert!(print("all", &mut Refuses(ErrorKind::BrokenPipe)).is_ok());
+        let error = print("all", &mut Refuses(ErrorKind::StorageFull)).unwrap_err();
+        let said = "could not write standard output: no storage space";
+        assert_eq!(error.to_string(), said);
+        let mut out = Vec::new();
+        print("all\n", &mut out).unwrap();
+        assert_eq!(out, b"all\n");
+    }
+}
