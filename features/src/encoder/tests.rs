@@ -211,6 +211,28 @@ fn own_risk_appears_after_the_delay_and_not_before() {
     assert_eq!((rate(known_at - 1), rate(known_at)), (0.0, 3.0));
 }
 
+// Where labels are trusted at once, a payment does not meet its own that came ahead of it, and
+// yesterday's is read.
+#[test]
+fn without_a_delay_own_risk_is_a_day_old() {
+    let settings = RiskSettings {
+        label_delay_days: 0,
+    };
+    let mut encoder = FeatureEncoder::new(FeatureSchema::standard(), settings);
+    let fraud = payment(0, START, 1, 1, 500);
+    let label = Label {
+        txn_id: "x0".into(),
+        fraud: true,
+        known_at: START,
+        source: None,
+    };
+    encoder.add_label(&fraud, &label);
+    let at = encoder.schema().position("own_frauds_21d").unwrap();
+    let read = |ts: i64| encoder.preview(&payment(0, ts, 1, 1, 500)).0[at];
+    assert_eq!([read(START), read(START + DAY_MS - 1)], [0.0; 2]);
+    assert_eq!(read(START + DAY_MS), 2_f64.ln() as f32);
+}
+
 /// An encoder with a federation's table of one day, which counted outlet 1: a fraud, and so many
 /// other payments.
 fn with_table(buckets: u32, others: usize) -> FeatureEncoder {
