@@ -235,6 +235,16 @@ mod tests {
         assert_eq!(payments(six + 31 * DAY_MS), [0.0; 4]);
     }
 
+    // A quarter of the only payment lies in the window, and a whole fraud: no share is above one.
+    #[test]
+    fn payments_are_never_fewer_than_frauds() {
+        let mut outlet = outlet();
+        let six = 10 * DAY_MS + 6 * HOUR_MS;
+        outlet.remember(six, 0, 1.0);
+        outlet.judge(5, six, six, true);
+        assert_eq!(outlet.risk(six, 0).windows, [(1.0, 1.0); 4]);
+    }
+
     #[test]
     fn two_reports_of_one_fraud_count_once_and_a_withdrawal_takes_it_back() {
         let mut outlet = outlet();
