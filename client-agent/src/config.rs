@@ -114,9 +114,8 @@ pub enum Promote {
 pub enum Share {
     /// A turn among others, shorter than that of who answers payments.
     Behind,
-    /// What nobody else wants, by the idle class of the operating system: training hardly moves
-    /// an answer.
-    /// On a machine that is always full the bank then misses rounds (docs/costs.md).
+    /// What nobody else wants, by the idle class of the operating system: training hardly moves an
+    /// answer. On a machine that is always full the bank then misses rounds (docs/costs.md).
     Idle,
 }
 

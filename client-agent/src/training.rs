@@ -187,4 +187,4 @@ fn is_superseded(waiting: &VecDeque<Job>) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -15,6 +15,7 @@ use crate::config::{Baseline, Head, Own, Share};
 use crate::history::tests::write;
 use crate::scoring::tests::policy;
 use crate::scoring::{Settings, Times};
+use crate::training::tests::{SCHED_IDLE, class_of};
 
 /// A bank of its own consortium, with a past of 200 payments; nobody listens where it dials.
 fn config(folder: &Path) -> Config {
@@ -117,12 +118,7 @@ fn an_agent_trains_in_the_idle_class_where_its_configuration_says_so() {
         share: Share::Idle,
         ..config(dir.path())
     };
-    // Fields of proc_pid_stat(5): the second is the name in brackets, the 41st the policy.
-    let is_training_idle = |stat: &str| {
-        let (name, fields) = stat.rsplit_once(')').unwrap();
-        let policy = fields.split_whitespace().nth(38);
-        name.ends_with("(training") && policy == Some("5")
-    };
+    let is_training_idle = |stat: &str| stat.contains("(training)") && class_of(stat) == SCHED_IDLE;
     with_agent(&config, move |_| {
         let patience = std::time::Instant::now() + std::time::Duration::from_secs(20);
         loop {

@@ -647,12 +647,7 @@ fn the_worker_answers_orders_in_turn_and_ends_when_dropped() {
 // Planted faults: the share is not asked for; it is always asked for.
 #[test]
 fn the_training_thread_is_of_the_idle_class_where_that_is_its_share() {
-    // The thread's policy: field 41 of proc_pid_stat(5), the 39th after the name in brackets.
-    let class = || -> u32 {
-        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        fields.split_whitespace().nth(38).unwrap().parse().unwrap()
-    };
+    let class = || class_of(&std::fs::read_to_string("/proc/thread-self/stat").unwrap());
     let trains_in = |share: Share| {
         let (trainer, _) = trainer(Baseline::Off);
         let (answers, answered) = channel();
@@ -665,4 +660,10 @@ fn the_training_thread_is_of_the_idle_class_where_that_is_its_share() {
     assert_eq!(trains_in(Share::Idle), SCHED_IDLE);
 }
 
-const SCHED_IDLE: u32 = 5;
+/// The policy of a thread: field 41 of proc_pid_stat(5), the 39th after the name in brackets.
+pub(crate) fn class_of(stat: &str) -> u32 {
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(38).unwrap().parse().unwrap()
+}
+
+pub(crate) const SCHED_IDLE: u32 = 5;
