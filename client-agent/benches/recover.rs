@@ -65,7 +65,7 @@ fn main() {
 /// thousand an outlet, over a month.
 fn write_journal(house: &House, payments: u64) {
     let store = Store::open(&house.path("store")).unwrap();
-    let (mut log, _) = Segments::open(&house.path("store").join("journal")).unwrap();
+    let (mut log, _) = Segments::open(&house.path("store").join("journal"), 0).unwrap();
     let ids = store.table("journal/ids").unwrap();
     let (cards, outlets) = ((payments / 40).max(1), (payments / 1_000).max(1));
     for number in 0..payments {

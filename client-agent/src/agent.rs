@@ -69,6 +69,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         scoring,
         journal,
         keeper,
+        expiry,
     } = match recovered {
         Err(AgentError::History(HistoryError::Leaving)) => return Ok(()),
         recovered => recovered?,
@@ -107,7 +108,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     // remembered of it is kept.
     served.await.map_err(AgentError::Task)?;
     let leaving = move || {
-        drop((door, scoring, watcher));
+        drop((door, scoring, watcher, expiry));
         keeper.end();
     };
     tokio::task::spawn_blocking(leaving)

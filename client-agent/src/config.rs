@@ -2,7 +2,7 @@
 //! own payments. What the bank refuses in the federation is `config/consent.rs`. Nothing about
 //! learning is here; that is the plan's, which is signed.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct Config {
     pub store: PathBuf,
     /// How often a snapshot is made of what scoring remembers.
     pub snapshot_every: Duration,
+    /// For how many days decisions are kept at least, with their ids and labels.
+    pub keep_days: u32,
     /// The HTTP door.
     pub http: http::HttpConfig,
     /// What this institution refuses, whatever a plan says.
@@ -147,6 +149,7 @@ impl Config {
             identity: folder.join(raw.identity.folder),
             coordinator: address(raw.coordinator.address)?,
             snapshot_every: raw.store.snapshot_every()?,
+            keep_days: raw.store.keep_days()?,
             store: folder.join(&raw.store.folder),
             http: raw.http.check(folder)?,
             consent,
@@ -189,6 +192,13 @@ const QUEUE_MAX: u32 = 1_024;
 
 /// A restart replays what came since: at a hundred payments a second a few seconds' worth.
 const SNAPSHOT_MINUTES: u64 = 15;
+
+/// Thirteen months: a year can be held against the one before, and disputes are over.
+const KEEP_DAYS: u32 = 400;
+
+/// A start without a snapshot reads windows of thirty days again, watching compares months, and
+/// frauds are reported for weeks. A century is for ever.
+const KEEP_DAYS_BOUNDS: RangeInclusive<u32> = 120..=36_500;
 
 /// Refuses an address without a port; the name is looked up when it is dialled.
 fn address(text: String) -> Result<String, ConfigError> {
@@ -237,6 +247,7 @@ struct RawFolder {
 struct RawStore {
     folder: PathBuf,
     snapshot_minutes: Option<u64>,
+    keep_days: Option<u32>,
 }
 
 impl RawStore {
@@ -250,6 +261,22 @@ impl RawStore {
             });
         }
         Ok(Duration::from_secs(60 * minutes))
+    }
+
+    fn keep_days(&self) -> Result<u32, ConfigError> {
+        let days = self.keep_days.unwrap_or(KEEP_DAYS);
+        if !KEEP_DAYS_BOUNDS.contains(&days) {
+            return Err(ConfigError::Value {
+                key: "store.keep_days".to_owned(),
+                found: days.to_string(),
+                expected: format!(
+                    "{} to {} days",
+                    KEEP_DAYS_BOUNDS.start(),
+                    KEEP_DAYS_BOUNDS.end()
+                ),
+            });
+        }
+        Ok(days)
     }
 }
 
@@ -409,6 +436,7 @@ mod tests {
         assert_eq!((config.patience, config.share), (None, Share::Behind));
         assert_eq!(config.promote, Promote::Calibrated);
         assert_eq!(config.snapshot_every, Duration::from_secs(900));
+        assert_eq!(config.keep_days, KEEP_DAYS);
         assert_eq!(config.history.limits, Limits::default());
         assert!(!config.consent.kinds.is_empty());
         assert_eq!(config.schema, FeatureSchema::standard());
@@ -450,6 +478,7 @@ mod tests {
             ),
             (("device = \"cpu\"", "device = \"tpu\""), "`cpu` or `cuda`"),
             (("# patience = 3", "patience = 0"), "training.patience: 0"),
+            (("keep_days = 400", "keep_days = 119"), "store.keep_days"),
             (
                 ("snapshot_minutes = 15", "snapshot_minutes = 0"),
                 "store.snapshot_minutes",

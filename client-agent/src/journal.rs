@@ -2,8 +2,9 @@
 //! It makes retries idempotent (`journal/ids.rs`) and rebuilds the windows after a restart. Beside
 //! it the labels of these payments (`journal/labels.rs`), what analysts did about alerts
 //! (`journal/actions.rs`), who reads along (`journal/follower.rs`, `reading.rs`), what they are
-//! told (`told.rs`, `lately.rs`, `settled.rs`) and who counts (`journal/tally.rs`). When an entry
-//! must be durable, `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
+//! told (`told.rs`, `lately.rs`, `settled.rs`), who counts (`journal/tally.rs`), and when entries
+//! leave, with all that speaks of them (`journal/expiry.rs`). When an entry must be durable,
+//! `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 mod actions;
 mod ahead;
+mod expiry;
 #[cfg(test)]
 pub(crate) mod faults;
 mod follower;
@@ -29,6 +31,9 @@ mod tally;
 mod told;
 
 pub(crate) use actions::{Action, Actions, Deed};
+#[cfg(test)]
+pub(crate) use expiry::Kept;
+pub(crate) use expiry::{Expiry, Keep, Old};
 pub use follower::Follower;
 pub(crate) use follower::Reach;
 pub(crate) use labels::LabelEntry;
@@ -51,6 +56,8 @@ pub struct Journal {
     /// `txn_id` to the sequence number of its entry.
     ids: Ids,
     labels: Labels,
+    /// The oldest label that was kept when the journal was opened.
+    first_label: u64,
     /// The entry that is being appended, as it goes to disk.
     record: Vec<u8>,
     unsettled: Unsettled,
@@ -96,7 +103,8 @@ impl Journal {
     }
 
     fn open_with(store: &Store, bounds: Bounds) -> Result<Self, JournalError> {
-        let (mut log, torn) = Segments::open(&store.path().join(FOLDER))?;
+        let first = expiry::first(store)?;
+        let (mut log, torn) = Segments::open(&store.path().join(FOLDER), first)?;
         if let Some(Torn { bytes }) = torn {
             tracing::warn!(
                 bytes,
@@ -117,6 +125,7 @@ impl Journal {
             #[cfg(test)]
             faults: ids.faults(),
             ids,
+            first_label: labels.first()?,
             labels,
             record: Vec::new(),
             unsettled: Unsettled::Nothing,
@@ -148,8 +157,8 @@ impl Journal {
             ahead: Ahead::default(),
             labels: self.labels.clone(),
             settled: Arc::clone(&self.settled),
-            next_entry: 0,
-            next_label: 0,
+            next_entry: self.first(),
+            next_label: self.first_label,
             heard: self.lately.heard(),
             breather: Breather::default(),
             #[cfg(test)]
@@ -165,15 +174,28 @@ impl Journal {
         Ok(actions)
     }
 
-    /// Every journaled payment in order of arrival.
+    /// Every journaled payment that is kept, in order of arrival.
     ///
     /// # Errors
     /// Each item is an error where the store cannot be read or an entry is damaged.
     pub fn transactions(&self) -> impl Iterator<Item = Result<Transaction, JournalError>> + '_ {
-        (0..self.len()).filter_map(move |sequence| {
+        (self.first()..self.len()).filter_map(move |sequence| {
             let entry = self.at(sequence).transpose()?;
             Some(entry.and_then(|entry| payment_of(sequence, &entry)))
         })
+    }
+
+    /// The old end of it, for who has it leave.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be used.
+    pub(crate) fn old(&self) -> Result<Old, JournalError> {
+        Old::of(&self.store, &self.log, self.labels.clone())
+    }
+
+    /// The number of the oldest entry that is kept.
+    pub(crate) fn first(&self) -> u64 {
+        self.log.reader().first()
     }
 
     /// Entries ever appended; also the sequence number of the next one.

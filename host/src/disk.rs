@@ -13,7 +13,7 @@ mod tests;
 mod visit;
 
 pub use log::{RecordLog, Remembered, Replay};
-pub use segments::{SegmentReader, Segments, Torn};
+pub use segments::{Oldest, SegmentReader, Segments, Torn};
 pub use visit::Left;
 
 /// A folder on disk with logs and tables in it. One process at a time.
@@ -105,6 +105,17 @@ impl Table {
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), DiskError> {
         self.tree
             .insert(key, value)
+            .map_err(|error| DiskError::new("write", &self.store.path, error))?;
+        Ok(())
+    }
+
+    /// Removes a key and its value, if it is there; durable after the next [`Store::flush`].
+    ///
+    /// # Errors
+    /// [`DiskError`] where the store cannot be written.
+    pub fn remove(&self, key: &[u8]) -> Result<(), DiskError> {
+        self.tree
+            .remove(key)
             .map_err(|error| DiskError::new("write", &self.store.path, error))?;
         Ok(())
     }

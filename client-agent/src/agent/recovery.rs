@@ -12,7 +12,7 @@ use host::telemetry::Telemetry;
 use super::AgentError;
 use crate::config::Config;
 use crate::history::History;
-use crate::journal::{Follower, Journal};
+use crate::journal::{Expiry, Follower, Journal, Keep};
 use crate::scoring::{Answer, Remembered, Scoring};
 use crate::snapshot::{Keeper, Meters, Origin, Snapshots};
 use crate::status::{Base, Board, RecoveryState, RecoveryStatus};
@@ -24,6 +24,7 @@ pub(super) struct Recovered {
     /// For who learns from what is scored.
     pub(super) journal: Follower,
     pub(super) keeper: Keeper,
+    pub(super) expiry: Expiry,
 }
 
 /// Reads history and state, replays what is not in the state, and starts scoring; takes a while.
@@ -58,7 +59,7 @@ pub(super) fn recover(
     }
     let left = store.enter()?;
     let last_decision = last_decision(&journal);
-    let follower = journal.follow();
+    let (follower, old) = (journal.follow(), journal.old()?);
     let (clock, settings) = (Clock::start(), config.scoring.clone());
     let scoring = Scoring::resume(clock, settings, remembered, journal, telemetry)?;
     let took = began.elapsed();
@@ -76,12 +77,17 @@ pub(super) fn recover(
     board.update(|of| of.recovery = status);
     let kept = (snapshots, unsaved);
     let meters = meters.telling(scoring.beside());
+    let keep = Keep {
+        days: config.keep_days,
+    };
+    let expiry = Expiry::start(keep, clock, old, (telemetry, scoring.beside()));
     let keeper = Keeper::start(config.snapshot_every, kept, follower.clone(), meters);
     Ok(Recovered {
         history,
         scoring,
         journal: follower,
         keeper: keeper.map_err(AgentError::Thread)?,
+        expiry: expiry.map_err(AgentError::Thread)?,
     })
 }
 

@@ -29,6 +29,7 @@ fn config(folder: &Path) -> Config {
         identity: own,
         coordinator: "127.0.0.1:9".to_owned(),
         store: folder.join("store"),
+        keep_days: 400,
         snapshot_every: std::time::Duration::from_secs(900),
         http: HttpConfig {
             address: "127.0.0.1:0".parse().unwrap(),

@@ -1,7 +1,9 @@
 //! What analysts did about alerts beyond what a label says: who, when, with which words, and until
 //! when an alert shall sleep. A verdict of fraud or genuine is a label (`journal/labels.rs`); here
 //! is who gave it. They stay when their alert leaves the queue (`scoring/alerts.rs`): a restart may
-//! find room for it again, and who did what is asked for years later.
+//! find room for it again, and go with its decision (`journal/expiry.rs`).
+
+use std::ops::Range;
 
 use host::disk::{Store, Table};
 use protocol::wire;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 use super::faults::Faults;
-use super::{JournalError, end_of};
+use super::{JournalError, end_of, sequence_of};
 
 /// One action on one alert.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,21 @@ impl Actions {
             Some((&VERSION, bytes)) => wire::decode(bytes).map_err(|_| damaged),
             Some(_) | None => Err(damaged),
         }
+    }
+
+    /// Removes the actions on all alerts of these numbers; durable after the store's next flush.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be read or written, or a key is no number.
+    pub(super) fn forget(&self, numbers: &Range<u64>) -> Result<(), JournalError> {
+        for entry in self.table.entries_from(&numbers.start.to_be_bytes()) {
+            let (key, _) = entry?;
+            if sequence_of(&key)? >= numbers.end {
+                break;
+            }
+            self.table.remove(&key)?;
+        }
+        Ok(())
     }
 
     /// Puts all actions on an alert in the place of those before, durably.

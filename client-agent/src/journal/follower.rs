@@ -25,6 +25,7 @@ pub struct Follower {
     pub(super) ahead: Ahead,
     pub(super) labels: Labels,
     pub(super) settled: Arc<Settled>,
+    /// At the start the first ones that are kept.
     pub(super) next_entry: u64,
     pub(super) next_label: u64,
     /// The last decisions, as the writer told them.
@@ -54,11 +55,11 @@ impl Reach {
 }
 
 impl Follower {
-    /// The same journal read from these numbers on.
+    /// The same journal read from these numbers on, or from its first ones where these have left.
     pub(crate) fn starting_at(self, place: Reach) -> Self {
         Self {
-            next_entry: place.entries,
-            next_label: place.labels,
+            next_entry: place.entries.max(self.next_entry),
+            next_label: place.labels.max(self.next_label),
             ..self
         }
     }
@@ -95,8 +96,9 @@ impl Follower {
         reach: Reach,
     ) -> Result<Option<(u64, Entry)>, JournalError> {
         while self.next_entry < reach.entries {
-            let sequence = self.next_entry;
-            self.next_entry += 1;
+            // Who is that far behind reads on where the journal begins now.
+            let sequence = self.next_entry.max(self.log.first());
+            self.next_entry = sequence + 1;
             if let Some(value) = self.ahead.take(sequence, reach.entries, &self.log)? {
                 return Ok(Some((sequence, decode(sequence, &value)?)));
             }
@@ -177,7 +179,8 @@ impl Follower {
     /// The same journal from the last so many decisions on, as many as are durable at this moment;
     /// of labels all.
     pub(crate) fn starting_at_last(self, decisions: u64) -> Self {
-        let next_entry = self.reach().entries.saturating_sub(decisions);
+        let last = self.reach().entries.saturating_sub(decisions);
+        let next_entry = last.max(self.next_entry);
         Self { next_entry, ..self }
     }
 

@@ -242,9 +242,11 @@ impl Indexer {
         };
         let (next, seen) = (told(REACH)?, told(SEEN)?);
         check_whole(log.len(), next.max(seen))?;
+        // What has left needs no id.
+        let next = next.max(log.first());
         Ok(Self {
             store: store.clone(),
-            table: store.table("journal/ids")?,
+            table: store.table(TABLE)?,
             cursor,
             log,
             next,
@@ -378,7 +380,9 @@ const NEAR: u64 = 16_384;
 /// Ids that one append forgets at most, so that none takes long; more than it adds.
 const FORGOTTEN_AT_ONCE: usize = 16;
 
-const CURSOR: &str = "journal/cursor";
+pub(super) const TABLE: &str = "journal/ids";
+
+pub(super) const CURSOR: &str = "journal/cursor";
 /// The ids of all entries below are in the table.
 const REACH: &[u8] = b"ids";
 /// The log had all entries below, durably, when the last batch was put: it must have them still. Of

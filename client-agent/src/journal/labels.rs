@@ -8,7 +8,7 @@ use host::disk::{Store, Table};
 use protocol::wire;
 use serde::{Deserialize, Serialize};
 
-use super::{JournalError, end_of};
+use super::{JournalError, end_of, sequence_of};
 
 /// One label as it was accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,37 @@ impl Labels {
         let last = self.next.checked_sub(1).map(|last| self.at(last));
         let last = last.transpose()?.flatten();
         Ok(last.map_or(0, |label| label.after.max(label.payment.saturating_add(1))))
+    }
+
+    /// The number of the oldest label that is kept.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be read, or a key is no number.
+    pub(super) fn first(&self) -> Result<u64, JournalError> {
+        let oldest = self.entries.entries_from(&[]).next().transpose()?;
+        oldest.map_or(Ok(self.next), |(key, _)| sequence_of(&key))
+    }
+
+    /// Removes the labels of a payment that has left the journal. The last label of all stays: its
+    /// number says where the next one goes on.
+    ///
+    /// # Errors
+    /// [`JournalError`] where the store cannot be read or written.
+    pub(super) fn forget(&self, txn_id: &str) -> Result<(), JournalError> {
+        let sequences = self.sequences(txn_id)?;
+        let Some(last) = sequences.last() else {
+            return Ok(());
+        };
+        let newest = end_of(&self.entries)?;
+        for sequence in &sequences {
+            if sequence + 1 < newest {
+                self.entries.remove(&sequence.to_be_bytes())?;
+            }
+        }
+        match last + 1 < newest {
+            true => Ok(self.of.remove(txn_id.as_bytes())?),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn table(&self) -> &Table {

@@ -75,7 +75,7 @@ impl Follower {
         let (mut tally, mut cells) = (Tally::default(), BTreeMap::<(u32, u16), Cell>::new());
         let (mut older, mut reached) = (0, 0);
         // Backwards, since the last days are asked for.
-        for sequence in (0..reach.entries).rev() {
+        for sequence in (self.log.first()..reach.entries).rev() {
             if !is_wanted() {
                 return Ok(None);
             }
@@ -124,7 +124,7 @@ impl Follower {
     /// The last word on every labelled payment, by its number; of two at one moment the fraud.
     fn known(&self, reach: Reach) -> Result<BTreeMap<u64, Known>, JournalError> {
         let mut known = BTreeMap::<u64, Known>::new();
-        for sequence in 0..reach.labels {
+        for sequence in self.labels.first()?..reach.labels {
             let Some(label) = self.labels.at(sequence)? else {
                 continue;
             };

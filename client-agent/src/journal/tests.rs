@@ -37,7 +37,7 @@ pub(super) fn value(entry: &Entry) -> Vec<u8> {
 
 /// The entries of the store in a folder, that no journal has open.
 pub(super) fn log_of(folder: &Path) -> Segments {
-    Segments::open(&folder.join(FOLDER)).unwrap().0
+    Segments::open(&folder.join(FOLDER), 0).unwrap().0
 }
 
 /// The file that the newest entries are in.
@@ -70,7 +70,7 @@ pub(super) fn append(journal: &mut Journal, ids: &[String]) {
     journal.settle().unwrap();
 }
 
-fn label(txn_id: &str, payment: u64) -> LabelEntry {
+pub(super) fn label(txn_id: &str, payment: u64) -> LabelEntry {
     LabelEntry {
         label_id: [7; 32],
         txn_id: txn_id.to_owned(),

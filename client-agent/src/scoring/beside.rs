@@ -40,15 +40,18 @@ pub(crate) enum Part {
     /// The list of payments' ids (`journal/ids.rs`), which scoring does without until memory is
     /// full.
     Ids,
+    /// That old decisions leave (`journal/expiry.rs`).
+    Expiry,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Snapshot,
         Self::Learning,
         Self::Alerts,
         Self::Watch,
         Self::Ids,
+        Self::Expiry,
     ];
 
     /// The word in health and metric.
@@ -59,6 +62,7 @@ impl Part {
             Self::Alerts => "alerts",
             Self::Watch => "watch",
             Self::Ids => "ids",
+            Self::Expiry => "expiry",
         }
     }
 }

@@ -143,7 +143,7 @@ fn recall(
     let windows = now_ms.saturating_sub(both_ms)..=now_ms;
     let soon = now_ms..=now_ms.saturating_add(both_ms);
     let (mut first, mut older) = (journal.len(), 0);
-    for sequence in (0..journal.len()).rev() {
+    for sequence in (journal.first()..journal.len()).rev() {
         match stored(journal, sequence)? {
             Some(stored) if windows.contains(&stored.scored_at) => (first, older) = (sequence, 0),
             // By a clock that was a little fast: what lies before it may be of the window.

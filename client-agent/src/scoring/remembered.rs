@@ -57,7 +57,8 @@ impl Remembered {
     /// [`JournalError`] where the journal cannot be read; what was read before is remembered, and
     /// the next try goes on from there.
     pub(crate) fn catch_up(&mut self, journal: Follower) -> Result<Replayed, JournalError> {
-        let (mut journal, before) = (journal.starting_at(self.place), self.place);
+        let mut journal = journal.starting_at(self.place);
+        let before = journal.place();
         let reach = journal.reach();
         while let Some(label) = journal.next_label(reach)? {
             // A label speaks of a payment: it came after it, also where it does not say so.

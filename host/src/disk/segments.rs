@@ -1,12 +1,13 @@
 //! `Segments`: an append-only log of numbered records, for what is written with every payment. It
 //! lies in files of bounded size; how their bytes lie says `segments/group.rs`, how they are read
-//! `segments/files.rs`, what is held against what at the start `segments/opening.rs`. It takes no
-//! lock: the store beside it does. What a record means, its writer says.
+//! `segments/files.rs`, what is held against what at the start `segments/opening.rs`, and how the
+//! oldest leave `segments/oldest.rs`. It takes no lock: the store beside it does. What a record
+//! means, and how long it is kept, its writer says.
 
 use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::DiskError;
@@ -15,12 +16,14 @@ use super::DiskError;
 mod faults;
 mod files;
 mod group;
+mod oldest;
 mod opening;
 #[cfg(test)]
 mod tests;
 
 use files::Files;
 use group::{Group, RECORD_BYTES_MAX};
+pub use oldest::Oldest;
 
 /// The writer of a log: one per folder.
 #[derive(Debug)]
@@ -64,24 +67,29 @@ pub struct Torn {
 
 impl Segments {
     /// Opens or creates the log in `folder`, which nobody else may write, and says what was torn.
+    /// `first` is the number of the oldest record that must be there: where a segment begins, as
+    /// [`Oldest::take_off`] was told, or 0. What is left of older segments is removed.
     ///
     /// # Errors
     /// [`DiskError::Damaged`] where something else than the end of the last group is not what was
     /// written, the index leads to a group that is not there, a segment is missing or a name is
     /// foreign; no record is touched then.
     /// [`DiskError::Store`] where the folder cannot be used.
-    pub fn open(folder: &Path) -> Result<(Self, Option<Torn>), DiskError> {
-        Self::open_bounded(folder, SEGMENT_BYTES_MAX)
+    pub fn open(folder: &Path, first: u64) -> Result<(Self, Option<Torn>), DiskError> {
+        Self::open_bounded(folder, first, SEGMENT_BYTES_MAX)
     }
 
     fn open_bounded(
         folder: &Path,
+        first: u64,
         segment_bytes_max: u64,
     ) -> Result<(Self, Option<Torn>), DiskError> {
-        let opened = opening::open(folder)?;
+        let opened = opening::open(folder, first)?;
         let active = Arc::new(opened.last);
         let shared = Shared {
             folder: folder.to_owned(),
+            first: AtomicU64::new(first),
+            is_sealing: AtomicBool::new(false),
             durable: AtomicU64::new(opened.records),
             known: Mutex::new(Known {
                 firsts: opened.firsts,
@@ -166,13 +174,13 @@ impl Segments {
         self.next == 0
     }
 
-    /// A record, durable or not; nothing where there is none of that number.
+    /// A record, durable or not; nothing where there is none of that number, or none any more.
     ///
     /// # Errors
     /// [`DiskError`] where the log cannot be read, or the record is not what was written.
     pub fn get(&self, number: u64) -> Result<Option<Vec<u8>>, DiskError> {
         if number < self.durable {
-            return self.shared.record(number).map(Some);
+            return self.shared.record(number);
         }
         let Ok(mut place) = usize::try_from(number - self.durable) else {
             return Ok(None);
@@ -194,13 +202,21 @@ impl Segments {
         }
     }
 
+    /// Who takes the oldest segments off.
+    #[must_use]
+    pub fn oldest(&self) -> Oldest {
+        Oldest::of(&self.shared)
+    }
+
     /// Writes a group behind the last one; durable and readable when it returns.
     fn write(&mut self, group: &mut Group) -> Result<(), DiskError> {
         if group.len() == 0 {
             return Ok(());
         }
+        let is_sealing = self.shared.is_sealing.swap(false, Ordering::Relaxed);
         // A group longer than a segment is one record, and has a segment to itself.
-        if self.bytes > 0 && self.bytes + group.bytes() > self.segment_bytes_max {
+        let is_full = self.bytes + group.bytes() > self.segment_bytes_max;
+        if self.bytes > 0 && (is_full || is_sealing) {
             self.begin_segment()?;
         }
         let (files, at) = (&self.active, self.bytes);
@@ -291,10 +307,16 @@ impl Drop for Segments {
 }
 
 impl SegmentReader {
-    /// Durable records.
+    /// Durable records, those that were taken off included; also the number of the next one.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.shared.durable.load(Ordering::Acquire)
+    }
+
+    /// The number of the oldest record that was not taken off.
+    #[must_use]
+    pub fn first(&self) -> u64 {
+        self.shared.first()
     }
 
     /// Whether nothing is durable yet.
@@ -303,7 +325,7 @@ impl SegmentReader {
         self.len() == 0
     }
 
-    /// A durable record; nothing where there is none of that number yet.
+    /// A durable record; nothing where there is none of that number yet, or any more.
     ///
     /// # Errors
     /// [`DiskError`] where the log cannot be read, or the record is not what was written.
@@ -311,12 +333,12 @@ impl SegmentReader {
         if number >= self.len() {
             return Ok(None);
         }
-        self.shared.record(number).map(Some)
+        self.shared.record(number)
     }
 
     /// Durable records from `from` on and before `to`, each with its number, read at once from at
     /// most `bytes_max` bytes of one segment: where it ends before `to`, ask again from there. At
-    /// least one, however long, where there is one; none is the end.
+    /// least one, however long, where there is one; none is the end, or before the first.
     ///
     /// # Errors
     /// [`DiskError`] where the log cannot be read, or a record is not what was written.
@@ -330,9 +352,11 @@ impl SegmentReader {
         if from >= to.min(durable) {
             return Ok(Vec::new());
         }
-        let (files, end) = self.shared.files_of(from)?;
-        let end = end.min(durable);
-        files.stretch(from..to.min(end), end, bytes_max)
+        let found = self.shared.unless_taken_off(from, |(files, end)| {
+            let end = end.min(durable);
+            files.stretch(from..to.min(end), end, bytes_max)
+        });
+        Ok(found?.unwrap_or_default())
     }
 }
 
@@ -342,6 +366,10 @@ impl SegmentReader {
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
+    /// The oldest record. Nobody looks for older ones before their files go.
+    first: AtomicU64,
+    /// Whether the next group shall begin a segment.
+    is_sealing: AtomicBool,
     /// Durable records. Their bytes, index entries and segments are in place before it says so.
     durable: AtomicU64,
     known: Mutex<Known>,
@@ -349,7 +377,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Known {
-    /// The number of each segment's first record, ascending from 0.
+    /// The number of each segment's first record, ascending.
     firsts: Vec<u64>,
     /// Segments whose files are kept open, those opened first at the front.
     open: VecDeque<Arc<Files>>,
@@ -365,8 +393,28 @@ impl Known {
 }
 
 impl Shared {
-    fn record(&self, number: u64) -> Result<Vec<u8>, DiskError> {
-        self.files_of(number)?.0.record(number)
+    fn record(&self, number: u64) -> Result<Option<Vec<u8>>, DiskError> {
+        self.unless_taken_off(number, |(files, _)| files.record(number))
+    }
+
+    /// What is read in the segment with a durable record, and the number after the last of that
+    /// segment; nothing where it was taken off, before or meanwhile.
+    fn unless_taken_off<T>(
+        &self,
+        number: u64,
+        read: impl FnOnce((Arc<Files>, u64)) -> Result<T, DiskError>,
+    ) -> Result<Option<T>, DiskError> {
+        if number < self.first() {
+            return Ok(None);
+        }
+        match self.files_of(number).and_then(read) {
+            Err(_) if number < self.first() => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    fn first(&self) -> u64 {
+        self.first.load(Ordering::Acquire)
     }
 
     /// The segment with a durable record, and the number after the last of that segment;

@@ -52,7 +52,7 @@ fn health_is_what_scoring_needs_and_tells_the_rest() {
             wrong_in(&health),
             [
                 "history", "worker", "journal", "model", "risk", "breaker", "snapshot", "learning",
-                "alerts", "watch", "ids", "clock", "link"
+                "alerts", "watch", "ids", "expiry", "clock", "link"
             ]
         );
 

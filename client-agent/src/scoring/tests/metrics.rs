@@ -32,6 +32,7 @@ fn what_is_told_and_what_is_listed_are_the_same() {
     // What has no part in every agent.
     crate::nats::Meters::new(&bank.telemetry).touch();
     let snapshots = crate::snapshot::Meters::new(&bank.telemetry);
+    let kept = crate::journal::Kept::new(&bank.telemetry);
     Promotion::new(Promote::Always, 899, bank.path(), &bank.telemetry).touch();
     let path = bank.path().join("tokens");
     write_private(&path, &"t".repeat(32));
@@ -50,7 +51,7 @@ fn what_is_told_and_what_is_listed_are_the_same() {
     let list = include_str!("../../../../docs/metrics.md");
     let differences = listed::differences(&told, list, "The agent");
     assert!(differences.is_empty(), "docs/metrics.md: {differences:#?}");
-    drop((scoring, snapshots, router));
+    drop((scoring, snapshots, kept, router));
 }
 
 /// A decision, one that is degraded, and a refusal.

@@ -3,7 +3,7 @@
 //! segment does not, and a record is held against its number when it is read: an index that is
 //! wrong gives an error, never another record.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -277,6 +277,21 @@ fn read_full(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
         }
     }
     Ok(got)
+}
+
+/// Removes a segment, as far as it is there: the index first, so that a log is left where a crash
+/// comes between, by whose name the next opening knows it.
+pub(super) fn remove(folder: &Path, first: u64) -> Result<(), DiskError> {
+    let path = path_of(folder, first);
+    for path in [path.with_extension("idx"), path] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(DiskError::new("remove", &path, error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn path_of(folder: &Path, first: u64) -> PathBuf {

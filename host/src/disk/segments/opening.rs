@@ -14,6 +14,9 @@
 //! and leads to the last of these, whose sum is right and which ends where the file does: a segment
 //! that was cut, exchanged or prolonged, and one after which another is missing, fail this. What
 //! fails is walked too. What rots where all this holds, a record's own sum says when it is read.
+//!
+//! Segments before the one that shall be the first were taken off, and a crash kept them: nothing
+//! of them is held against anything, and they go.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,7 +24,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::Torn;
-use super::files::Files;
+use super::files::{Files, remove};
 use super::group::{HEAD_BYTES, Header, MAGIC};
 use crate::disk::DiskError;
 use crate::disk::visit::sync_folder;
@@ -39,18 +42,24 @@ pub(super) struct Opened {
     pub(super) torn: Option<Torn>,
 }
 
-/// Opens or creates the log in `folder`.
-pub(super) fn open(folder: &Path) -> Result<Opened, DiskError> {
+/// Opens or creates the log in `folder`, whose oldest record is `oldest`.
+pub(super) fn open(folder: &Path, oldest: u64) -> Result<Opened, DiskError> {
     make(folder).map_err(|error| DiskError::new("create", folder, error))?;
     let mut firsts = firsts_in(folder)?;
-    if firsts.is_empty() {
+    if firsts.is_empty() && oldest == 0 {
         Files::create(folder, 0)?;
         firsts.push(0);
     }
-    if let Some(first) = firsts.first().filter(|first| **first != 0) {
-        let found = format!("its first segment begins at record {first}, expected 0");
+    let Ok(place) = firsts.binary_search(&oldest) else {
+        let found = match firsts.iter().find(|first| **first >= oldest) {
+            Some(first) => format!("its first segment begins at record {first}"),
+            None => "it has no segment".to_owned(),
+        };
+        let found = format!("{found}, expected one that begins at {oldest}");
         return Err(DiskError::damaged(folder, found));
-    }
+    };
+    let kept = firsts.split_off(place);
+    let (firsts, leaving) = (kept, firsts);
     for pair in firsts.windows(2) {
         check_sealed(folder, pair[0], pair[1])?;
     }
@@ -64,6 +73,9 @@ pub(super) fn open(folder: &Path) -> Result<Opened, DiskError> {
         // The last group of a process that was killed may be in the system's memory only.
         let synced = last.log.sync_data();
         synced.map_err(|error| DiskError::new("flush", &last.path, error))?;
+    }
+    for first in leaving {
+        remove(folder, first)?;
     }
     Ok(Opened {
         records: walk.next(first),

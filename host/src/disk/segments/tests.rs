@@ -18,7 +18,7 @@ fn record(number: u64) -> Vec<u8> {
 }
 
 fn opened(folder: &Path) -> (Segments, Option<Torn>) {
-    Segments::open_bounded(folder, BYTES_MAX).unwrap()
+    Segments::open_bounded(folder, 0, BYTES_MAX).unwrap()
 }
 
 /// The log of a folder at whose end nothing was torn.
@@ -31,7 +31,7 @@ fn sound(folder: &Path) -> Segments {
 /// Why a log is not opened. The logs in its folder are left as they are.
 fn damage(folder: &Path) -> String {
     let before = files(folder, "log");
-    let error = Segments::open_bounded(folder, BYTES_MAX).unwrap_err();
+    let error = Segments::open_bounded(folder, 0, BYTES_MAX).unwrap_err();
     let error = error.to_string();
     assert!(error.contains(" is damaged: "), "{error}");
     assert_eq!(files(folder, "log"), before);
@@ -258,7 +258,7 @@ fn zeros_at_the_end_are_room_and_what_stands_among_them_is_torn() {
     let folder = tempfile::tempdir().unwrap();
     let file = path(folder.path(), 0);
     let index = file.with_extension("idx");
-    let (mut log, _) = Segments::open(folder.path()).unwrap();
+    let (mut log, _) = Segments::open(folder.path(), 0).unwrap();
     written(&mut log, 0..4);
     let end = usize::try_from(log.bytes).unwrap();
     let (left, entries) = (fs::read(&file).unwrap(), fs::read(&index).unwrap());
@@ -291,7 +291,7 @@ fn zeros_at_the_end_are_room_and_what_stands_among_them_is_torn() {
 fn a_log_that_found_no_room_gives_back_what_it_took_and_asks_again_in_the_next_segment() {
     const BYTES_MAX: u64 = 10_000;
     let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = Segments::open_bounded(folder.path(), BYTES_MAX).unwrap();
+    let (mut log, _) = Segments::open_bounded(folder.path(), 0, BYTES_MAX).unwrap();
     let length = |first| fs::metadata(path(folder.path(), first)).unwrap().len();
     log.faults.refused = vec![Step::Room];
     written(&mut log, 0..4);
@@ -307,7 +307,7 @@ fn a_log_that_found_no_room_gives_back_what_it_took_and_asks_again_in_the_next_s
     assert_eq!(length(9), BYTES_MAX);
     // And after a start, of which nobody knows how full the disk is.
     drop(log);
-    let (mut log, _) = Segments::open_bounded(folder.path(), BYTES_MAX).unwrap();
+    let (mut log, _) = Segments::open_bounded(folder.path(), 0, BYTES_MAX).unwrap();
     log.append(&[10; 10]).unwrap();
     log.flush().unwrap();
     assert_eq!(length(9), BYTES_MAX);
@@ -319,7 +319,7 @@ fn a_log_that_found_no_room_gives_back_what_it_took_and_asks_again_in_the_next_s
 #[test]
 fn a_sound_group_far_behind_a_bad_one_makes_it_damage() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = Segments::open(folder.path()).unwrap();
+    let (mut log, _) = Segments::open(folder.path(), 0).unwrap();
     log.append(&[7; (1 << 20) - 34]).unwrap();
     log.flush().unwrap();
     written(&mut log, 1..2);
@@ -509,7 +509,7 @@ fn a_record_longer_than_a_segment_has_one_to_itself_and_one_too_long_is_refused(
 #[test]
 fn segments_that_were_closed_are_opened_again() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut log, _) = Segments::open_bounded(folder.path(), 1).unwrap();
+    let (mut log, _) = Segments::open_bounded(folder.path(), 0, 1).unwrap();
     let records = OPEN_MAX as u64 + 8;
     written(&mut log, 0..records);
     assert_eq!(firsts(folder.path()), (0..records).collect::<Vec<_>>());
