@@ -8,6 +8,7 @@ use clap::Subcommand;
 use features::TokenKey;
 use host::config::ConfigError;
 use host::identity::IdentityError;
+use host::print::{PrintError, print};
 use host::tls::TlsError;
 use model::CheckpointError;
 
@@ -197,7 +198,7 @@ impl Command {
             Self::Threshold(ThresholdCommand::Plan(arguments)) => threshold::plan(&arguments)?,
             Self::Watch(WatchCommand::Replay(arguments)) => watch::replay(&arguments)?,
         };
-        print(&said.text, &mut std::io::stdout().lock())?;
+        print(&said.text)?;
         said.verdict
     }
 }
@@ -215,17 +216,6 @@ impl Said {
             text,
             verdict: Ok(()),
         }
-    }
-}
-
-/// Who reads may have had enough before the end, as `head` has: that is no failure.
-fn print(text: &str, out: &mut impl std::io::Write) -> Result<(), CommandError> {
-    match writeln!(out, "{}", text.trim_end()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| CommandError::Write {
-            path: "standard output".into(),
-            error,
-        }),
     }
 }
 
@@ -326,6 +316,9 @@ pub enum CommandError {
         /// Why.
         error: std::io::Error,
     },
+    /// Standard output cannot be written.
+    #[error(transparent)]
+    Print(#[from] PrintError),
     /// No agent answers, or it takes no payments.
     #[error("could not reach the agent at {address}: {why}")]
     Unreachable {
@@ -372,6 +365,7 @@ impl CommandError {
             Self::Runtime(_) | Self::Json(_) => 70,
             Self::Read { .. }
             | Self::Write { .. }
+            | Self::Print(_)
             | Self::Checkpoint(CheckpointError::Disk { .. }) => 74,
             Self::Config(_)
             | Self::Identity(_)
@@ -386,33 +380,3 @@ impl CommandError {
 
 /// Long enough for a key; nothing that is made with it is kept.
 const THROW_AWAY_KEY: &[u8] = b"phalanx-agent, no key given";
-
-#[cfg(test)]
-mod tests {
-    use std::io::{self, ErrorKind, Write};
-
-    use super::*;
-
-    struct Refuses(ErrorKind);
-
-    impl Write for Refuses {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(self.0.into())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_reader_that_had_enough_is_no_failure_and_a_full_disk_is() {
-        assert!(print("all", &mut Refuses(ErrorKind::BrokenPipe)).is_ok());
-        let error = print("all", &mut Refuses(ErrorKind::StorageFull)).unwrap_err();
-        let said = "could not write standard output: no storage space";
-        assert_eq!(error.to_string(), said);
-        let mut out = Vec::new();
-        print("all\n", &mut out).unwrap();
-        assert_eq!(out, b"all\n");
-    }
-}

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use coordinator::config::Config;
 use coordinator::server;
+use host::print::print;
 use host::telemetry;
 
 /// The consortium's coordinator. It holds no data, and cannot open one bank's update.
@@ -43,16 +44,12 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "printing the configuration is what was asked for"
-)]
 fn check(path: &std::path::Path) -> ExitCode {
     match Config::load(path) {
-        Ok(config) => {
-            println!("{config:#?}");
-            ExitCode::SUCCESS
-        }
+        Ok(config) => match print(&format!("{config:#?}")) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error, EXIT_DISK),
+        },
         Err(error) => fail(&error, EXIT_CONFIG),
     }
 }
@@ -79,4 +76,5 @@ fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
 }
 
 const EXIT_CONFIG: u8 = 78;
+const EXIT_DISK: u8 = 74;
 const EXIT_SOFTWARE: u8 = 70;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use host::clock::Clock;
 use host::identity::{self, Bundle, Consortium, IdentityError, Request};
+use host::print::{PrintError, print};
 use protocol::credential::Role;
 use protocol::time::Duration;
 
@@ -94,8 +95,7 @@ pub(crate) fn ca(command: &Ca) -> Result<(), EnrolError> {
     match command {
         Ca::Init { folder, name } => {
             Consortium::create(folder, name)?;
-            say(&format!("founded {name:?} in {}", folder.display()));
-            Ok(())
+            Ok(print(&format!("founded {name:?} in {}", folder.display()))?)
         }
         Ca::Approve {
             folder,
@@ -122,20 +122,18 @@ pub(crate) fn enrol(command: &Enrol) -> Result<(), EnrolError> {
             };
             let request = identity::request(folder, name, role)?;
             write_json(out, &request)?;
-            say(&format!(
+            Ok(print(&format!(
                 "request {} for {name:?}",
                 request.fingerprint().to_hex()
-            ));
-            Ok(())
+            ))?)
         }
         Enrol::Install { folder, bundle } => {
             let bundle = read_bundle(bundle)?;
             identity::install(folder, &bundle)?;
-            say(&format!(
+            Ok(print(&format!(
                 "installed; authority {}",
                 bundle.authority_fingerprint().to_hex()
-            ));
-            Ok(())
+            ))?)
         }
     }
 }
@@ -149,12 +147,12 @@ fn approve(
 ) -> Result<(), EnrolError> {
     let consortium = Consortium::open(folder)?;
     let request = Request::read(request)?;
-    say(&format!(
+    print(&format!(
         "{:?} asks to be a {:?}\nfingerprint {}",
         request.name,
         request.role,
         request.fingerprint().to_hex()
-    ));
+    ))?;
     if !yes && !agreed()? {
         return Err(EnrolError::NotApproved);
     }
@@ -163,11 +161,10 @@ fn approve(
         .after(Duration(u64::from(days) * 86_400_000));
     let bundle = consortium.approve(&request, expires)?;
     write_json(out, &bundle)?;
-    say(&format!(
+    Ok(print(&format!(
         "approved; authority {}",
         bundle.authority_fingerprint().to_hex()
-    ));
-    Ok(())
+    ))?)
 }
 
 fn agreed() -> Result<bool, EnrolError> {
@@ -203,14 +200,6 @@ fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), EnrolEr
     })
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the answer of a command goes to standard output"
-)]
-fn say(line: &str) {
-    println!("{line}");
-}
-
 /// Why a member was not enrolled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EnrolError {
@@ -239,4 +228,7 @@ pub(crate) enum EnrolError {
     /// Nobody to ask.
     #[error("could not ask: {0}; compare the fingerprint and use --yes")]
     Terminal(std::io::Error),
+    /// The answer cannot be shown.
+    #[error(transparent)]
+    Print(#[from] PrintError),
 }

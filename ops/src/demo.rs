@@ -130,6 +130,5 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error
     outcome.wall_seconds = began.elapsed().as_secs_f64();
     report::write(&arguments.report, &outcome, &stage)?;
     steps.finish();
-    table::print(&outcome, arguments.json, &arguments.report);
-    Ok(())
+    Ok(table::print(&outcome, arguments.json, &arguments.report)?)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use host::clock::Clock;
+use host::print::print;
 use protocol::id::RoundId;
 use protocol::operator::{Command, Reply, RoundDetail, RoundEnd, RoundSummary, Status};
 use serde_json::{Value, json};
@@ -81,9 +82,9 @@ pub(crate) fn status(arguments: &StatusArguments) -> Done {
     let operator = open(&arguments.door)?;
     if let Reply::Status(status) = operator.ask(Command::Status)? {
         if arguments.json {
-            print(&status_json(&status).to_string());
+            print(&status_json(&status).to_string())?;
         } else {
-            print(&status_text(&status));
+            print(&status_text(&status))?;
         }
     }
     Ok(())
@@ -107,7 +108,7 @@ pub(crate) fn round(command: &Round) -> Done {
                     json!({ "plan": id }).to_string()
                 } else {
                     format!("plan {id} adopted")
-                });
+                })?;
             }
         }
         Round::List { door, last, json } => {
@@ -115,9 +116,9 @@ pub(crate) fn round(command: &Round) -> Done {
             if let Reply::Rounds(rounds) = operator.ask(Command::Rounds(*last))? {
                 if *json {
                     let rounds = rounds.iter().map(summary_json).collect();
-                    print(&Value::Array(rounds).to_string());
+                    print(&Value::Array(rounds).to_string())?;
                 } else if let Reply::Status(status) = operator.ask(Command::Status)? {
-                    print(&(waiting_text(&status) + &rounds_text(&rounds)));
+                    print(&(waiting_text(&status) + &rounds_text(&rounds)))?;
                 }
             }
         }
@@ -127,7 +128,7 @@ pub(crate) fn round(command: &Round) -> Done {
                     detail_json(&detail).to_string()
                 } else {
                     detail_text(&detail)
-                });
+                })?;
             }
         }
     }
@@ -328,14 +329,6 @@ fn end(end: Option<RoundEnd>) -> String {
 
 fn yes(claim: bool) -> &'static str {
     if claim { "yes" } else { "no" }
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "the answer of a command goes to standard output"
-)]
-fn print(text: &str) {
-    println!("{text}");
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use crate::population::typology::Typologies;
 use crate::population::{Everyday, Handbook, Payment, bank_shares};
+use crate::print;
 
 use summary::Summary;
 
@@ -113,14 +114,7 @@ enum GenerateError {
 
 /// Makes the payments, writes them, and says what was written.
 pub fn run(args: &Args) -> ExitCode {
-    match generate(args, &mut io::stdout().lock()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do where even this cannot be said.
-            let _ = writeln!(io::stderr(), "phalanx-sim generate: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print::answer("generate", |out| generate(args, out))
 }
 
 fn generate(args: &Args, out: &mut impl Write) -> Result<(), GenerateError> {

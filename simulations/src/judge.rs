@@ -12,6 +12,8 @@ use model::evaluation::{CardScore, auc, average_precision, card_precision_at};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::print;
+
 /// Arguments of `phalanx-sim judge`.
 #[derive(ClapArgs)]
 #[command(after_help = "Example:\n  phalanx-sim judge --scores scores.ndjson --json")]
@@ -43,17 +45,10 @@ type Failed = Box<dyn std::error::Error>;
 
 /// Judges the scores.
 pub fn run(args: &Args) -> ExitCode {
-    match judge(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do where even this cannot be said.
-            let _ = writeln!(std::io::stderr(), "phalanx-sim judge: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print::answer("judge", |out| judge(args, out))
 }
 
-fn judge(args: &Args) -> Result<(), Failed> {
+fn judge(args: &Args, out: &mut impl Write) -> Result<(), Failed> {
     let file =
         File::open(&args.scores).map_err(|error| format!("{}: {error}", args.scores.display()))?;
     let mut lines = Vec::new();
@@ -63,11 +58,10 @@ fn judge(args: &Args) -> Result<(), Failed> {
         lines.push(line);
     }
     let measures = measure(&lines);
-    let mut out = std::io::stdout().lock();
     if args.json {
         writeln!(out, "{measures}")?;
     } else {
-        table(&measures, &mut out)?;
+        table(&measures, out)?;
     }
     Ok(())
 }

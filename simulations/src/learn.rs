@@ -18,6 +18,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use protocol::genesis::Release;
 use serde_json::{Value, json};
 
+use crate::print;
 use crate::stage::{deal, token_key};
 
 mod args;
@@ -64,14 +65,7 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the comparison.
 pub fn run(args: &Args) -> ExitCode {
-    match learn(args, &mut std::io::stdout().lock()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do where even this cannot be said.
-            let _ = writeln!(std::io::stderr(), "phalanx-sim learn: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print::answer("learn", |out| learn(args, out))
 }
 
 /// What came of the comparison, as the object that `--json` prints.

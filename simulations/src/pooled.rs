@@ -18,6 +18,7 @@ use model::{Calibration, Examples, FinetuneTerms, Learner, NetworkSize, Pretrain
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::print;
 use crate::stage::{Stage, StagedBank};
 
 /// Arguments of `phalanx-sim pooled`.
@@ -68,14 +69,7 @@ type Failed = Box<dyn std::error::Error>;
 
 /// Trains on the union and scores the live week.
 pub fn run(args: &Args) -> ExitCode {
-    match pooled(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do where even this cannot be said.
-            let _ = writeln!(std::io::stderr(), "phalanx-sim pooled: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print::answer("pooled", |_| pooled(args))
 }
 
 fn pooled(args: &Args) -> Result<(), Failed> {

@@ -17,7 +17,7 @@ use features::FeatureSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{generate, learn};
+use crate::{generate, learn, print};
 
 mod ablations;
 mod bars;
@@ -89,15 +89,7 @@ struct Finding {
 
 /// Runs the experiments.
 pub fn run(args: &Args) -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    match results(args, &mut out) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do where even this cannot be said.
-            let _ = writeln!(std::io::stderr(), "phalanx-sim results: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print::answer("results", |out| results(args, out))
 }
 
 fn results(args: &Args, out: &mut impl Write) -> Result<(), Failed> {

@@ -12,6 +12,8 @@ use features::{FeedMap, Source, TokenKey};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 
+use crate::print;
+
 pub(crate) mod deal;
 mod rows;
 
@@ -135,14 +137,7 @@ pub enum StageError {
 
 /// Stages a feed.
 pub fn run(args: &Args) -> ExitCode {
-    match stage(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do where even this cannot be said.
-            let _ = writeln!(std::io::stderr(), "phalanx-sim stage: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    print::answer("stage", |_| stage(args))
 }
 
 fn stage(args: &Args) -> Result<(), StageError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::none;
-use crate::sources::sources;
+use crate::sources::{says, sources};
 
 /// Files (`path`) and functions (`path fn name`) that may be longer, each with its reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -15,6 +15,15 @@ const EXCEPTIONS: &[(&str, &str)] = &[
         "protocol/src/terms/tests.rs fn plan_out_of_range_is_refused_by_field",
         "a table of one line per field",
     ),
+];
+
+/// Who may have standard output in hand: the two that print, and `score`, which writes piece by
+/// piece. xtask imports nothing of ours, and is left out.
+const STDOUT: &[&str] = &[
+    "client-agent/src/commands/score.rs",
+    "client-agent/src/commands/score/sheet.rs",
+    "host/src/print.rs",
+    "simulations/src/print.rs",
 ];
 
 const FILE_LINES_MAX: usize = 500;
@@ -96,6 +105,29 @@ fn nothing_lives_in_a_room_without_a_thought() {
                 ));
             }
         }
+    }
+    none(&wrong);
+}
+
+// Clippy warns of these macros, and an `expect` quiets it; they panic where nobody reads any more.
+#[test]
+fn programs_print_where_a_reader_may_leave() {
+    let signs = ["println!", "print!", "stdout()"];
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let is_program = source.path.contains("/src/") && !source.path.starts_with("ops/xtask/");
+        if !is_program || STDOUT.contains(&source.path.as_str()) {
+            continue;
+        }
+        let without_tests = source.lines_without_tests();
+        let code = source.code().filter(|(at, _)| *at <= without_tests);
+        let lines = code.filter(|(_, line)| signs.iter().any(|sign| says(line, sign)));
+        wrong.extend(lines.map(|(at, _)| {
+            format!(
+                "{}:{at}: print by `host::print`, or by the simulations' own",
+                source.path
+            )
+        }));
     }
     none(&wrong);
 }

@@ -190,6 +190,17 @@ fn score_until(
     patience: Patience,
     shutdown: &Shutdown,
 ) -> Result<Said, CommandError> {
+    let sheet = || Sheet::create(&arguments.out, arguments.out_format());
+    score_onto(sheet, arguments, patience, shutdown)
+}
+
+/// The same onto a sheet that is made once the agent has been found.
+fn score_onto(
+    sheet: impl FnOnce() -> Result<Sheet, CommandError>,
+    arguments: &Arguments,
+    patience: Patience,
+    shutdown: &Shutdown,
+) -> Result<Said, CommandError> {
     let feed = arguments.feed()?;
     arguments.check(feed.as_ref())?;
     let (agent, asked) = (&arguments.agent, &arguments.credentials);
@@ -198,7 +209,7 @@ fn score_until(
     let source = Source::open(&arguments.input, feed, arguments.purpose, bar.clone())?;
     // Nothing is written over for an agent that is not there.
     poster.probe()?;
-    let mut sheet = Sheet::create(&arguments.out, arguments.out_format())?;
+    let mut sheet = sheet()?;
     let mut summary = Summary::new();
     let began = Instant::now();
     let each = |spoken: &Spoken| -> Result<(), CommandError> {
@@ -224,6 +235,11 @@ fn score_until(
     {
         summary.stopped = Some(error.to_string());
     }
+    let verdict = match verdict {
+        // Who reads had enough, which is no failure of any command.
+        Err(CommandError::Print(error)) if error.is_unread() => summary.verdict(),
+        verdict => verdict,
+    };
     let text = match arguments.json {
         true => serde_json::to_string(&summary).map_err(CommandError::Json)?,
         false => summary.table(&arguments.out),
@@ -340,7 +356,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   phalanx-agent score --agent https://agent.bank.example:8443 --ca ca.pem \\
     --token-file http.tokens --in payments.ndjson --out answers.ndjson
 
-Exit status 1 where a payment got a problem, 130 after Ctrl-C.";
+Exit status 1 where a payment got a problem, 130 after Ctrl-C. Where the reader of --out - leaves,
+no more is scored than was asked for already; the summary says how far the answers went.";
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use host::print::PrintError;
 use host::usage::Usage;
 use protocol::operator::{RoundEnd, RoundSummary};
 use serde_json::{Value, json};
@@ -89,13 +90,15 @@ impl Outcome {
 }
 
 /// Prints the table and, where asked for, the object as the last line.
-#[expect(clippy::print_stdout, reason = "the table is the demo's result")]
-pub(crate) fn print(outcome: &Outcome, json: bool, report: &Path) {
-    println!("{}", text(outcome));
-    println!("report: {}", report.display());
+///
+/// # Errors
+/// [`PrintError`].
+pub(crate) fn print(outcome: &Outcome, json: bool, report: &Path) -> Result<(), PrintError> {
+    let mut said = format!("{}\nreport: {}\n", text(outcome), report.display());
     if json {
-        println!("{}", outcome.json());
+        said += &outcome.json().to_string();
     }
+    host::print::print(&said)
 }
 
 fn text(outcome: &Outcome) -> String {

@@ -16,6 +16,7 @@ use super::World;
 use super::note::Progress;
 use super::oracle::Violation;
 use super::scenario::Scenario;
+use crate::print;
 
 /// Arguments of `phalanx-sim run`.
 #[derive(ClapArgs)]
@@ -139,7 +140,6 @@ fn report(args: &Args, found: Found) -> ExitCode {
     if let Some(error) = found.note_failed.or_else(|| written.err()) {
         return could_not_note(&error);
     }
-    let mut out = io::stdout().lock();
     let (worlds, story) = (found.progress.worlds(), found.progress.story());
     let text = match &found.failed {
         None if args.json => json!({
@@ -168,12 +168,10 @@ fn report(args: &Args, found: Found) -> ExitCode {
             Scenario::from_seed(*seed)
         ),
     };
-    // Nothing is left to do where even this cannot be said.
-    let _ = writeln!(out, "{text}");
-    if found.failed.is_some() {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
+    let answered = print::answer("run", |out| writeln!(out, "{text}"));
+    match found.failed {
+        Some(_) => ExitCode::FAILURE,
+        None => answered,
     }
 }
 

@@ -11,6 +11,7 @@ use arrow::array::{
     ArrayRef, BooleanArray, Float32Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use host::print::PrintError;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -78,12 +79,25 @@ impl Sheet {
     /// Begins the file, in place of one that was there.
     ///
     /// # Errors
-    /// [`CommandError::Write`].
+    /// [`CommandError::Write`], and [`CommandError::Print`] of standard output, as all below.
     pub(super) fn create(path: &Path, format: Format) -> Result<Self, CommandError> {
-        let form = open(path).and_then(|out| Form::new(out, format));
+        let out = open(path).map_err(|error| unwritten(path, error))?;
+        Self::onto(out, path, format)
+    }
+
+    /// The same where the file is open already.
+    ///
+    /// # Errors
+    /// As of [`Sheet::create`].
+    pub(super) fn onto(
+        out: Box<dyn Write + Send>,
+        path: &Path,
+        format: Format,
+    ) -> Result<Self, CommandError> {
+        let form = Form::new(out, format).map_err(|error| unwritten(path, error))?;
         Ok(Self {
-            form: form.map_err(|error| unwritten(path, error))?,
             path: path.to_owned(),
+            form,
         })
     }
 
@@ -304,9 +318,12 @@ fn open(path: &Path) -> io::Result<Box<dyn Write + Send>> {
 }
 
 fn unwritten(path: &Path, error: io::Error) -> CommandError {
-    CommandError::Write {
-        path: path.to_owned(),
-        error,
+    match is_standard(path) {
+        true => PrintError::from(error).into(),
+        false => CommandError::Write {
+            path: path.to_owned(),
+            error,
+        },
     }
 }
 

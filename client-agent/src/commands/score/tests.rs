@@ -2,7 +2,7 @@
 //! that is away.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -449,6 +449,38 @@ fn who_is_told_to_leave_says_how_far_it_got() {
         );
         assert_eq!(said.verdict.unwrap_err().exit_code(), 130);
         assert!(lines(&arguments.out).is_empty());
+    });
+}
+
+// Planted fault: the verdict of a write that nobody reads, handed on.
+#[test]
+fn who_reads_the_answers_may_leave_and_a_full_disk_fails() {
+    let (bank, dir) = (Bank::new(), tempfile::tempdir().unwrap());
+    let scoring = bank.start();
+    with_server(agent(scoring.clone()), |address| {
+        let mut arguments = arguments(&dir, address, &payments(300));
+        arguments.out = "-".into();
+        let onto = |out: Box<dyn Write + Send>, format| {
+            let sheet = || Sheet::onto(out, &arguments.out, format);
+            let shutdown = Shutdown::default();
+            let said = score_onto(sheet, &arguments, Patience::default(), &shutdown).unwrap();
+            let summary: Value = serde_json::from_str(&said.text).unwrap();
+            assert_eq!(summary["last_line"], Value::Null);
+            let stopped = summary["stopped"].as_str().unwrap().to_owned();
+            (stopped, said.verdict.err().map(|error| error.exit_code()))
+        };
+        for format in [Format::Ndjson, Format::Csv] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            let left = "could not write standard output: Broken pipe (os error 32)".to_owned();
+            assert_eq!(onto(Box::new(writer), format), (left, None));
+            let full = File::options().write(true).open("/dev/full").unwrap();
+            let full = onto(Box::new(full), format);
+            let said = "could not write standard output: No space left on device (os error 28)";
+            assert_eq!(full, (said.to_owned(), Some(74)));
+        }
+        // Nothing is asked behind a reader that left.
+        assert!(scoring.scored() < 300, "{}", scoring.scored());
     });
 }
 
