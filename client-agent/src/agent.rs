@@ -37,7 +37,7 @@ use crate::scoring::{Door, Scoring, ScoringError, Tokens, agent_router, answer_l
 use crate::status::Board;
 use crate::telemetry::Meters;
 use crate::training::{Product, Promotion, Trainer, Worker};
-use crate::watch::{Installs, Watched, Watcher};
+use crate::watch::{Installs, Outbox, Watched, Watcher};
 
 mod recovery;
 
@@ -58,6 +58,8 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     // What cannot be used ends the start before the store is entered: no run crashed here.
     let way = config.nats.as_ref().map(nats::Way::read).transpose()?;
     let store = Store::open(&config.store)?;
+    let outbox = way.as_ref().map(|_| Outbox::open(&store, identity.name()));
+    let outbox = outbox.transpose()?;
     let (telemetry, board, uplink) = (Telemetry::default(), Board::default(), Uplink::default());
     board.update(|status| identity.name().clone_into(&mut status.bank));
     let door = Door::new(config.http.times);
@@ -75,14 +77,14 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         recovered => recovered?,
     };
     // Before anybody can tell a label: it counts those that are told from here on.
-    let told = (&telemetry, board.clone(), scoring.beside());
+    let told = (&telemetry, board.clone(), scoring.beside(), outbox.clone());
     let (clock, schema) = (scoring.clock(), config.schema.clone());
     let watcher = Watcher::start(clock, config.watch, schema, journal.clone(), told);
     let watcher = watcher.map_err(AgentError::Thread)?;
     door.open(scoring.clone());
     board.update(|status| status.ready = true);
     telemetry.set_ready(true);
-    let stream = match way {
+    let stream = match way.zip(outbox) {
         Some(way) => Some(nats::start(way, &scoring, &telemetry, shutdown).await?),
         None => None,
     };

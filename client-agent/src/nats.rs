@@ -1,7 +1,8 @@
 //! Payments and labels from the bank's own NATS JetStream, decisions back to it: here is the one
 //! connection, its settings and its end. `nats/pump.rs` takes messages one batch after the other,
 //! `nats/verdict.rs` says what is done with each, `nats/order.rs` who goes first, `nats/letter.rs`
-//! what is published. No other file of this crate names async-nats.
+//! what is published; `nats/alerts.rs` tells of the watch's alarms. No other file of this crate
+//! names async-nats.
 //!
 //! What comes in goes through the same door and the same queue as over HTTP. Nothing waits for a
 //! server: while there is none, the agent does all else that it does.
@@ -20,9 +21,12 @@ use tokio::task::JoinHandle;
 
 use crate::config::nats::{Access, NatsConfig};
 use crate::scoring::Scoring;
+use crate::watch::Outbox;
+use alerts::Alerts;
 pub(crate) use meters::Meters;
 use pump::{Feed, Pump};
 
+mod alerts;
 mod letter;
 mod meters;
 mod order;
@@ -59,12 +63,13 @@ impl Way {
 }
 
 /// Begins to take messages, now or as soon as there is a server. The task ends after `shutdown`,
-/// once what was taken is decided, published and acknowledged.
+/// once what was taken is decided, published and acknowledged; what still waits in the outbox is told
+/// by the next run.
 ///
 /// # Errors
 /// [`NatsError`] where the client cannot be set up.
 pub(crate) async fn start(
-    way: Way,
+    (way, outbox): (Way, Outbox),
     scoring: &Scoring,
     telemetry: &Telemetry,
     shutdown: &Shutdown,
@@ -78,9 +83,14 @@ pub(crate) async fn start(
         .build(client.clone());
     let pump = |feed| Pump::new(feed, &config, scoring, &jetstream, (&link, &meters));
     let (payments, labels) = (pump(Feed::Payments), pump(Feed::Labels));
+    let alerts = Alerts::new(&config, outbox, &jetstream, (&link, &meters));
     let shutdown = shutdown.clone();
     Ok(tokio::spawn(async move {
-        tokio::join!(payments.run(&shutdown), labels.run(&shutdown));
+        tokio::join!(
+            payments.run(&shutdown),
+            labels.run(&shutdown),
+            alerts.run(&shutdown)
+        );
         // The last acknowledgements leave; without a server they are lost, and what they were for
         // is delivered again and answered from the journal.
         let flushed = tokio::time::timeout(REQUEST_MAX, client.flush()).await;

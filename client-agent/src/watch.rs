@@ -6,8 +6,8 @@
 //! against a reference: a sample of the five weeks before it was made. `watch/yardstick.rs` says
 //! against which of its days, `watch/sketch.rs` has the arithmetic of one number, `watch/fields.rs`
 //! that of fields, `watch/prices.rs` that of amounts, `watch/reference.rs` says which numbers there
-//! are, and `watch/alarm.rs` when somebody is told. What came of mature payments is in
-//! `watch/quality.rs`.
+//! are, and `watch/alarm.rs` when an alarm turns. What the bank's stream is told of that is in
+//! `watch/telling.rs` and `watch/outbox.rs`; what came of mature payments, in `watch/quality.rs`.
 //! Thresholds, and what they were measured on: docs/watch.md. How these go together, step by step,
 //! is `watch/watching.rs`; a bank's past goes the same way in `watch/replay.rs`.
 
@@ -21,21 +21,25 @@ use model::{Recent, Scorer};
 mod alarm;
 mod fields;
 mod meters;
+mod outbox;
 mod prices;
 mod quality;
 mod reader;
 mod reference;
 mod replay;
 mod sketch;
+mod telling;
 mod watching;
 mod yardstick;
 
 pub use quality::Settings;
 pub use reader::{Installs, Watched, Watcher};
 
+pub(crate) use outbox::Outbox;
 pub(crate) use replay::{
     Change, Course, Judge, Raised, Replay, ReplayError, RuleTold, Series, Terms, Trained, rules,
 };
+pub(crate) use telling::AlarmEvent;
 
 #[cfg(test)]
 pub(crate) use meters::Meters;

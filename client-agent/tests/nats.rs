@@ -1,6 +1,7 @@
 //! The agent as a process on a real server of NATS: payments as a stream, through a crash of the
-//! agent and a restart of the server. Each is decided once, in the stream's order, and told once.
-//! Over TLS too, where each side has to show a certificate that the other believes.
+//! agent and a restart of the server. Each is decided once, in the stream's order, and told once,
+//! and so is an alarm. Over TLS too, where each side has to show a certificate that the other
+//! believes.
 
 #![expect(
     clippy::unwrap_used,
@@ -206,6 +207,69 @@ fn a_secret_that_cannot_be_read_is_named_at_the_start() {
     assert!(said.contains("nowhere"), "{said}");
 }
 
+// A channel vanishes while no stream takes alerts; the agent is started again before one does, and
+// again once it did. Planted faults: where what was told is not kept, or not read at the start, the
+// third agent tells of the rise a second time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_is_told_once_whenever_there_is_a_stream_and_however_often_the_agent_starts() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let house = found(&server.url());
+    let bus = Bus::open(&server.url()).await;
+    let mut agent = Agent::start(&house);
+    agent.live(0..15, "pos");
+    agent.live(15..18, "ecom");
+    let waits = async || house.log().contains("an alert waits for the stream");
+    agent.wait("an alert that no stream takes", waits).await;
+    agent.leave();
+
+    let mut agent = Agent::start(&house);
+    // A second copy would be seen: the stream knows an id no longer than it has to.
+    let window = Duration::from_millis(100);
+    let alerts = stream_within(&bus.jetstream, "ALERTS", &["alert.out.>"], window).await;
+    let is_told = async || of_the_channel(&alerts).await.len() == 1;
+    agent.wait("the alert", is_told).await;
+    let is_counted = async || agent.messages("alert") > 0;
+    agent.wait("its count", is_counted).await;
+    agent.leave();
+
+    let mut agent = Agent::start(&house);
+    agent.live(18..21, "pos");
+    let is_over = async || of_the_channel(&alerts).await.len() > 1;
+    agent.wait("the end of the alarm", is_over).await;
+    agent.leave();
+    let told = of_the_channel(&alerts).await;
+    let states: Vec<&Value> = told.iter().map(|event| &event["state"]).collect();
+    assert_eq!(states, ["raised", "cleared"], "{told:?}");
+    let days = |event: &Value| (event["since_day"].clone(), event["day"].clone());
+    let (rose, went) = (json!(FIRST_DAY + 17), json!(FIRST_DAY + 20));
+    assert_eq!(days(&told[0]), (rose.clone(), rose.clone()));
+    assert_eq!(days(&told[1]), (rose, went));
+    for event in &told {
+        assert_eq!(event["event"], "alert");
+        assert_eq!(event["bank"], "identity");
+        assert_eq!(event["threshold"], 0.1);
+    }
+    assert!(told[0]["value"].as_f64() > Some(0.1), "{told:?}");
+}
+
+/// What was told of the channel's words, each on its rule's subject and by its own id.
+async fn of_the_channel(alerts: &Stream<Info>) -> Vec<Value> {
+    let mut told = Vec::new();
+    for sequence in 1..=count(alerts).await {
+        let message = alerts.get_raw_message(sequence).await.unwrap();
+        let event: Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!(header(&message, "Nats-Msg-Id"), event["alert_id"]);
+        let subject = format!("alert.out.{}", event["rule"].as_str().unwrap());
+        assert_eq!(message.subject.as_str(), subject);
+        if event["rule"] == "feature" && event["subject"] == "channel" {
+            told.push(event);
+        }
+    }
+    told
+}
+
 /// Every payment has one decision, on its account's subject, and the journal has them in the
 /// order in which they were sent.
 async fn check_decisions(bus: &Bus) {
@@ -335,10 +399,20 @@ impl Bus {
 }
 
 async fn stream(jetstream: &Context, name: &str, subjects: &[&str]) -> Stream<Info> {
+    stream_within(jetstream, name, subjects, Duration::from_secs(600)).await
+}
+
+/// A stream that knows an id for so long.
+async fn stream_within(
+    jetstream: &Context,
+    name: &str,
+    subjects: &[&str],
+    duplicate_window: Duration,
+) -> Stream<Info> {
     let config = Config {
         name: name.to_owned(),
         subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(),
-        duplicate_window: Duration::from_secs(600),
+        duplicate_window,
         ..Config::default()
     };
     jetstream.create_stream(config).await.unwrap()
@@ -498,6 +572,27 @@ impl<'a> Agent<'a> {
         self.ask_with("POST /v1/score", &length, &body)
     }
 
+    /// Has six hundred payments of each day judged, all of one channel.
+    fn live(&self, days: Range<i64>, channel: &str) {
+        for day in days {
+            let first_ms = (FIRST_DAY + day) * 86_400_000;
+            let lines = (0..PAYMENTS_A_DAY).map(|nth| {
+                let ts = first_ms + nth * 86_400_000 / PAYMENTS_A_DAY;
+                let account = nth as usize % ACCOUNTS;
+                format!(
+                    "{{\"txn\":{{\"txn_id\":\"d{day}-{nth}\",\"ts\":{ts},\"rail\":\"card\",\
+                     \"amount_minor\":1200,\"currency\":\"EUR\",\"account_tok\":\"acc{account}\",\
+                     \"channel\":\"{channel}\"}}}}\n"
+                )
+            });
+            let body: String = lines.collect();
+            let length = format!("content-length: {}\r\n", body.len());
+            let answer = self.ask_with("POST /v1/score/batch", &length, &body);
+            let decided = answer.matches("\"decision_id\":").count() as i64;
+            assert_eq!(decided, PAYMENTS_A_DAY, "day {day}: {answer}");
+        }
+    }
+
     fn metric(&self, name: &str) -> Option<u64> {
         let metrics = self.ask("GET /metrics");
         let mut lines = metrics.lines();
@@ -530,5 +625,9 @@ impl<'a> Agent<'a> {
 }
 
 const ACCOUNTS: usize = 7;
+/// A day that is watched, 2016-08-07.
+const FIRST_DAY: i64 = 17_020;
+/// More than watching asks for to judge a day.
+const PAYMENTS_A_DAY: i64 = 600;
 const PATIENCE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(20);

@@ -227,6 +227,7 @@ fn an_agent_that_cannot_start_says_whose_fault_it_is() {
         decision_out: "decision.out".to_owned(),
         label_in: "label.in".to_owned(),
         dlq: "dlq".to_owned(),
+        alert_out: "alert.out".to_owned(),
         in_flight_max: 16,
         ack_wait: std::time::Duration::from_secs(30),
         access: Access::Token(dir.path().join("nowhere.token")),

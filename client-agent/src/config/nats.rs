@@ -24,6 +24,8 @@ pub struct NatsConfig {
     pub label_in: String,
     /// Refusals go out on it.
     pub dlq: String,
+    /// The watch's alarms go out below it, each on its rule's word.
+    pub alert_out: String,
     /// Payments delivered and not yet acknowledged, 1 to 256.
     pub in_flight_max: u16,
     /// How long the server waits for an acknowledgement before it delivers again.
@@ -64,6 +66,7 @@ pub(super) struct RawNats {
     decision_out: Option<String>,
     label_in: Option<String>,
     dlq: Option<String>,
+    alert_out: Option<String>,
     in_flight_max: Option<u16>,
     ack_wait: Option<Span>,
     credentials_file: Option<PathBuf>,
@@ -91,6 +94,7 @@ impl RawNats {
             decision_out: or(self.decision_out, "decision.out"),
             label_in: or(self.label_in, "label.in"),
             dlq: or(self.dlq, "dlq"),
+            alert_out: or(self.alert_out, "alert.out"),
             in_flight_max: self.in_flight_max.unwrap_or(IN_FLIGHT_MAX),
             ack_wait: self.ack_wait.map_or(ACK_WAIT, |Span(span)| span),
             access: match (self.credentials_file, self.token_file) {
@@ -150,6 +154,7 @@ impl NatsConfig {
             ("decision_out", &self.decision_out),
             ("label_in", &self.label_in),
             ("dlq", &self.dlq),
+            ("alert_out", &self.alert_out),
         ];
         for (at, (key, subject)) in subjects.into_iter().enumerate() {
             if !subject.split('.').all(is_token) {
@@ -232,6 +237,8 @@ mod tests {
         let config = read(LEAST).unwrap();
         let subjects = [&config.txn_in, &config.decision_out, &config.label_in];
         assert_eq!(subjects, ["txn.in", "decision.out", "label.in"]);
+        let subjects = [&config.dlq, &config.alert_out];
+        assert_eq!(subjects, ["dlq", "alert.out"]);
         assert_eq!(
             (config.durable.as_str(), config.in_flight_max),
             ("phalanx-agent", 256)
@@ -257,6 +264,9 @@ mod tests {
             ("decision_out = \"txn.in.out\"", "nats.decision_out"),
             ("dlq = \"txn\"", "nats.dlq"),
             ("label_in = \"decision.out\"", "nats.label_in"),
+            // An alarm that came in as a payment.
+            ("alert_out = \"txn.in.alerts\"", "nats.alert_out"),
+            ("alert_out = \"alert.>\"", "nats.alert_out"),
             ("in_flight_max = 257", "nats.in_flight_max"),
             ("in_flight_max = 0", "nats.in_flight_max"),
             ("ack_wait = \"10ms\"", "nats.ack_wait"),

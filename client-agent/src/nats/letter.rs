@@ -1,6 +1,7 @@
-//! What is published: a decision, or a refusal for the dead letters. Both carry an id of their own,
-//! by which JetStream keeps a second copy out. A refusal repeats no value of what was refused: it
-//! may be a card number, and it lies in the stream under the number that the headers tell.
+//! What is published: a decision, a refusal for the dead letters, an alarm of the watch. Each has
+//! an id of its own, by which JetStream keeps a second copy out. A refusal repeats no value of what
+//! was refused: it may be a card number, and it lies in the stream under the number that the
+//! headers tell.
 
 use async_nats::jetstream::Message;
 use async_nats::jetstream::message::PublishMessage;
@@ -8,6 +9,7 @@ use async_nats::{HeaderMap, HeaderValue};
 
 use crate::config::nats::NatsConfig;
 use crate::scoring::{LabelAnswer, Problem, Written};
+use crate::watch::AlarmEvent;
 
 /// Something to publish.
 pub(super) struct Letter {
@@ -89,6 +91,15 @@ impl Letter {
             message: published(headers, &id_of(config, place, item), text),
         }
     }
+
+    /// An alarm that turned, on the subject of its rule.
+    pub(super) fn alert(config: &NatsConfig, event: &AlarmEvent) -> Self {
+        let text = serde_json::to_vec(event).expect("events have text keys and plain values");
+        Self {
+            subject: format!("{}.{}", config.alert_out, event.rule()),
+            message: published(HeaderMap::new(), event.alert_id(), text),
+        }
+    }
 }
 
 /// A problem as it may lie in a stream that others read: which field, and what was expected of it.
@@ -149,6 +160,7 @@ mod tests {
             decision_out: "decision.out".to_owned(),
             label_in: "label.in".to_owned(),
             dlq: "dlq".to_owned(),
+            alert_out: "alert.out".to_owned(),
             in_flight_max: 16,
             ack_wait: std::time::Duration::from_secs(30),
             access: Access::Open,
@@ -167,6 +179,23 @@ mod tests {
         for other in ["txn.in", "txn.inner.acc1", "renamed"] {
             assert_eq!(subject_of(&config, other), "decision.out", "{other}");
         }
+    }
+
+    #[test]
+    fn an_alarm_goes_out_below_its_rule_under_its_own_id() {
+        let told = serde_json::json!({
+            "event": "alert", "alert_id": "0c2b", "state": "raised", "rule": "missing",
+            "subject": "mcc", "value": 0.25, "threshold": 0.1, "since_day": 20454, "day": 20454,
+            "bank": "bank-1",
+        });
+        let event: AlarmEvent = serde_json::from_value(told.clone()).unwrap();
+        let Letter { subject, message } = Letter::alert(&config(), &event);
+        assert_eq!(subject, "alert.out.missing");
+        let sent = message.outbound_message(subject);
+        let headers = sent.headers.unwrap();
+        assert_eq!(headers.get("Nats-Msg-Id").unwrap().as_str(), "0c2b");
+        let body: serde_json::Value = serde_json::from_slice(&sent.payload).unwrap();
+        assert_eq!(body, told);
     }
 
     #[test]

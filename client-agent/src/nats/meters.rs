@@ -27,6 +27,10 @@ pub(super) enum Ended {
     Labelled,
     Refused,
     GivenBack,
+    /// An alarm of the watch that the stream has.
+    Alert,
+    /// One that found no room to wait.
+    AlertLeftOut,
 }
 
 impl Meters {
@@ -53,6 +57,14 @@ impl Meters {
         self.0.messages.get_or_create(&labels).inc();
     }
 
+    /// So many turns of alarms found no room to wait for the stream.
+    pub(super) fn left_out(&self, turns: u64) {
+        if turns > 0 {
+            let labels = [("outcome", Ended::AlertLeftOut.word())];
+            self.0.messages.get_or_create(&labels).inc_by(turns);
+        }
+    }
+
     pub(super) fn lag(&self, feed: &'static str, messages: u64) {
         let messages = i64::try_from(messages).unwrap_or(i64::MAX);
         self.0.lag.get_or_create(&[("feed", feed)]).set(messages);
@@ -77,6 +89,8 @@ impl Ended {
             Self::Labelled => "labelled",
             Self::Refused => "refused",
             Self::GivenBack => "given_back",
+            Self::Alert => "alert",
+            Self::AlertLeftOut => "alert_left_out",
         }
     }
 }

@@ -4,8 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// What may be wrong with payments or scores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Rule {
     /// A feature's values, or a field's words, are distributed otherwise.
     Feature,
@@ -128,6 +131,14 @@ pub(super) enum Event {
     Cleared(Alarm),
 }
 
+impl Event {
+    pub(super) fn alarm(&self) -> &Alarm {
+        match self {
+            Self::Raised(alarm) | Self::Cleared(alarm) => alarm,
+        }
+    }
+}
+
 /// All alarms and what leads to them. As many as there are rules and subjects at most.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Alarms(BTreeMap<(Rule, String), State>);
@@ -206,7 +217,7 @@ impl State {
 }
 
 /// Evaluations in a row that turn an alarm: one day may be a holiday.
-const IN_A_ROW: u8 = 2;
+pub(super) const IN_A_ROW: u8 = 2;
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ use super::Seen;
 use super::alarm::Alarm;
 use super::fields::Filled;
 use super::meters::{self, Meters};
+use super::outbox::Outbox;
 use super::quality::{Scored, Settings};
 use super::watching::{Evaluation, Watching};
 use crate::history::Report;
@@ -81,7 +82,7 @@ impl Watcher {
         settings: Settings,
         schema: FeatureSchema,
         journal: Follower,
-        told: (&Telemetry, Board, Beside),
+        told: (&Telemetry, Board, Beside, Option<Outbox>),
     ) -> std::io::Result<Self> {
         let (words, heard) = sync_channel(WORDS_MAX);
         let reader = Reader::new(clock, settings, schema, journal, told);
@@ -116,6 +117,8 @@ struct Reader {
     meters: Meters,
     board: Board,
     beside: Beside,
+    /// Where the bank has a stream that is told of alarms.
+    outbox: Option<Outbox>,
     clock: Clock,
     started_ms: u64,
     /// When mature payments were measured last.
@@ -130,7 +133,7 @@ impl Reader {
         settings: Settings,
         schema: FeatureSchema,
         journal: Follower,
-        (telemetry, board, beside): (&Telemetry, Board, Beside),
+        (telemetry, board, beside, outbox): (&Telemetry, Board, Beside, Option<Outbox>),
     ) -> Self {
         Self {
             watching: Watching::new(settings, schema.clone()),
@@ -139,6 +142,7 @@ impl Reader {
             meters: Meters::new(telemetry),
             board,
             beside,
+            outbox,
             clock,
             started_ms: clock.now().0,
             measured_ms: None,
@@ -180,6 +184,9 @@ impl Reader {
         self.meters.behind(self.journal.behind(reach));
         let read = read?;
         if read == Progress::All {
+            if let Some(outbox) = &self.outbox {
+                outbox.caught_up(self.watching.alarms());
+            }
             self.measure_if_due();
         }
         Ok(read)
@@ -245,6 +252,9 @@ impl Reader {
         self.meters.tell_alarms(alarms);
         let open = alarms.open().map(told).collect();
         self.board.update(|status| status.alarms = open);
+        if let Some(outbox) = &self.outbox {
+            outbox.weigh(evaluation, alarms);
+        }
     }
 }
 
@@ -376,7 +386,7 @@ mod tests {
 
     fn reader(journal: Follower, telemetry: &Telemetry) -> Reader {
         let (settings, schema) = (Settings::default(), FeatureSchema::standard());
-        let told = (telemetry, Board::default(), Beside::default());
+        let told = (telemetry, Board::default(), Beside::default(), None);
         Reader::new(Clock::start(), settings, schema, journal, told)
     }
 
@@ -384,7 +394,12 @@ mod tests {
     fn watcher(journal: Follower) -> (Watcher, Beside) {
         let (settings, schema) = (Settings::default(), FeatureSchema::standard());
         let beside = Beside::default();
-        let told = (&Telemetry::default(), Board::default(), beside.clone());
+        let told = (
+            &Telemetry::default(),
+            Board::default(),
+            beside.clone(),
+            None,
+        );
         let watcher = Watcher::start(Clock::start(), settings, schema, journal, told);
         (watcher.unwrap(), beside)
     }

@@ -25,6 +25,8 @@ pub(super) struct Watching {
 /// Figures, and what they led to.
 #[derive(Debug)]
 pub(super) struct Evaluation {
+    /// The day on which it was made, since 1970-01-01 UTC.
+    pub(super) day: i32,
     pub(super) figures: Vec<Figure>,
     pub(super) events: Vec<Event>,
 }
@@ -89,6 +91,10 @@ impl Watching {
 
     fn weigh(&mut self, day: i32, figures: Vec<Figure>) -> Evaluation {
         let events = self.alarms.weigh(day, &figures);
-        Evaluation { figures, events }
+        Evaluation {
+            day,
+            figures,
+            events,
+        }
     }
 }

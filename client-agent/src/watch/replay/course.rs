@@ -257,7 +257,12 @@ mod tests {
             let mut figures = vec![Figure::of(Rule::Missing, "mcc", 0.5, 0.0)];
             figures.extend(change.as_ref().map(told));
             let events = alarms.weigh(over + 1, &figures);
-            log.evaluated((over, over + 1), &[Evaluation { figures, events }]);
+            let evaluation = Evaluation {
+                day: over + 1,
+                figures,
+                events,
+            };
+            log.evaluated((over, over + 1), &[evaluation]);
         }
         log
     }
