@@ -21,8 +21,9 @@ pub fn size_of(terms: &ModelTerms, schema: &FeatureSchema) -> Result<NetworkSize
     if !different.is_empty() {
         return Err(NetworkError::Schema(different.join("; ")));
     }
+    let find = |name: &str| terms.layout.0.iter().find(|tensor| tensor.name == name);
     let dimension = |name: &'static str, at: usize| {
-        let tensor = terms.layout.0.iter().find(|tensor| tensor.name == name);
+        let tensor = find(name);
         let size = tensor.and_then(|tensor| tensor.shape.get(at)).copied();
         size.and_then(|size| u16::try_from(size).ok())
             .ok_or(NetworkError::Tensor(name))
@@ -30,7 +31,11 @@ pub fn size_of(terms: &ModelTerms, schema: &FeatureSchema) -> Result<NetworkSize
     let size = NetworkSize {
         width: dimension("encoder.out.bias", 0)?,
         frequencies: dimension("encoder.frequencies", 1)?,
-        head: dimension("head.second.bias", 0)?,
+        head: match find("head.second.bias") {
+            Some(_) => dimension("head.second.bias", 0)?,
+            // A linear head has one layer, `head.out`; another layout is found below.
+            None => 0,
+        },
     };
     let own = layout(schema, size);
     let differs = |at: &usize| own.0.get(*at) != terms.layout.0.get(*at);

@@ -11,7 +11,7 @@ use tch::Tensor;
 
 use crate::device::Device;
 use crate::error::ModelError;
-use crate::network::{PERIODIC, TensorSpec};
+use crate::network::{HEAD_FIRST, PERIODIC, TensorSpec};
 use crate::roles::Roles;
 
 /// The layers of a network, as views of one flat tensor.
@@ -22,8 +22,8 @@ pub(crate) struct Network {
     hidden: Linear,
     out: Linear,
     energy: Linear,
-    first: Linear,
-    second: Linear,
+    /// The head's two layers; none of a linear head.
+    between: Option<[Linear; 2]>,
     last: Linear,
 }
 
@@ -75,6 +75,7 @@ impl Network {
             weight: take(),
             bias: take(),
         };
+        let is_deep = layout.iter().any(|spec| spec.name == HEAD_FIRST);
         let all = roles.periodic.len() == roles.inputs.len();
         let positions: Vec<i64> = roles.periodic.iter().map(|&p| p as i64).collect();
         Ok(Self {
@@ -88,8 +89,7 @@ impl Network {
             hidden: linear(),
             out: linear(),
             energy: linear(),
-            first: linear(),
-            second: linear(),
+            between: is_deep.then(|| [linear(), linear()]),
             last: linear(),
         })
     }
@@ -130,8 +130,8 @@ impl Network {
         beside: &Tensor,
         dropout: Option<&Dropout>,
     ) -> Result<Tensor, ModelError> {
-        let hidden = self.head(z, beside, dropout)?;
-        Ok(self.last.forward(&hidden)?.f_squeeze_dim(1)?)
+        let read = self.head(z, beside, dropout)?;
+        Ok(self.last.forward(&read)?.f_squeeze_dim(1)?)
     }
 
     /// The same logits, and the terms that add up to each without their signs, `[rows]` both.
@@ -140,30 +140,34 @@ impl Network {
         z: &Tensor,
         beside: &Tensor,
     ) -> Result<(Tensor, Tensor), ModelError> {
-        // No value behind a ReLU has a sign.
-        let hidden = self.head(z, beside, None)?;
+        let read = self.head(z, beside, None)?;
         let unsigned = Linear {
             weight: self.last.weight.f_abs()?,
             bias: self.last.bias.f_abs()?,
         };
-        let of = |last: &Linear| -> Result<Tensor, ModelError> {
-            Ok(last.forward(&hidden)?.f_squeeze_dim(1)?)
+        let of = |last: &Linear, read: &Tensor| -> Result<Tensor, ModelError> {
+            Ok(last.forward(read)?.f_squeeze_dim(1)?)
         };
-        Ok((of(&self.last)?, of(&unsigned)?))
+        Ok((of(&self.last, &read)?, of(&unsigned, &read.f_abs()?)?))
     }
 
-    /// The head's two hidden layers, `[rows, head]`.
+    /// What the head's last layer reads: z and the columns beside it, `[rows, width + columns]`, or
+    /// what its two layers make of them, `[rows, head]`.
     fn head(
         &self,
         z: &Tensor,
         beside: &Tensor,
         dropout: Option<&Dropout>,
     ) -> Result<Tensor, ModelError> {
-        let mut hidden = self.first.relu(&Tensor::f_cat(&[z, beside], 1)?)?;
+        let both = Tensor::f_cat(&[z, beside], 1)?;
+        let Some([first, second]) = &self.between else {
+            return Ok(both);
+        };
+        let mut hidden = first.relu(&both)?;
         if let Some(dropout) = dropout {
             hidden = hidden.f_mul(&dropout.first)?;
         }
-        hidden = self.second.relu(&hidden)?;
+        hidden = second.relu(&hidden)?;
         if let Some(dropout) = dropout {
             hidden = hidden.f_mul(&dropout.second)?;
         }

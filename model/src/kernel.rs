@@ -10,7 +10,7 @@ use std::f32::consts::TAU;
 
 use features::Role;
 
-use crate::network::{PERIODIC, TensorSpec};
+use crate::network::{HEAD_FIRST, PERIODIC, TensorSpec};
 use crate::parameters::range_of;
 use crate::roles::Roles;
 
@@ -24,9 +24,10 @@ pub(crate) struct Kernel {
     hidden: Layer,
     out: Layer,
     energy: Layer,
+    /// The head's first layer, of a linear head the only one.
     first: Layer,
-    second: Layer,
-    last: Layer,
+    /// The second and the last, of another head.
+    deep: Option<[Layer; 2]>,
 }
 
 /// A row on its way through the network: every vector that it passes through. Rows that differ from
@@ -64,6 +65,8 @@ impl Kernel {
     /// Lays out `flat`, whose length was checked against `layout`.
     pub(crate) fn new(layout: &[TensorSpec], roles: Roles, flat: &[f32]) -> Self {
         let frequencies = &flat[range_of(layout, "encoder.frequencies")];
+        let is_deep = layout.iter().any(|spec| spec.name == HEAD_FIRST);
+        let head = |name: &str| Layer::new(layout, flat, name);
         Self {
             frequencies_each: layout[0].shape[1] as usize,
             frequencies: frequencies.iter().map(|turns| turns * TAU).collect(),
@@ -71,9 +74,8 @@ impl Kernel {
             hidden: Layer::new(layout, flat, "encoder.hidden"),
             out: Layer::new(layout, flat, "encoder.out"),
             energy: Layer::new(layout, flat, "energy"),
-            first: Layer::new(layout, flat, "head.first"),
-            second: Layer::new(layout, flat, "head.second"),
-            last: Layer::new(layout, flat, "head.out"),
+            first: head(if is_deep { "head.first" } else { "head.out" }),
+            deep: is_deep.then(|| [head("head.second"), head("head.out")]),
             roles,
         }
     }
@@ -150,11 +152,14 @@ impl Kernel {
         Roles::gather(&self.roles.head, row, &mut way.beside);
         let known = other.map(|other| (other.beside.as_slice(), other.first.as_slice()));
         self.first.go_on(known, &way.beside, &mut way.first);
+        let Some([second, last]) = &self.deep else {
+            return way.first[0];
+        };
         relu_of(&way.first, &mut way.between);
-        self.second.forward(&way.between, &mut way.result);
+        second.forward(&way.between, &mut way.result);
         relu(&mut way.result);
         way.between.clone_from(&way.result);
-        self.last.forward(&way.between, &mut way.result);
+        last.forward(&way.between, &mut way.result);
         way.result[0]
     }
 

@@ -4,7 +4,8 @@
 //! v = [event, context, derived] columns. Each column that is not one-hot passes a periodic
 //! embedding (Gorishniy et al. 2022, "PLR": learnt frequencies, one shared linear layer, ReLU);
 //! embedding and v go through two layers to z. A linear energy per field group judges how well
-//! the fields fit their card; the head judges fraud from z and the columns beside it.
+//! the fields fit their card; the head judges fraud from z and the columns beside it, through two
+//! layers or, where labels are few, straight (docs/learn.md).
 
 use features::FeatureSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ use crate::roles::Counts;
 
 /// Outputs of the periodic embedding per column.
 pub(crate) const PERIODIC: usize = 6;
+
+/// A tensor that a linear head lacks.
+pub(crate) const HEAD_FIRST: &str = "head.first.weight";
 
 /// The widest layers that commands lay out, of the encoder as of the head.
 pub const WIDTH_MAX: u16 = 1_024;
@@ -30,7 +34,7 @@ pub struct NetworkSize {
     pub width: u16,
     /// Learnt frequencies per column.
     pub frequencies: u16,
-    /// Width of the head's two layers.
+    /// Width of the head's two layers; 0 leaves them out, and the head is linear.
     pub head: u16,
 }
 
@@ -112,12 +116,23 @@ pub fn layout(schema: &FeatureSchema, size: NetworkSize) -> Vec<TensorSpec> {
     specs.extend(linear("encoder.hidden", wide, width, Part::Encoder));
     specs.extend(linear("encoder.out", width, width, Part::Encoder));
     specs.extend(linear("energy", width, counts.groups, Part::Energy));
-    specs.extend(linear("head.first", width + counts.head, head, Part::Head));
-    specs.extend(linear("head.second", head, head, Part::Head));
-    let [weight, bias] = linear("head.out", head, 1, Part::Head);
-    // Fraud is rare: the head starts near its base rate and spends no steps on finding it.
+    let beside_z = width + counts.head;
+    let read = match head {
+        0 => beside_z,
+        head => {
+            specs.extend(linear("head.first", beside_z, head, Part::Head));
+            specs.extend(linear("head.second", head, head, Part::Head));
+            head
+        }
+    };
+    let [weight, bias] = linear("head.out", read, 1, Part::Head);
     specs.extend([
-        weight,
+        TensorSpec {
+            // Columns have long tails: a draw would say much of some payments at once.
+            init: if head == 0 { Init::Zeros } else { weight.init },
+            ..weight
+        },
+        // Fraud is rare: the head starts near its base rate and spends no steps on finding it.
         TensorSpec {
             init: Init::Constant(-4.0),
             ..bias

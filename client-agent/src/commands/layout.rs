@@ -29,9 +29,9 @@ pub struct Arguments {
     #[arg(long, default_value_t = NetworkSize::default().frequencies,
         value_parser = clap::value_parser!(u16).range(1..=i64::from(FREQUENCIES_MAX)))]
     frequencies: u16,
-    /// Width of the fraud head.
+    /// Width of the fraud head's two layers; 0 for a linear head, which learns from few labels.
     #[arg(long, default_value_t = NetworkSize::default().head,
-        value_parser = clap::value_parser!(u16).range(1..=i64::from(WIDTH_MAX)))]
+        value_parser = clap::value_parser!(u16).range(0..=i64::from(WIDTH_MAX)))]
     head: u16,
     /// Say all of it as JSON.
     #[arg(long)]

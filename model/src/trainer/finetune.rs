@@ -120,7 +120,7 @@ fn slope(
     let labels = device.hold(Tensor::f_from_slice(&labels)?)?;
     let shape = (batch.len(), learner.size.head);
     let mut mask = || drop_mask(shape, dropout, chance, device);
-    let dropout = match dropout > 0.0 {
+    let dropout = match dropout > 0.0 && learner.size.head > 0 {
         true => Some(Dropout {
             first: mask()?,
             second: mask()?,

@@ -193,9 +193,9 @@ pub(super) struct Learning {
     #[arg(long, default_value_t = NetworkSize::default().frequencies,
         value_parser = clap::value_parser!(u16).range(0..=i64::from(FREQUENCIES_MAX)))]
     pub(super) frequencies: u16,
-    /// Width of the head's two layers
+    /// Width of the head's two layers; 0 for a linear head, which learns from few labels
     #[arg(long, default_value_t = NetworkSize::default().head,
-        value_parser = clap::value_parser!(u16).range(1..=i64::from(WIDTH_MAX)))]
+        value_parser = clap::value_parser!(u16).range(0..=i64::from(WIDTH_MAX)))]
     pub(super) head: u16,
     /// Where libtorch trains and scores: cpu, or cuda where there is one
     #[arg(long, default_value_t = Device::Cpu, value_name = "DEVICE")]
