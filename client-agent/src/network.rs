@@ -138,6 +138,10 @@ mod tests {
                 frequencies: 6,
                 head: 8,
             },
+            NetworkSize {
+                head: 0,
+                ..NetworkSize::default()
+            },
         ] {
             assert_eq!(size_of(&terms(size), &schema), Ok(size));
         }
@@ -163,6 +167,12 @@ mod tests {
         assert_eq!(error, NetworkError::Layout { at: 1 });
         let error = changed(|terms| drop(terms.layout.0.pop()));
         assert_eq!(error, NetworkError::Layout { at: last });
+        // What is left looks like a linear head, and is none.
+        let error = changed(|terms| {
+            let layout = &mut terms.layout.0;
+            layout.retain(|tensor| !tensor.name.starts_with("head.second"));
+        });
+        assert!(matches!(error, NetworkError::Layout { .. }), "{error}");
         let error = changed(|terms| terms.layout.0.clear());
         assert!(matches!(error, NetworkError::Tensor(_)));
         let error = changed(|terms| terms.schema.0 = terms.schema.0.replace("0.95", "0.75"));

@@ -265,12 +265,54 @@ mod tests {
         }
     }
 
+    // What a linear head reads has signs, and what lies behind a ReLU has none.
+    #[test]
+    fn the_terms_of_a_logit_add_up_without_their_signs() {
+        let schema = synthetic::schema();
+        let size = NetworkSize {
+            head: 0,
+            ..NetworkSize::default()
+        };
+        let layout = layout(&schema, size);
+        let (mut flat, roles) = (genesis(&layout, 1), Roles::new(&schema));
+        let from = flat.len() - 1 - roles.head.len();
+        let end = flat.len() - 1;
+        for (at, weight) in flat[from..end].iter_mut().enumerate() {
+            *weight = [0.5, -0.25][at % 2];
+        }
+        let network = Network::new(&layout, &roles, &Tensor::from_slice(&flat)).unwrap();
+        let columns: Vec<f32> = (0..roles.head.len())
+            .map(|at| [-2.0, 3.0][at % 2])
+            .collect();
+        let inputs = table(
+            &vec![0.0; roles.inputs.len()],
+            roles.inputs.len(),
+            Device::Cpu,
+        );
+        let z = network.encode(&inputs.unwrap()).unwrap();
+        let beside = table(&columns, columns.len(), Device::Cpu).unwrap();
+        let (logit, terms) = network.logits_with_terms(&z, &beside).unwrap();
+        let each = (0..columns.len()).map(|at| [-1.0, -0.75][at % 2]);
+        let (sum, size) = each.fold((-4.0, 4.0), |(sum, size), of: f64| {
+            (sum + of, size + of.abs())
+        });
+        assert!((logit.double_value(&[0]) - sum).abs() < 1e-4);
+        assert!((terms.double_value(&[0]) - size).abs() < 1e-4);
+    }
+
     // The slope of a loss by differences, (f(p+h) - f(p-h)) / 2h, for a parameter of each layer.
     #[test]
     fn flat_gradient_equals_differences() {
         crate::threads(1);
+        let usual = NetworkSize::default();
+        for size in [usual, NetworkSize { head: 0, ..usual }] {
+            slopes(size);
+        }
+    }
+
+    fn slopes(size: NetworkSize) {
         let schema = synthetic::schema();
-        let layout = layout(&schema, NetworkSize::default());
+        let layout = layout(&schema, size);
         let roles = Roles::new(&schema);
         let flat = genesis(&layout, 1);
         let rows = synthetic::population(8, 1, 3);

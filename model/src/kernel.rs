@@ -322,6 +322,21 @@ mod tests {
         (0..columns).map(|_| 2.0 * chance.normal()).collect()
     }
 
+    /// A layout with either head, and parameters that have learnt something: a linear head begins
+    /// with zeros.
+    fn networks(schema: &FeatureSchema, seed: u64) -> [(Vec<TensorSpec>, Vec<f32>); 2] {
+        let usual = NetworkSize::default();
+        [usual, NetworkSize { head: 0, ..usual }].map(|size| {
+            let layout = layout(schema, size);
+            let mut flat = genesis(&layout, seed);
+            let mut chance = Chance::new(seed, 1);
+            for weight in &mut flat[range_of(&layout, "head.out.weight")] {
+                *weight += 0.1 * chance.normal();
+            }
+            (layout, flat)
+        })
+    }
+
     /// Logit and energies of one row by libtorch.
     fn by_libtorch(network: &Network, roles: &Roles, row: &[f32]) -> (f32, Vec<f32>) {
         let (mut inputs, mut beside) = (Vec::new(), Vec::new());
@@ -375,8 +390,13 @@ mod tests {
     #[test]
     fn a_row_beside_another_has_the_logit_that_it_has_alone() {
         let schema = synthetic::schema();
-        let layout = layout(&schema, NetworkSize::default());
-        let kernel = Kernel::new(&layout, Roles::new(&schema), &genesis(&layout, 3));
+        for (layout, flat) in networks(&schema, 3) {
+            let kernel = Kernel::new(&layout, Roles::new(&schema), &flat);
+            beside_and_alone(&kernel, &schema);
+        }
+    }
+
+    fn beside_and_alone(kernel: &Kernel, schema: &FeatureSchema) {
         let (mut whole, mut way, mut chance) = (kernel.way(), kernel.way(), Chance::new(7, 0));
         let row = random_row(schema.len(), &mut chance);
         let logit = kernel.logit(&row, &mut whole);
@@ -418,12 +438,10 @@ mod tests {
     }
 
     fn parity(schema: &FeatureSchema) {
-        let layout = layout(schema, NetworkSize::default());
         let _guard = tch::no_grad_guard();
         let mut way = Way::default();
         let mut chance = Chance::new(11, 0);
-        for seed in 0..4 {
-            let flat = genesis(&layout, seed);
+        for (layout, flat) in (0..4).flat_map(|seed| networks(schema, seed)) {
             let roles = Roles::new(schema);
             let network = Network::new(&layout, &roles, &Tensor::from_slice(&flat)).unwrap();
             let kernel = Kernel::new(&layout, Roles::new(schema), &flat);

@@ -222,6 +222,35 @@ mod tests {
     }
 
     #[test]
+    fn a_linear_head_is_one_layer_that_starts_at_the_base_rate() {
+        let schema = synthetic::schema();
+        let size = NetworkSize {
+            head: 0,
+            ..NetworkSize::default()
+        };
+        let (linear, deep) = (
+            layout(&schema, size),
+            layout(&schema, NetworkSize::default()),
+        );
+        let [weight, bias] = &linear[linear.len() - 2..] else {
+            unreachable!("two of many")
+        };
+        // As many inputs as the other head's first layer, and none of its own.
+        let first = deep.iter().find(|spec| spec.name == HEAD_FIRST).unwrap();
+        assert_eq!(weight.name, "head.out.weight");
+        assert_eq!(weight.shape, [1, first.shape[1]]);
+        assert_eq!(linear.len(), deep.len() - 4);
+        let flat = genesis(&linear, 7);
+        let (head, bias) = (weight.count(), bias.count());
+        assert!(
+            flat[flat.len() - head - bias..][..head]
+                .iter()
+                .all(|at| *at == 0.0)
+        );
+        assert_eq!(flat.last(), Some(&-4.0));
+    }
+
+    #[test]
     fn genesis_repeats_with_its_seed_and_the_last_bias_is_minus_four() {
         let layout = layout(&synthetic::schema(), NetworkSize::default());
         let flat = genesis(&layout, 7);

@@ -147,19 +147,19 @@ mod tests {
             let said = said.map(|cli| layout(&cli.arguments).unwrap().text);
             said.map(|text| serde_json::from_str::<serde_json::Value>(&text).unwrap())
         };
-        for (option, most) in [
-            ("width", WIDTH_MAX),
-            ("frequencies", FREQUENCIES_MAX),
-            ("head", WIDTH_MAX),
+        for (option, least, most) in [
+            ("width", 1, WIDTH_MAX),
+            ("frequencies", 1, FREQUENCIES_MAX),
+            ("head", 0, WIDTH_MAX),
         ] {
-            for size in [1, most] {
+            for size in [least, most] {
                 let file = laid_out(&format!("--{option}"), size).unwrap();
                 assert_eq!(file["size"][option], size);
             }
-            for size in [0, most + 1] {
+            for size in least.checked_sub(1).into_iter().chain([most + 1]) {
                 let error = laid_out(&format!("--{option}"), size).unwrap_err();
                 let error = error.to_string();
-                assert!(error.contains(&format!("1..={most}")), "{error}");
+                assert!(error.contains(&format!("{least}..={most}")), "{error}");
             }
         }
     }

@@ -178,6 +178,36 @@ fn fine_tuning_learns_a_planted_rule() {
     assert!(found > 0.85, "AP {found}, {report:?}");
 }
 
+// The terms for few labels (docs/learn.md): the encoder stays as it is.
+#[test]
+fn a_linear_head_learns_what_is_linear_and_leaves_the_encoder_alone() {
+    crate::threads(1);
+    let (schema, usual) = (synthetic::schema(), NetworkSize::default());
+    let size = NetworkSize { head: 0, ..usual };
+    let layout = layout(&schema, size);
+    let start = genesis(&layout, 3);
+    let mut learner = Learner::new(&schema, size, &start).unwrap();
+    let terms = FinetuneTerms {
+        rate_head: 0.06,
+        rate_encoder: 0.0,
+        ..finetune_terms(300)
+    };
+    let examples = synthetic::population(300, 12, 1);
+    let report = learner.finetune_annealed(&examples, &terms, &mut ());
+    let report = report.unwrap();
+    let learnt = learner.parameters();
+    for encoder in ranges(&layout, &[Part::Encoder]) {
+        assert_eq!(start[encoder.clone()], learnt[encoder]);
+    }
+    let unseen = synthetic::population(300, 6, 2);
+    let scorer = Scorer::new(&schema, size, &learnt, Calibration::default()).unwrap();
+    let scores = scorer.score(&unseen.values).unwrap();
+    let scores: Vec<f32> = scores.iter().map(|score| score.logit).collect();
+    let labels: Vec<bool> = unseen.label.iter().map(|&label| label > 0.5).collect();
+    let found = average_precision(&scores, &labels).unwrap();
+    assert!(found > 0.85, "AP {found}, {report:?}");
+}
+
 #[test]
 fn each_training_moves_its_own_parts_only() {
     let examples = synthetic::population(30, 10, 1);

@@ -184,6 +184,12 @@ pub(super) struct Learning {
     /// Rows of a step
     #[arg(long, default_value_t = 128)]
     pub(super) batch: u32,
+    /// Fine-tuning's first rate for the head; 0.002 without it
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(super) rate: Option<f32>,
+    /// Likewise for the encoder; 0.0005 where it was pretrained, and 0 leaves it as it is
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(super) rate_encoder: Option<f32>,
     /// Width of the encoder's two layers
     #[arg(long, default_value_t = NetworkSize::default().width,
         value_parser = clap::value_parser!(u16).range(1..=i64::from(WIDTH_MAX)))]
@@ -308,6 +314,8 @@ impl Args {
                 rounds: learning.rounds.unwrap_or(usual::ROUNDS),
                 steps: learning.steps,
                 batch: learning.batch,
+                rate: learning.rate,
+                rate_encoder: learning.rate_encoder,
                 patience: learning.patience,
                 is_warm: learning.warm_start.is_some(),
             },
@@ -408,6 +416,13 @@ fn pair(text: &str) -> Result<(String, String), String> {
         .split_once('=')
         .ok_or("expected a carried column, =, and a value")?;
     Ok((column.to_owned(), value.to_owned()))
+}
+
+/// What the trainer takes for a rate.
+fn rate(text: &str) -> Result<f32, String> {
+    let rate = text.parse::<f32>().ok();
+    let rate = rate.filter(|rate| (0.0..1.0).contains(rate));
+    rate.ok_or_else(|| "expected 0 to below 1".to_owned())
 }
 
 /// Grows with every change that makes equal terms come to other outcomes.

@@ -24,6 +24,12 @@ pub(super) struct Recipe {
     pub(super) steps: u32,
     /// Rows of a step.
     pub(super) batch: u32,
+    /// Fine-tuning's first rate for the head; the recipe's without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rate: Option<f32>,
+    /// Likewise for the encoder; 0 leaves it as pretraining made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rate_encoder: Option<f32>,
     /// Rounds without a better held-out loss that pretraining bears; not said where it trains all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) patience: Option<u32>,
@@ -128,7 +134,7 @@ impl Recipe {
             Kind::Finetune => (
                 vec![Part::Encoder, Part::Head],
                 self.steps,
-                RATE_HEAD,
+                self.rate_head(),
                 self.rate_encoder(),
             ),
         };
@@ -152,12 +158,18 @@ impl Recipe {
         }
     }
 
-    /// A slower rate for an encoder that has learnt something already.
+    /// The first rate of the head.
+    pub(super) fn rate_head(&self) -> f32 {
+        self.rate.unwrap_or(RATE_HEAD)
+    }
+
+    /// A slower rate for an encoder that has learnt something already, where nothing else is said.
     pub(super) fn rate_encoder(&self) -> f32 {
-        match self.is_pretrained() || self.is_warm {
+        let usual = match self.is_pretrained() || self.is_warm {
             true => RATE_ENCODER,
             false => RATE_HEAD,
-        }
+        };
+        self.rate_encoder.unwrap_or(usual)
     }
 
     /// Rounds of a kind without a better held-out loss that are borne, where there is an end.
@@ -227,7 +239,7 @@ fn spec(spec: model::TensorSpec) -> TensorSpec {
 /// Adam's rate of pretraining.
 pub(super) const PRETRAIN_RATE: f32 = 3e-3;
 /// Rates of fine-tuning.
-pub(super) const RATE_HEAD: f32 = 2e-3;
+const RATE_HEAD: f32 = 2e-3;
 const RATE_ENCODER: f32 = 5e-4;
 /// Share of the rates that is left at the end of all rounds.
 pub(super) const RATE_END: f32 = 0.02;

@@ -289,9 +289,12 @@ fn words(terms: &Value) -> String {
             format!("{name} {}", together[name]),
         );
     }
-    add(
-        !together["server_rate"].is_null(),
-        format!("rate {}", together["server_rate"]),
-    );
+    for (rate, said) in [
+        (&recipe["rate"], "rate of the head"),
+        (&recipe["rate_encoder"], "rate of the encoder"),
+        (&together["server_rate"], "rate"),
+    ] {
+        add(!rate.is_null(), format!("{said} {rate}"));
+    }
     words.join(", ")
 }

@@ -15,7 +15,7 @@ use protocol::plan::ModelTerms;
 
 use super::Failed;
 use super::book::Judged;
-use super::recipe::{Kind, PRETRAIN_RATE, RATE_END, RATE_HEAD, Recipe, Together, schedule};
+use super::recipe::{Kind, PRETRAIN_RATE, RATE_END, Recipe, Together, schedule};
 
 /// What is trained, and where.
 #[derive(Clone, Copy)]
@@ -170,7 +170,7 @@ pub(super) fn finetune_pooled(
     let terms = FinetuneTerms {
         steps: u32::try_from(passes)?.max(POOLED_STEPS_MIN),
         batch: POOLED_BATCH,
-        rate_head: RATE_HEAD,
+        rate_head: alone.recipe.rate_head(),
         rate_encoder: alone.recipe.rate_encoder(),
         dropout: DROPOUT,
         weight_decay: WEIGHT_DECAY,

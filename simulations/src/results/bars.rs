@@ -235,6 +235,12 @@ pub(super) const BARS: &[Bar] = &[
         0.55,
         Figure::Of(ap(LABELS, "federated").at(0.1)),
     ),
+    bar(
+        "few labels",
+        "the same by a linear head, the terms for few labels there",
+        0.55,
+        Figure::Of(ap(&["handbook-few"], "federated").at(0.1)),
+    ),
     least(
         "AP of the bank that gains least, federated less local: ten unlike banks",
         MIX_10,

@@ -216,6 +216,22 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         ),
     ),
     experiment(
+        "handbook-few",
+        "Handbook, few labels: a linear head on the encoder as it was pretrained",
+        handbook!(
+            "--banks 10 --split iid --rounds 40 --seeds 6 --labels 0.1,0.01",
+            "--head 0 --rate 0.12 --rate-encoder 0 --settings local,federated,pooled"
+        ),
+    ),
+    experiment(
+        "handbook-linear",
+        "Ablation: the linear head with every label",
+        handbook!(
+            "--banks 10 --split iid --rounds 40 --seeds 3",
+            "--head 0 --rate 0.12 --rate-encoder 0 --settings federated,pooled"
+        ),
+    ),
+    experiment(
         "handbook-scratch",
         "Ablation: no pretraining",
         handbook!(
