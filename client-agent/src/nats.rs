@@ -63,8 +63,8 @@ impl Way {
 }
 
 /// Begins to take messages, now or as soon as there is a server. The task ends after `shutdown`,
-/// once what was taken is decided, published and acknowledged; what still waits in the outbox is told
-/// by the next run.
+/// once what was taken is decided, published and acknowledged; what still waits in the outbox is
+/// told by the next run.
 ///
 /// # Errors
 /// [`NatsError`] where the client cannot be set up.
