@@ -1,14 +1,17 @@
 //! What README promises a newcomer: the first of its two commands, run as written, ends with the
-//! table; and stopped on the way, it leaves nothing behind. The second command is what runs this.
+//! table, and its banks can be started again; stopped on the way, it leaves nothing behind. The
+//! second command is what runs this.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a test that cannot go on fails where it stands"
 )]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -44,13 +47,17 @@ fn readme_promises_two_commands_and_ci_runs_the_second() {
 
 // Fewer rounds than a newcomer's, so the figures mean nothing: that they are there is the point.
 #[test]
-fn the_first_command_ends_with_the_table_and_a_report() {
+fn the_first_command_ends_with_the_table_a_report_and_banks_that_can_go_on() {
     let folder = tempfile::tempdir().unwrap();
-    let report = folder.path().join("report.html");
+    let (report, keep) = (
+        folder.path().join("report.html"),
+        folder.path().join("kept"),
+    );
     let mut command = spoken(&promised()[0]);
     command
         .args(["--json", "--pretrain-rounds", "1", "--finetune-rounds", "4"])
-        .args(["--report".as_ref(), report.as_os_str()]);
+        .args(["--report".as_ref(), report.as_os_str()])
+        .args(["--keep".as_ref(), keep.as_os_str()]);
     let output = command.output().unwrap();
     let log = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{log}");
@@ -107,6 +114,68 @@ fn the_first_command_ends_with_the_table_and_a_report() {
         !page.contains("http://")
             || page.matches("http://").count() == page.matches("http://www.w3.org/").count()
     );
+    a_bank_that_is_started_again_is_ready_once_its_model_decides(&keep.join("bank-1"));
+}
+
+// Planted fault: ready it is as soon as scoring is open.
+fn a_bank_that_is_started_again_is_ready_once_its_model_decides(bank: &Path) {
+    let agent = Again::start(bank);
+    let began = Instant::now();
+    while !agent.ask("/readyz").contains("200 OK") {
+        assert!(began.elapsed() < Duration::from_secs(120), "not ready");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Nobody else of the consortium runs.
+    let said = agent.ask("/v1/status");
+    let (_, status) = said.split_once("\r\n\r\n").unwrap();
+    let status: Value = serde_json::from_str(status).unwrap();
+    assert_eq!(status["connected"], false, "{status}");
+    assert!(status["model"]["version"].as_u64() > Some(0), "{status}");
+    assert!(status["risk"]["newest_day"].is_i64(), "{status}");
+}
+
+/// An agent of the demo's, in a second life.
+struct Again {
+    child: Child,
+    store: PathBuf,
+}
+
+impl Again {
+    fn start(bank: &Path) -> Self {
+        let store = bank.join("store");
+        // That of the first life.
+        let _ = std::fs::remove_file(store.join("http.addr"));
+        let here = std::env::current_exe().unwrap();
+        let programs = here.ancestors().nth(2).unwrap();
+        let mut command = Command::new(programs.join("phalanx-agent"));
+        command.arg("serve").arg("--config");
+        command.arg(bank.join("agent.toml")).stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let child = child.unwrap();
+        Self { child, store }
+    }
+
+    /// The whole answer; nothing before there is a door.
+    fn ask(&self, path: &str) -> String {
+        let asked = || -> std::io::Result<String> {
+            let address = std::fs::read_to_string(self.store.join("http.addr"))?;
+            let mut stream = TcpStream::connect(address.trim())?;
+            let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n");
+            stream.write_all(format!("{request}connection: close\r\n\r\n").as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        asked().unwrap_or_default()
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]

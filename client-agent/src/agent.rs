@@ -1,6 +1,8 @@
 //! `Agent`: starts everything in its order, carries the client party, and leaves in order.
 //! Health answers first, then the history is read, then scoring opens, and only then does the
-//! agent dial out: a bank is of use to its customers before it is of use to the federation.
+//! agent dial out: a bank is of use to its customers before it is of use to the federation. It is
+//! ready once the models and counts of the last run are in place: payments that come before are
+//! judged without them, so who can wait, as a stream, or go elsewhere, does.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,7 +11,7 @@ use crypto::Digest;
 use host::address::{self, AddressError};
 use host::config::ConfigError;
 use host::disk::{DiskError, RecordLog, Store};
-use host::drive::{Body, Input, drive};
+use host::drive::{Body, Input, carry_out, drive};
 use host::entropy::{self, EntropyError};
 use host::http::{Terms, serve};
 use host::identity::{Identity, IdentityError, keep};
@@ -24,7 +26,7 @@ use protocol::message::ToCoordinator;
 use protocol::plan::Kind;
 use protocol::record::ClientRecord;
 use protocol::wire;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Share};
@@ -82,10 +84,9 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
     let watcher = Watcher::start(clock, config.watch, schema, journal.clone(), told);
     let watcher = watcher.map_err(AgentError::Thread)?;
     door.open(scoring.clone());
-    board.update(|status| status.ready = true);
-    telemetry.set_ready(true);
+    let (ready, opened) = readiness(telemetry.clone(), board.clone());
     let stream = match way.zip(outbox) {
-        Some(way) => Some(nats::start(way, &scoring, &telemetry, shutdown).await?),
+        Some(way) => Some(nats::start(way, opened, (&scoring, &telemetry), shutdown).await?),
         None => None,
     };
 
@@ -99,7 +100,7 @@ pub async fn run(config: &Config, shutdown: &Shutdown) -> Result<(), AgentError>
         .patient(config.patience)
         .promoting(promotion(config, &telemetry));
     let (who, parts) = ((&identity, &store), (trainer, &scoring, watcher.installs()));
-    let ended = take_part(config, who, parts, (uplink, meters), shutdown).await;
+    let ended = take_part(config, who, parts, ((uplink, meters), ready), shutdown).await;
     telemetry.set_ready(false);
     // An error can come before anybody was told to leave.
     shutdown.trigger();
@@ -143,6 +144,21 @@ fn releases(config: &Config) -> Releases {
 fn promotion(config: &Config, telemetry: &Telemetry) -> Promotion {
     let review_at = config.scoring.policy.review_at();
     Promotion::new(config.promote, review_at, &config.store, telemetry)
+}
+
+/// What says that the agent is ready, and what waits for that.
+fn readiness(
+    telemetry: Telemetry,
+    board: Board,
+) -> (impl FnOnce() + Send + 'static, oneshot::Receiver<()>) {
+    let (open, opened) = oneshot::channel();
+    let ready = move || {
+        board.update(|status| status.ready = true);
+        telemetry.set_ready(true);
+        // Nobody waits where there is no stream.
+        let _ = open.send(());
+    };
+    (ready, opened)
 }
 
 /// Health, metrics, status, what they mean and, once the door is open, scoring: for whoever may
@@ -196,12 +212,13 @@ pub(crate) fn who_may_ask(
     Ok((tls, tokens))
 }
 
-/// Carries the client party until the process is to go. Scoring outlives this.
+/// Carries the client party until the process is to go; `ready` is called once what the party knew
+/// at the start is put to use. Scoring outlives this.
 async fn take_part(
     config: &Config,
     (identity, store): (&Identity, &Store),
     (trainer, scoring, installs): (Trainer, &Scoring, Installs),
-    (uplink, meters): (Uplink, Meters),
+    ((uplink, meters), ready): ((Uplink, Meters), impl FnOnce() + Send + 'static),
     shutdown: &Shutdown,
 ) -> Result<(), AgentError> {
     let mut log = store.log::<ClientRecord>("client")?;
@@ -245,14 +262,13 @@ async fn take_part(
         inputs,
         meters,
     };
-    let ended = drive(
-        &mut party,
-        &mut body,
-        &mut received,
-        scoring.clock(),
-        shutdown,
-    )
-    .await;
+    let began = carry_out(&mut party, &mut body);
+    once_restored(&body.worker, ready, shutdown.clone());
+    let (party, clock) = (&mut party, scoring.clock());
+    let ended = match began {
+        Ok(()) => drive(party, &mut body, &mut received, clock, shutdown).await,
+        Err(error) => Err(error),
+    };
     // Where the disk ended it, everything else of this process ends with it.
     shutdown.trigger();
     link.await.map_err(AgentError::Task)?;
@@ -262,6 +278,18 @@ async fn take_part(
         .await
         .map_err(AgentError::Task)?;
     ended
+}
+
+/// Calls `ready` once the worker has put to use what it was given so far.
+fn once_restored(worker: &Worker, ready: impl FnOnce() + Send + 'static, shutdown: Shutdown) {
+    let restored = worker.restored();
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            () = shutdown.triggered() => {}
+            () = restored => ready(),
+        }
+    });
 }
 
 fn start_worker(

@@ -16,7 +16,7 @@ use async_nats::jetstream::ContextBuilder;
 use async_nats::{Client, ConnectOptions, Event, Server, ServerAddr};
 use host::shutdown::Shutdown;
 use host::telemetry::Telemetry;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::nats::{Access, NatsConfig};
@@ -62,7 +62,7 @@ impl Way {
     }
 }
 
-/// Begins to take messages, now or as soon as there is a server. The task ends after `shutdown`,
+/// Takes messages once the agent is `opened` and there is a server. The task ends after `shutdown`,
 /// once what was taken is decided, published and acknowledged; what still waits in the outbox is
 /// told by the next run.
 ///
@@ -70,8 +70,8 @@ impl Way {
 /// [`NatsError`] where the client cannot be set up.
 pub(crate) async fn start(
     (way, outbox): (Way, Outbox),
-    scoring: &Scoring,
-    telemetry: &Telemetry,
+    opened: oneshot::Receiver<()>,
+    (scoring, telemetry): (&Scoring, &Telemetry),
     shutdown: &Shutdown,
 ) -> Result<JoinHandle<()>, NatsError> {
     let meters = Meters::new(telemetry);
@@ -86,6 +86,10 @@ pub(crate) async fn start(
     let alerts = Alerts::new(&config, outbox, &jetstream, (&link, &meters));
     let shutdown = shutdown.clone();
     Ok(tokio::spawn(async move {
+        tokio::select! {
+            _ = opened => {}
+            () = shutdown.triggered() => {}
+        }
         tokio::join!(
             payments.run(&shutdown),
             labels.run(&shutdown),

@@ -21,7 +21,7 @@ pub struct Board(Arc<Mutex<Status>>);
 pub struct Status {
     /// The bank's name in its credential.
     pub bank: String,
-    /// Whether scoring is up: history read, models of earlier runs on their way.
+    /// Whether scoring is up: history read, models and counts of earlier runs in place.
     pub ready: bool,
     /// Whether the link to the coordinator is up.
     pub connected: bool,

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use host::workers;
 use protocol::bucket::BucketKey;
 use protocol::client::{Installed, Order, Outcome};
+use tokio::sync::oneshot;
 
 use crate::config::Share;
 
@@ -37,12 +38,14 @@ enum Job {
     Contribute(Box<Order>),
     Install(Box<Installed>),
     Keep(BucketKey),
+    /// What was waiting before is of the last run; dropped once that is done.
+    Restored(oneshot::Sender<()>),
 }
 
 impl Worker {
-    /// Starts the thread with its share of the processor, or, where the system does not give it
-    /// that, behind others. `answer` takes what came of an order, `deliver` what scoring should
-    /// have from now on; both are called on the worker's thread.
+    /// Starts the thread behind others; its share of the processor, where the system gives it that,
+    /// it takes once it is [`restored`](Self::restored). `answer` takes what came of an order,
+    /// `deliver` what scoring should have from now on; both are called on the worker's thread.
     ///
     /// # Errors
     /// Where no thread can be had.
@@ -55,14 +58,20 @@ impl Worker {
         let (jobs, queue) = channel();
         let thread = workers::behind("training", move || {
             settle_in();
-            if let Err(error) = keep_to(share) {
-                tracing::warn!(
-                    %error,
-                    "found no idle class, expected one for training.only_idle: training takes its \
-                     turn behind others"
-                );
-            }
-            run(&mut trainer, &queue, &mut answer, &mut deliver);
+            let mut restored = || {
+                if let Err(error) = keep_to(share) {
+                    tracing::warn!(
+                        %error,
+                        "found no idle class, expected one for training.only_idle: training takes \
+                         its turn behind others"
+                    );
+                }
+            };
+            let to = (
+                &mut answer as &mut dyn FnMut(_),
+                &mut deliver as &mut dyn FnMut(_),
+            );
+            run(&mut trainer, &queue, to, &mut restored);
         })?;
         Ok(Self {
             jobs: Some(jobs),
@@ -86,6 +95,16 @@ impl Worker {
     #[must_use]
     pub fn keep(&self, key: BucketKey) -> bool {
         self.send(Job::Keep(key))
+    }
+
+    /// What was handed over so far is of the last run, and payments may be waiting for it: it is
+    /// done before the thread keeps to its share. Ends then, or where the worker is gone.
+    pub fn restored(&self) -> impl Future<Output = ()> + use<> {
+        let (mark, passed) = oneshot::channel();
+        self.send(Job::Restored(mark));
+        async {
+            let _ = passed.await;
+        }
     }
 
     fn send(&self, job: Job) -> bool {
@@ -125,8 +144,8 @@ pub fn keep_to(share: Share) -> std::io::Result<()> {
 fn run(
     trainer: &mut Trainer,
     queue: &Receiver<Job>,
-    answer: &mut dyn FnMut(Outcome),
-    deliver: &mut dyn FnMut(Product),
+    (answer, deliver): (&mut dyn FnMut(Outcome), &mut dyn FnMut(Product)),
+    restored: &mut dyn FnMut(),
 ) {
     let mut waiting = VecDeque::new();
     // After a restart much may be waiting: better read before an order waits for it.
@@ -150,6 +169,10 @@ fn run(
                 trainer.catch_up();
                 let product = trainer.install(&installed);
                 product.into_iter().for_each(&mut *deliver);
+            }
+            Some(Job::Restored(mark)) => {
+                restored();
+                drop(mark);
             }
             Some(Job::Keep(key)) => trainer.keep(key).into_iter().for_each(&mut *deliver),
             Some(Job::Contribute(order)) if !is_superseded(&waiting) => {

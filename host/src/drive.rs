@@ -91,7 +91,12 @@ pub async fn drive<P: Party, B: Body<P>>(
     }
 }
 
-fn carry_out<P: Party, B: Body<P>>(party: &mut P, body: &mut B) -> Result<(), B::Error> {
+/// Carries out what a party says by itself: after its recovery, what it knows already. [`drive`]
+/// goes on from there.
+///
+/// # Errors
+/// The body's, where a record could not be kept.
+pub fn carry_out<P: Party, B: Body<P>>(party: &mut P, body: &mut B) -> Result<(), B::Error> {
     let mut unsettled = false;
     while let Some(output) = party.poll_output() {
         if unsettled && !matches!(output, Output::Persist(_)) {

@@ -334,7 +334,8 @@ const OF_HOST: [HostRoute; 3] = [
     HostRoute {
         path: "/readyz",
         id: "ready",
-        summary: "Whether scoring is up, and its disk takes what is decided.",
+        summary: "Whether scoring is up, with the models of earlier runs, and its disk takes what \
+                  is decided.",
         kind: "text/plain",
         answers: &[("200", "It is."), ("503", "It is not.")],
     },

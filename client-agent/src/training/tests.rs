@@ -643,21 +643,43 @@ fn the_worker_answers_orders_in_turn_and_ends_when_dropped() {
     assert!(answered.recv().is_err());
 }
 
+// Planted faults: it says so at once; it says nothing where the thread is gone.
+#[tokio::test]
+async fn the_worker_says_when_what_it_got_is_done() {
+    let (products, delivered) = channel();
+    let deliver = move |product| products.send(product).unwrap();
+    let (trainer, _) = trainer(Baseline::Off);
+    let worker = Worker::start(trainer, Share::Behind, drop, deliver).unwrap();
+    assert!(worker.install(result(finetune(), 0, &[])));
+    worker.restored().await;
+    assert!(matches!(delivered.try_recv(), Ok(Product::Model(_))));
+
+    let (trainer, _) = self::trainer(Baseline::Off);
+    let answer = |_: Outcome| panic!("planted");
+    let worker = Worker::start(trainer, Share::Behind, answer, drop).unwrap();
+    assert!(worker.contribute(Box::new(order(finetune()))));
+    worker.restored().await;
+}
+
 // The order lacks its key, so it is answered at once: on a full machine the thread has little time.
-// Planted faults: the share is not asked for; it is always asked for.
+// Planted faults: the share is not asked for; it is always asked for; it is asked for at the start.
 #[test]
-fn the_training_thread_is_of_the_idle_class_where_that_is_its_share() {
+fn the_training_thread_is_of_the_idle_class_where_that_is_its_share_once_it_is_restored() {
     let class = || class_of(&std::fs::read_to_string("/proc/thread-self/stat").unwrap());
     let trains_in = |share: Share| {
         let (trainer, _) = trainer(Baseline::Off);
         let (answers, answered) = channel();
         let answer = move |_: Outcome| answers.send(class()).unwrap();
         let worker = Worker::start(trainer, share, answer, drop).unwrap();
-        assert!(worker.contribute(Box::new(order(Work::Risk(risk_terms(17_010, 2))))));
-        answered.recv().unwrap()
+        let order = || Box::new(order(Work::Risk(risk_terms(17_010, 2))));
+        assert!(worker.contribute(order()));
+        let at_first = answered.recv().unwrap();
+        drop(worker.restored());
+        assert!(worker.contribute(order()));
+        (at_first, answered.recv().unwrap())
     };
-    assert_eq!(trains_in(Share::Behind), class());
-    assert_eq!(trains_in(Share::Idle), SCHED_IDLE);
+    assert_eq!(trains_in(Share::Behind), (class(), class()));
+    assert_eq!(trains_in(Share::Idle), (class(), SCHED_IDLE));
 }
 
 /// The policy of a thread: field 41 of proc_pid_stat(5), the 39th after the name in brackets.
