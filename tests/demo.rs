@@ -7,7 +7,7 @@
     reason = "a test that cannot go on fails where it stands"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -158,8 +158,9 @@ impl Again {
     /// The whole answer; nothing before there is a door.
     fn ask(&self, path: &str) -> String {
         let asked = || -> std::io::Result<String> {
-            let address = std::fs::read_to_string(self.store.join("http.addr"))?;
-            let mut stream = TcpStream::connect(address.trim())?;
+            let address = host::address::find(&self.store, "http.addr");
+            let address = address.ok_or(ErrorKind::NotFound)?;
+            let mut stream = TcpStream::connect(address)?;
             let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n");
             stream.write_all(format!("{request}connection: close\r\n\r\n").as_bytes())?;
             let mut answer = String::new();

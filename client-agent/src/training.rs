@@ -58,20 +58,7 @@ impl Worker {
         let (jobs, queue) = channel();
         let thread = workers::behind("training", move || {
             settle_in();
-            let mut restored = || {
-                if let Err(error) = keep_to(share) {
-                    tracing::warn!(
-                        %error,
-                        "found no idle class, expected one for training.only_idle: training takes \
-                         its turn behind others"
-                    );
-                }
-            };
-            let to = (
-                &mut answer as &mut dyn FnMut(_),
-                &mut deliver as &mut dyn FnMut(_),
-            );
-            run(&mut trainer, &queue, to, &mut restored);
+            run(&mut trainer, &queue, share, (&mut answer, &mut deliver));
         })?;
         Ok(Self {
             jobs: Some(jobs),
@@ -144,8 +131,8 @@ pub fn keep_to(share: Share) -> std::io::Result<()> {
 fn run(
     trainer: &mut Trainer,
     queue: &Receiver<Job>,
+    share: Share,
     (answer, deliver): (&mut dyn FnMut(Outcome), &mut dyn FnMut(Product)),
-    restored: &mut dyn FnMut(),
 ) {
     let mut waiting = VecDeque::new();
     // After a restart much may be waiting: better read before an order waits for it.
@@ -171,7 +158,13 @@ fn run(
                 product.into_iter().for_each(&mut *deliver);
             }
             Some(Job::Restored(mark)) => {
-                restored();
+                if let Err(error) = keep_to(share) {
+                    tracing::warn!(
+                        %error,
+                        "found no idle class, expected one for training.only_idle: training takes \
+                         its turn behind others"
+                    );
+                }
                 drop(mark);
             }
             Some(Job::Keep(key)) => trainer.keep(key).into_iter().for_each(&mut *deliver),
