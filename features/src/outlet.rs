@@ -1,6 +1,7 @@
 //! What is remembered of one outlet (terminal, merchant or payee): stepped windows over its
 //! payments and the bank's own verdicts on them. A verdict counts from the moment it was known,
-//! and only where the payment it speaks of is older than the label delay.
+//! and only where the payment it speaks of is older than the label delay. They make the bank's own
+//! risk, and in the federation's the days that its table has not counted yet.
 
 use serde::{Deserialize, Serialize};
 
@@ -91,16 +92,9 @@ impl Outlet {
         for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
             cell.0 = self.days.share(until - i64::from(days) * DAY_MS, until);
         }
-        for group in self
-            .verdicts
-            .chunk_by(|a, b| a.transaction == b.transaction)
-        {
-            let known = group.iter().rev().find(|verdict| verdict.known_at <= ts);
-            let Some(verdict) = known.filter(|verdict| verdict.is_fraud) else {
-                continue;
-            };
+        for fraud in self.frauds_known(ts) {
+            let age = until - fraud;
             for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
-                let age = until - verdict.ts;
                 cell.1 += f64::from(u8::from((0..i64::from(days) * DAY_MS).contains(&age)));
             }
         }
@@ -108,6 +102,43 @@ impl Outlet {
             *payments = payments.max(*frauds);
         }
         reading
+    }
+
+    /// What the bank knows that the federation's table has not counted yet: payments and known
+    /// frauds from the day after `newest_day` on up to a label delay before `ts`. The table's
+    /// windows end with `last_day`, and so begin; this adds to each what lies in it or after it.
+    pub(crate) fn risk_after(
+        &self,
+        (newest_day, last_day): (i32, i32),
+        ts: i64,
+        delay_ms: i64,
+    ) -> RiskReading {
+        let until = ts - delay_ms;
+        let mut reading = RiskReading::default();
+        for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
+            let first = (i64::from(newest_day) + 1).max(i64::from(last_day) + 1 - i64::from(days));
+            let since = first * DAY_MS;
+            if since > until {
+                continue;
+            }
+            let frauds = self.frauds_known(ts);
+            let frauds = frauds.filter(|fraud| (since..=until).contains(fraud));
+            cell.1 = frauds.fold(0.0, |sum, _| sum + 1.0);
+            cell.0 = self.days.share(since, until).max(cell.1);
+        }
+        reading
+    }
+
+    /// When the payments were that are known for frauds at `ts`.
+    fn frauds_known(&self, ts: i64) -> impl Iterator<Item = i64> {
+        let groups = self
+            .verdicts
+            .chunk_by(|a, b| a.transaction == b.transaction);
+        let known = groups.filter_map(move |group| {
+            let known = group.iter().rev().find(|verdict| verdict.known_at <= ts);
+            known.filter(|verdict| verdict.is_fraud)
+        });
+        known.map(|verdict| verdict.ts)
     }
 
     pub(crate) fn remember(&mut self, ts: i64, card: u64, amount: f64) {
@@ -233,6 +264,29 @@ mod tests {
         assert_eq!(payments(six + DAY_MS), [18.0, 24.0, 24.0, 24.0]);
         assert_eq!(payments(six + 7 * DAY_MS), [0.0, 18.0, 24.0, 24.0]);
         assert_eq!(payments(six + 31 * DAY_MS), [0.0; 4]);
+    }
+
+    // A fraud at noon of each of four days; the table's windows end with day 11.
+    #[test]
+    fn what_the_table_has_not_counted_yet_is_each_windows_newest_days() {
+        let mut outlet = outlet();
+        let noon = |day: i64| day * DAY_MS + 12 * HOUR_MS;
+        for day in 10..14 {
+            outlet.remember(noon(day), 0, 1.0);
+            outlet.judge(day.unsigned_abs(), noon(day), noon(day), true);
+        }
+        let delay = 7 * DAY_MS;
+        let after = |newest_day, until| outlet.risk_after((newest_day, 11), until + delay, delay);
+        // Up to date: all windows have what there is of the day after, frauds once they are due.
+        let six = 12 * DAY_MS + 6 * HOUR_MS;
+        assert_eq!(after(11, six).windows, [(0.25, 0.0); 4]);
+        assert_eq!(after(11, noon(12) - 1).windows[0].1, 0.0);
+        assert_eq!(after(11, noon(12)).windows, [(1.0, 1.0); 4]);
+        // Late: the days it lacks too, where they are in the window.
+        let [day, week, ..] = after(9, six).windows;
+        assert_eq!((day, week), ((1.25, 1.0), (2.25, 2.0)));
+        // Nothing of a day that has not begun.
+        assert_eq!(after(11, 12 * DAY_MS - 1), RiskReading::default());
     }
 
     // A quarter of the only payment lies in the window, and a whole fraud: no share is above one.

@@ -20,7 +20,7 @@ pub use table::{RiskError, RiskTable};
 pub struct RiskSettings {
     /// The bank's own windows end so many days before a payment, to the millisecond, and one where
     /// there is no delay. The federation's table has whole days: on day D the newest that is read
-    /// is `D - label_delay_days - 1`.
+    /// is `D - label_delay_days - 1`, and of what came after it the bank adds its own.
     pub label_delay_days: u16,
 }
 
@@ -270,6 +270,15 @@ impl RiskReading {
     /// Whether there was a payment in the longest window.
     pub(crate) fn is_anything(&self) -> bool {
         self.windows.iter().any(|(payments, _)| *payments > 0.0)
+    }
+
+    /// Both counts together, window by window.
+    pub(crate) fn plus(mut self, other: Self) -> Self {
+        for (cell, more) in self.windows.iter_mut().zip(other.windows) {
+            cell.0 += more.0;
+            cell.1 += more.1;
+        }
+        self
     }
 
     /// The eight natural values r of learning.md §6: for 1, 7 and 30 days ln(1 + payments) and

@@ -87,8 +87,8 @@ pub enum Role {
     Window,
     /// The outlet's risk from the bank's own labels (r).
     OwnRisk,
-    /// The outlet's risk from the federation's table; where that knows nothing of the outlet, from
-    /// the bank's own labels, if some column reads them (r).
+    /// The outlet's risk from the federation's table; what that has not counted yet, and all where
+    /// it knows nothing of the outlet, from the bank's own labels, if some column reads them (r).
     SharedRisk,
 }
 

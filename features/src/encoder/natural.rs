@@ -110,11 +110,16 @@ impl FeatureEncoder {
         let memory = memory.filter(|_| self.reads_own_risk);
         let delay_ms = self.risk.own_delay_ms();
         let own = memory.map_or_else(RiskReading::default, |memory| memory.risk(ts, delay_ms));
-        let shared = self.shared.as_ref();
-        let shared = shared.map(|table| table.read(outlet, last_day, today));
+        let table = self.shared.as_ref();
+        let counted = table.and_then(|table| table.read(outlet, last_day, today));
         // Two readings of one thing, of which a network would have to learn when to trust which:
-        // where the federation knows nothing of the outlet, its columns say what the bank knows.
-        let shared = shared.filter(RiskReading::is_anything).unwrap_or(own);
+        // what the federation has not counted yet, and all of an outlet that it knows nothing of,
+        // its columns say as the bank knows it.
+        let shared = counted.map_or(own, |(reading, newest_day)| {
+            let days = (newest_day, last_day);
+            let since = memory.map(|memory| memory.risk_after(days, ts, delay_ms));
+            reading.plus(since.unwrap_or_default())
+        });
         [own.values(), shared.values()]
     }
 

@@ -75,9 +75,16 @@ fn bits(vector: &FeatureVector) -> Vec<u32> {
     vector.0.iter().map(|value| value.to_bits()).collect()
 }
 
+/// One alone, and one that reads a federation's table, which lacks all days but the first.
+fn encoders() -> [FeatureEncoder; 2] {
+    [encoder(), with_table(1_024, 1)]
+}
+
 /// Labels added as they become known, before the first payment at or past that time.
-fn live(transactions: &[Transaction], labels: &[Option<Label>]) -> Vec<Vec<u32>> {
-    let mut encoder = encoder();
+fn live(
+    mut encoder: FeatureEncoder,
+    (transactions, labels): (&[Transaction], &[Option<Label>]),
+) -> Vec<Vec<u32>> {
     let mut waiting: Vec<usize> = Vec::new();
     let mut vectors = Vec::new();
     for (at, t) in transactions.iter().enumerate() {
@@ -98,8 +105,10 @@ fn live(transactions: &[Transaction], labels: &[Option<Label>]) -> Vec<Vec<u32>>
 }
 
 /// All labels added before the first payment.
-fn replay(transactions: &[Transaction], labels: &[Option<Label>]) -> Vec<Vec<u32>> {
-    let mut encoder = encoder();
+fn replay(
+    mut encoder: FeatureEncoder,
+    (transactions, labels): (&[Transaction], &[Option<Label>]),
+) -> Vec<Vec<u32>> {
     for (t, label) in transactions.iter().zip(labels) {
         if let Some(label) = label {
             encoder.add_label(t, label);
@@ -117,7 +126,10 @@ proptest! {
     #[test]
     fn replay_equals_live_bit_for_bit(events in events()) {
         let (transactions, labels) = stream(&events);
-        prop_assert_eq!(live(&transactions, &labels), replay(&transactions, &labels));
+        for encoder in encoders() {
+            let told = (transactions.as_slice(), labels.as_slice());
+            prop_assert_eq!(live(encoder.clone(), told), replay(encoder, told));
+        }
     }
 
     #[test]
@@ -170,8 +182,12 @@ proptest! {
                 *label = Some(Label { txn_id, fraud: true, known_at, source: None });
             }
         }
-        let vector = |labels: &[Option<Label>]| replay(&transactions[..=cut], labels).pop();
-        prop_assert_eq!(vector(&labels), vector(&changed));
+        for encoder in encoders() {
+            let vector = |labels: &[Option<Label>]| {
+                replay(encoder.clone(), (&transactions[..=cut], labels)).pop()
+            };
+            prop_assert_eq!(vector(&labels), vector(&changed));
+        }
     }
 
     #[test]
@@ -299,6 +315,33 @@ fn where_the_federation_knows_nothing_its_columns_say_what_the_bank_knows() {
     let same = |column: usize| alone[column] == known.0[column];
     let shared = schema.indices(|role| matches!(role, Role::SharedRisk));
     assert!((0..schema.len()).all(|column| shared.contains(&column) || same(column)));
+}
+
+// The table of one day has a fraud and another payment at outlet 1. The bank has one more of each
+// there a day later, of which the table says nothing before it has counted that day.
+#[test]
+fn what_the_federation_has_not_counted_yet_is_added_as_the_bank_knows_it() {
+    let mut encoder = with_table(1_024, 1);
+    let noon = START + DAY_MS + DAY_MS / 2;
+    for id in [0, 1] {
+        encoder.encode(&payment(id, noon, 1, 1, 500));
+    }
+    let fraud = Label {
+        txn_id: "x0".into(),
+        fraud: true,
+        known_at: noon + 1,
+        source: None,
+    };
+    encoder.add_label(&payment(0, noon, 1, 1, 500), &fraud);
+    let at = encoder.schema().position("shared_rate_1d").unwrap();
+    let rate = |ts: i64| encoder.preview(&payment(2, ts, 2, 1, 500)).0[at];
+    let due = noon + 7 * DAY_MS;
+    assert_eq!(rate(START + 8 * DAY_MS), 1.5);
+    // Before the fraud is due its day has two halves of a payment in it.
+    assert!((rate(due - 1) - 1.0).abs() < 1e-6, "{}", rate(due - 1));
+    assert_eq!(rate(due), 2.0);
+    // On the day after, the window of a day is the bank's alone.
+    assert_eq!(rate(START + 9 * DAY_MS), 1.5);
 }
 
 /// Forty cards pay three times a day; from day 60 on they pay once every two days. Without the

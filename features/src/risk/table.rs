@@ -173,17 +173,24 @@ impl RiskTable {
         self.buckets
     }
 
-    /// Windows of [`RISK_DAYS`] up to `last_day`, from ranges counted as of `today` or before.
-    pub(crate) fn read(&self, outlet: &str, last_day: i32, today: i32) -> RiskReading {
-        let mut reading = RiskReading::default();
+    /// Windows of [`RISK_DAYS`] up to `last_day`, from ranges counted as of `today` or before, and
+    /// the newest day of these; nothing where no payment at the outlet was counted in any.
+    pub(crate) fn read(
+        &self,
+        outlet: &str,
+        last_day: i32,
+        today: i32,
+    ) -> Option<(RiskReading, i32)> {
         if self.as_of.is_empty() {
-            return reading;
+            return None;
         }
+        let (mut reading, mut newest_day) = (RiskReading::default(), i64::MIN);
         let rows = self.rows(outlet);
         let first = last_day.saturating_sub(RISK_DAYS[3] - 1);
         for at in self.released(first..=last_day, today) {
             let (payments, frauds) = agreed(&rows, at);
             let day = i64::from(self.first_day) + at as i64;
+            newest_day = day;
             for (days, window) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
                 if i64::from(last_day) - day < i64::from(days) {
                     window.0 += f64::from(payments);
@@ -194,7 +201,8 @@ impl RiskTable {
         for (payments, frauds) in &mut reading.windows {
             *frauds = frauds.clamp(0.0, *payments);
         }
-        reading
+        let newest_day = i32::try_from(newest_day).ok()?;
+        reading.is_anything().then_some((reading, newest_day))
     }
 
     /// Places of the released days among `days` that were counted as of `today` or before.

@@ -210,13 +210,13 @@ fn a_day_is_held_back_from_readers_before_its_labels_were_due() {
         (terms.as_of_day(18_000), terms.as_of_day(18_003)),
         (18_008, 18_011)
     );
-    assert_eq!(
-        table.read("outlet1", 18_003, 18_007),
-        RiskReading::default()
-    );
-    assert_eq!(table.read("outlet1", 18_003, 18_010).windows[1], (1.0, 1.0));
-    assert_eq!(table.read("outlet1", 18_003, 18_011).windows[1], (2.0, 2.0));
-    assert_eq!(table.read("outlet1", 18_003, 18_011).windows[0], (1.0, 1.0));
+    assert_eq!(table.read("outlet1", 18_003, 18_007), None);
+    let read = |today| table.read("outlet1", 18_003, today).unwrap();
+    let (reading, newest_day) = read(18_010);
+    assert_eq!((reading.windows[1], newest_day), ((1.0, 1.0), 18_002));
+    let (reading, newest_day) = read(18_011);
+    assert_eq!((reading.windows[1], newest_day), ((2.0, 2.0), 18_003));
+    assert_eq!(reading.windows[0], (1.0, 1.0));
 }
 
 // Three frauds known in time, two that are a day late; the third's day is beyond the range.
@@ -348,12 +348,12 @@ fn a_late_fraud_enters_on_the_day_it_became_known_and_leaves_on_the_day_it_was_w
     // On its own the day of the withdrawal has no payment and a fraud less than none.
     assert_eq!(table.window("outlet1", 18_015, 1), Some((0, 0)));
     assert_eq!(table.window("outlet1", 18_010, 1), Some((0, 0)));
-    let reading = table.read("outlet1", 18_015, 18_023);
+    let read = |today| table.read("outlet1", 18_015, today).unwrap().0.windows;
     assert_eq!(
-        reading.windows,
+        read(18_023),
         [(0.0, 0.0), (0.0, 0.0), (2.0, 0.0), (2.0, 0.0)]
     );
-    assert_eq!(table.read("outlet1", 18_015, 18_022).windows[2], (2.0, 1.0));
+    assert_eq!(read(18_022)[2], (2.0, 1.0));
 }
 
 #[test]
@@ -370,15 +370,17 @@ fn a_windows_rate_is_never_above_one_nor_below_none() {
         table.absorb(&terms, &sum).unwrap();
         (
             table.window("outlet1", 18_000, 1).unwrap(),
-            table.read("outlet1", 18_000, 18_008).windows[0],
+            table
+                .read("outlet1", 18_000, 18_008)
+                .map(|(reading, _)| reading.windows[0]),
         )
     };
-    assert_eq!(read(3, 2), ((3, 2), (3.0, 2.0)));
-    assert_eq!(read(3, 5), ((3, 3), (3.0, 3.0)));
-    assert_eq!(read(3, -5), ((3, 0), (3.0, 0.0)));
-    assert_eq!(read(0, 2), ((0, 0), (0.0, 0.0)));
+    assert_eq!(read(3, 2), ((3, 2), Some((3.0, 2.0))));
+    assert_eq!(read(3, 5), ((3, 3), Some((3.0, 3.0))));
+    assert_eq!(read(3, -5), ((3, 0), Some((3.0, 0.0))));
+    assert_eq!(read(0, 2), ((0, 0), None));
     let least = i64::from(i32::MIN);
-    assert_eq!(read(3, least), ((3, 0), (3.0, 0.0)));
+    assert_eq!(read(3, least), ((3, 0), Some((3.0, 0.0))));
 }
 
 // The other banks' payments open the bucket or nobody's do: a label of an older payment is no
