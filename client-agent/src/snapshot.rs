@@ -302,7 +302,7 @@ const MAGIC: &[u8; 8] = b"phxstate";
 
 /// Format of a snapshot. A change to what a section holds, or to what comes of the same payments,
 /// is a change of this number: an older snapshot is refused then, and the journal replayed.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 const LEAD_BYTES: u64 = 12;
 const DIGEST_BYTES: u64 = 32;

@@ -85,6 +85,8 @@ pub struct FeatureEncoder {
     /// Who is paid, likewise.
     payees: Vec<Remembered<Outlet>>,
     trend: Trend,
+    /// When the bank first knew a payment for a fraud, milliseconds since 1970-01-01 UTC.
+    first_known: Option<i64>,
     clock_ms: Option<i64>,
     swept_day: i64,
     arrivals: u64,
@@ -134,6 +136,7 @@ impl FeatureEncoder {
             risk,
             limits: Limits::default(),
             shared: None,
+            first_known: None,
             clock_ms: None,
             swept_day: 0,
             arrivals: 0,
@@ -212,6 +215,10 @@ impl FeatureEncoder {
     /// only once the label delay has passed, so labels may come in any order and ahead of time.
     /// A verdict of genuine withdraws a fraud reported before and is otherwise of no use here.
     pub fn add_label(&mut self, of: &Transaction, label: &Label) {
+        if label.fraud {
+            let known_at = label.known_at;
+            self.first_known = Some(self.first_known.map_or(known_at, |at| at.min(known_at)));
+        }
         let Some(key) = of.outlet().map(key_of) else {
             return;
         };

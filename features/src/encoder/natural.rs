@@ -114,9 +114,12 @@ impl FeatureEncoder {
         let counted = table.and_then(|table| table.read(outlet, last_day, today));
         // Two readings of one thing, of which a network would have to learn when to trust which:
         // what the federation has not counted yet, and all of an outlet that it knows nothing of,
-        // its columns say as the bank knows it.
+        // its columns say as the bank knows it. A bank that had no labels a label delay ago has
+        // nothing to add: a payment that came late by less has no label before it is there.
+        let has_labels = self.first_known.is_some_and(|at| at <= ts - delay_ms);
         let shared = counted.map_or(own, |(reading, newest_day)| {
             let days = (newest_day, last_day);
+            let memory = memory.filter(|_| has_labels);
             let since = memory.map(|memory| memory.risk_after(days, ts, delay_ms));
             reading.plus(since.unwrap_or_default())
         });

@@ -326,22 +326,30 @@ fn what_the_federation_has_not_counted_yet_is_added_as_the_bank_knows_it() {
     for id in [0, 1] {
         encoder.encode(&payment(id, noon, 1, 1, 500));
     }
-    let fraud = Label {
-        txn_id: "x0".into(),
-        fraud: true,
-        known_at: noon + 1,
-        source: None,
-    };
-    encoder.add_label(&payment(0, noon, 1, 1, 500), &fraud);
     let at = encoder.schema().position("shared_rate_1d").unwrap();
-    let rate = |ts: i64| encoder.preview(&payment(2, ts, 2, 1, 500)).0[at];
+    let rate = |encoder: &FeatureEncoder, ts| encoder.preview(&payment(2, ts, 2, 1, 500)).0[at];
     let due = noon + 7 * DAY_MS;
-    assert_eq!(rate(START + 8 * DAY_MS), 1.5);
+    // As long as the bank knows no fraud anywhere, its payments say nothing of an outlet.
+    assert_eq!(rate(&encoder, due), 1.5);
+    let known_at = noon - 1;
+    let (fraud, source) = (true, None);
+    for (id, ts, outlet) in [(3, START, 2), (0, noon, 1)] {
+        let txn_id = format!("x{id}");
+        let label = Label {
+            txn_id,
+            fraud,
+            known_at,
+            source: source.clone(),
+        };
+        encoder.add_label(&payment(id, ts, 1, outlet, 500), &label);
+    }
+    assert_eq!(rate(&encoder, START + 8 * DAY_MS), 1.5);
     // Before the fraud is due its day has two halves of a payment in it.
-    assert!((rate(due - 1) - 1.0).abs() < 1e-6, "{}", rate(due - 1));
-    assert_eq!(rate(due), 2.0);
+    let before = rate(&encoder, due - 1);
+    assert!((before - 1.0).abs() < 1e-6, "{before}");
+    assert_eq!(rate(&encoder, due), 2.0);
     // On the day after, the window of a day is the bank's alone.
-    assert_eq!(rate(START + 9 * DAY_MS), 1.5);
+    assert_eq!(rate(&encoder, START + 9 * DAY_MS), 1.5);
 }
 
 /// Forty cards pay three times a day; from day 60 on they pay once every two days. Without the
