@@ -216,8 +216,8 @@ impl FeatureEncoder {
     /// A verdict of genuine withdraws a fraud reported before and is otherwise of no use here.
     pub fn add_label(&mut self, of: &Transaction, label: &Label) {
         if label.fraud {
-            let known_at = label.known_at;
-            self.first_known = Some(self.first_known.map_or(known_at, |at| at.min(known_at)));
+            let first = self.first_known.unwrap_or(i64::MAX);
+            self.first_known = Some(first.min(label.known_at));
         }
         let Some(key) = of.outlet().map(key_of) else {
             return;

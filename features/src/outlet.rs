@@ -87,21 +87,9 @@ impl Outlet {
     /// `ts`. Frauds are counted to the millisecond. Of the days at both ends of a window payments
     /// count by the part that lies in it, and are never fewer than the frauds.
     pub(crate) fn risk(&self, ts: i64, delay_ms: i64) -> RiskReading {
-        let mut reading = RiskReading::default();
         let until = ts - delay_ms;
-        for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
-            cell.0 = self.days.share(until - i64::from(days) * DAY_MS, until);
-        }
-        for fraud in self.frauds_known(ts) {
-            let age = until - fraud;
-            for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
-                cell.1 += f64::from(u8::from((0..i64::from(days) * DAY_MS).contains(&age)));
-            }
-        }
-        for (payments, frauds) in &mut reading.windows {
-            *payments = payments.max(*frauds);
-        }
-        reading
+        let begins = RISK_DAYS.map(|days| until - i64::from(days) * DAY_MS);
+        self.counted((ts, until), begins, |begin, fraud| begin < fraud)
     }
 
     /// What the bank knows that the federation's table has not counted yet: payments and known
@@ -113,18 +101,35 @@ impl Outlet {
         ts: i64,
         delay_ms: i64,
     ) -> RiskReading {
-        let until = ts - delay_ms;
+        let next_day = i64::from(newest_day) + 1;
+        let begins = RISK_DAYS.map(|days| {
+            let first_day = i64::from(last_day) + 1 - i64::from(days);
+            next_day.max(first_day) * DAY_MS
+        });
+        self.counted((ts, ts - delay_ms), begins, |begin, fraud| begin <= fraud)
+    }
+
+    /// Payments and known frauds from each of `begins` up to `until`, as known at `ts`. Whether a
+    /// fraud in the very millisecond of a beginning counts, `has_begun` says; payments are counted
+    /// by the part of a day, and are never fewer than the frauds: none where a window would begin
+    /// after `until`.
+    fn counted(
+        &self,
+        (ts, until): (i64, i64),
+        begins: [i64; RISK_DAYS.len()],
+        has_begun: impl Fn(i64, i64) -> bool,
+    ) -> RiskReading {
         let mut reading = RiskReading::default();
-        for (days, cell) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
-            let first = (i64::from(newest_day) + 1).max(i64::from(last_day) + 1 - i64::from(days));
-            let since = first * DAY_MS;
-            if since > until {
-                continue;
+        for (begin, cell) in begins.into_iter().zip(&mut reading.windows) {
+            cell.0 = self.days.share(begin, until);
+        }
+        for fraud in self.frauds_known(ts).filter(|fraud| *fraud <= until) {
+            for (begin, cell) in begins.into_iter().zip(&mut reading.windows) {
+                cell.1 += f64::from(u8::from(has_begun(begin, fraud)));
             }
-            let frauds = self.frauds_known(ts);
-            let frauds = frauds.filter(|fraud| (since..=until).contains(fraud));
-            cell.1 = frauds.fold(0.0, |sum, _| sum + 1.0);
-            cell.0 = self.days.share(since, until).max(cell.1);
+        }
+        for (payments, frauds) in &mut reading.windows {
+            *payments = payments.max(*frauds);
         }
         reading
     }
@@ -285,8 +290,12 @@ mod tests {
         // Late: the days it lacks too, where they are in the window.
         let [day, week, ..] = after(9, six).windows;
         assert_eq!((day, week), ((1.25, 1.0), (2.25, 2.0)));
-        // Nothing of a day that has not begun.
+        // Nothing of a day that has not begun, and a fraud from its first moment on.
         assert_eq!(after(11, 12 * DAY_MS - 1), RiskReading::default());
+        let (mut outlet, midnight) = (self::outlet(), 12 * DAY_MS);
+        outlet.judge(5, midnight, midnight, true);
+        let reading = outlet.risk_after((11, 11), midnight + delay, delay);
+        assert_eq!(reading.windows, [(1.0, 1.0); 4]);
     }
 
     // A quarter of the only payment lies in the window, and a whole fraud: no share is above one.

@@ -118,10 +118,10 @@ impl FeatureEncoder {
         // nothing to add: a payment that came late by less has no label before it is there.
         let has_labels = self.first_known.is_some_and(|at| at <= ts - delay_ms);
         let shared = counted.map_or(own, |(reading, newest_day)| {
-            let days = (newest_day, last_day);
             let memory = memory.filter(|_| has_labels);
-            let since = memory.map(|memory| memory.risk_after(days, ts, delay_ms));
-            reading.plus(since.unwrap_or_default())
+            reading.plus(memory.map_or_else(RiskReading::default, |memory| {
+                memory.risk_after((newest_day, last_day), ts, delay_ms)
+            }))
         });
         [own.values(), shared.values()]
     }

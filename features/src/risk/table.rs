@@ -184,13 +184,13 @@ impl RiskTable {
         if self.as_of.is_empty() {
             return None;
         }
-        let (mut reading, mut newest_day) = (RiskReading::default(), i64::MIN);
+        let (mut reading, mut newest_day) = (RiskReading::default(), None);
         let rows = self.rows(outlet);
         let first = last_day.saturating_sub(RISK_DAYS[3] - 1);
         for at in self.released(first..=last_day, today) {
             let (payments, frauds) = agreed(&rows, at);
             let day = i64::from(self.first_day) + at as i64;
-            newest_day = day;
+            newest_day = Some(day);
             for (days, window) in RISK_DAYS.into_iter().zip(&mut reading.windows) {
                 if i64::from(last_day) - day < i64::from(days) {
                     window.0 += f64::from(payments);
@@ -201,7 +201,7 @@ impl RiskTable {
         for (payments, frauds) in &mut reading.windows {
             *frauds = frauds.clamp(0.0, *payments);
         }
-        let newest_day = i32::try_from(newest_day).ok()?;
+        let newest_day = i32::try_from(newest_day?).ok()?;
         reading.is_anything().then_some((reading, newest_day))
     }
 
