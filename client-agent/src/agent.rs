@@ -382,7 +382,6 @@ impl Body<Client> for Agent {
     }
 }
 
-/// Tells whoever started us where we listen: the port may be chosen by the system.
 /// Why the agent left.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
