@@ -106,20 +106,19 @@ impl FeatureEncoder {
     fn risk_of(&self, transaction: &Transaction, outlet: &str) -> [[f64; 8]; 2] {
         let (ts, today) = (transaction.ts, transaction.day());
         let last_day = today - i32::from(self.risk.label_delay_days) - 1;
-        let delay_ms = self.risk.own_delay_ms();
-        // A bank that had no labels a label delay ago knows nothing of its own: its payments are
-        // not clean, but not judged. A payment that came late by less has no label before it is
-        // there.
-        let has_labels = self.first_known.is_some_and(|at| at <= ts - delay_ms);
         let memory = self.payee(Entity::Outlet, key_of(outlet));
-        let memory = memory.filter(|_| self.reads_own_risk && has_labels);
+        let memory = memory.filter(|_| self.reads_own_risk);
+        let delay_ms = self.risk.own_delay_ms();
         let own = memory.map_or_else(RiskReading::default, |memory| memory.risk(ts, delay_ms));
         let table = self.shared.as_ref();
         let counted = table.and_then(|table| table.read(outlet, last_day, today));
         // Two readings of one thing, of which a network would have to learn when to trust which:
         // what the federation has not counted yet, and all of an outlet that it knows nothing of,
-        // its columns say as the bank knows it.
+        // its columns say as the bank knows it. A bank that had no labels a label delay ago has
+        // nothing to add: a payment that came late by less has no label before it is there.
+        let has_labels = self.first_known.is_some_and(|at| at <= ts - delay_ms);
         let shared = counted.map_or(own, |(reading, newest_day)| {
+            let memory = memory.filter(|_| has_labels);
             reading.plus(memory.map_or_else(RiskReading::default, |memory| {
                 memory.risk_after((newest_day, last_day), ts, delay_ms)
             }))

@@ -352,34 +352,6 @@ fn what_the_federation_has_not_counted_yet_is_added_as_the_bank_knows_it() {
     assert_eq!(rate(&encoder, START + 9 * DAY_MS), 1.5);
 }
 
-// Ten payments at outlet 1, of which nobody ever told what they were: not clean, but not judged.
-// What is known from the noon of a day on is read a label delay later.
-#[test]
-fn a_bank_that_knows_no_fraud_takes_its_payments_for_clean_nowhere() {
-    let mut encoder = encoder();
-    for id in 0..10 {
-        encoder.encode(&payment(id, START, 1, 1, 500));
-    }
-    let schema = FeatureSchema::standard();
-    let counts = ["own_count_30d", "shared_count_30d"].map(|name| schema.position(name).unwrap());
-    let read = |encoder: &FeatureEncoder, ts| {
-        let vector = encoder.preview(&payment(10, ts, 2, 1, 500));
-        counts.map(|at| vector.0[at])
-    };
-    let known_at = START + DAY_MS * 5 / 2;
-    let read_from = known_at + 7 * DAY_MS;
-    assert_eq!(read(&encoder, read_from), [0.0; 2]);
-    let label = Label {
-        txn_id: "x11".into(),
-        fraud: true,
-        known_at,
-        source: None,
-    };
-    encoder.add_label(&payment(11, START, 1, 2, 500), &label);
-    assert_eq!(read(&encoder, read_from - 1), [0.0; 2]);
-    assert_eq!(read(&encoder, read_from), [11_f32.ln(); 2]);
-}
-
 /// Forty cards pay three times a day; from day 60 on they pay once every two days. Without the
 /// trend the count of the last week falls for good; with it, it returns within nine days.
 #[test]
