@@ -151,6 +151,12 @@ impl Network {
         Ok((of(&self.last, &read)?, of(&unsigned, &read.f_abs()?)?))
     }
 
+    /// Weights of the head's last layer, and its bias behind them.
+    pub(crate) fn last_layer(&self) -> Result<Tensor, ModelError> {
+        let weight = self.last.weight.f_flatten(0, 1)?;
+        Ok(Tensor::f_cat(&[&weight, &self.last.bias], 0)?)
+    }
+
     /// What the head's last layer reads: z and the columns beside it, `[rows, width + columns]`, or
     /// what its two layers make of them, `[rows, head]`.
     fn head(

@@ -48,7 +48,9 @@ pub use network::{Init, NetworkSize, Part, TensorSpec, genesis, layout};
 pub use progress::{Bar, Progress};
 pub use scorer::{Attribution, Judged, Score, Scorer};
 pub use surprise::{Recent, Usual};
-pub use trainer::{FinetuneReport, FinetuneTerms, Learner, PretrainReport, PretrainTerms};
+pub use trainer::{
+    Curvature, FinetuneReport, FinetuneTerms, Learner, PretrainReport, PretrainTerms,
+};
 
 /// Sets how many threads libtorch uses inside one operation. Results are the same bytes twice
 /// only under the same count, and on networks this small one thread is also the fastest.

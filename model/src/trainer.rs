@@ -8,6 +8,7 @@
 
 mod finetune;
 mod kept;
+mod newton;
 mod pretrain;
 #[cfg(test)]
 mod tests;
@@ -115,6 +116,16 @@ pub struct FinetuneReport {
     pub steps: u32,
 }
 
+/// What Newton's method needs of a bank: see [`Learner::curvature`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curvature {
+    /// Of the mean logistic loss over the head's weights, its bias behind them: the slope downwards,
+    /// then the upper triangle of the curvature, row by row.
+    pub values: Vec<f32>,
+    /// Loss and rows they are of, without a step.
+    pub report: FinetuneReport,
+}
+
 impl Learner {
     /// A learner with these parameters and no moments yet, on the processor.
     ///
@@ -219,6 +230,17 @@ impl Learner {
     ) -> Result<FinetuneReport, ModelError> {
         examples.check(&self.roles.names)?;
         finetune::run(self, examples, terms, finetune::Schedule::Cosine, progress)
+    }
+
+    /// Slope and curvature of the loss in a linear head, over all rows whose label is known: with
+    /// those of other banks, weighted by examples, they give the step that everybody's rows would
+    /// (IRLS; Hastie, Tibshirani and Friedman 2009, 4.4.1). Without dropout: it is no draw.
+    ///
+    /// # Errors
+    /// As [`Learner::finetune`], and where the head has layers.
+    pub fn curvature(&self, examples: &Examples) -> Result<Curvature, ModelError> {
+        examples.check(&self.roles.names)?;
+        newton::run(self, examples)
     }
 }
 

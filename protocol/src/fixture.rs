@@ -11,9 +11,9 @@ use crate::limits::PROTOCOL_VERSION;
 use crate::masking::seats_digest;
 use crate::message::{Due, Manifest, RoundOutcome, RoundResult};
 use crate::plan::{
-    Base, CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Kind, Layout, ModelTerms, Part,
-    Plan, Privacy, RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training, Width,
-    Work,
+    Base, CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Kind, Layout, ModelTerms, Newton,
+    Part, Plan, Privacy, RiskTerms, SchemaText, ServerRule, SignedPlan, TensorSpec, Training,
+    Width, Work,
 };
 use crate::signed::{Signable, Signed};
 use crate::terms;
@@ -103,6 +103,24 @@ pub(crate) fn training() -> Training {
         value_bits: 16,
         server: ServerRule::FedAvg { rate: 1.0 },
     }
+}
+
+/// Newton's method on a linear head of four weights and a bias: 5 values of slope and 15 of curvature.
+pub(crate) fn newton() -> Training {
+    let mut training = training();
+    let head = [
+        tensor("head.weight", &[1, 4], Part::Head, Init::Zeros),
+        tensor("head.bias", &[1], Part::Head, Init::Constant(-4.0)),
+    ];
+    training.model.layout.0.splice(3..4, head);
+    training.parts = vec![Part::Head];
+    training.range = 1.0;
+    training.value_bits = 20;
+    training.server = ServerRule::Newton(Newton {
+        radius: 0.5,
+        ridge: 1e-3,
+    });
+    training
 }
 
 pub(crate) fn risk() -> Work {

@@ -18,6 +18,7 @@ use crate::plan::{Base, Evaluated, Kind, ModelTerms, Part, Plan, Training, Work}
 use crate::terms;
 use crate::vector::{self, SumError};
 
+mod newton;
 mod optimizer;
 #[cfg(test)]
 mod tests;

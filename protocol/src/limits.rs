@@ -78,6 +78,10 @@ pub const BINS_MAX: u32 = 65_536;
 /// Columns of a feature schema.
 pub const COLUMNS_MAX: u32 = 1_024;
 
+/// Weights of a head that Newton's method steps: half a million words of curvature, and some
+/// hundred million multiplications, for every party that follows the rounds.
+pub const NEWTON_WEIGHTS_MAX: u32 = 1_024;
+
 /// Milliseconds between a client's heartbeats while it waits for something.
 pub const HEARTBEAT_MS: u64 = 2_000;
 

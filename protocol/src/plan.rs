@@ -192,6 +192,9 @@ pub enum ServerRule {
     FedAdam(Adaptive),
     /// Yogi on the mean update (the same): its second moment falls no faster than it rises.
     FedYogi(Adaptive),
+    /// A step of Newton's method on a linear head. An update says slope and curvature of the bank's
+    /// mean loss, so the step is the one that everybody's rows together would take.
+    Newton(Newton),
 }
 
 /// A server rule with moments.
@@ -205,6 +208,19 @@ pub struct Adaptive {
     pub beta2: f32,
     /// Added to the root of the second moment.
     pub epsilon: f32,
+}
+
+/// A server rule that solves for its step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Newton {
+    /// How far a step moves logits at most, in root mean square over payments, each weighted by how
+    /// undecided it is: a trust region. Curvature is that of the model as it is, and where frauds
+    /// are rare a whole first step goes past the lowest point and does not come back.
+    pub radius: f32,
+    /// What is added to the curvature of every weight but the bias; half of it times a weight's
+    /// square is the price of that weight, beside the mean loss of an example. One over the examples
+    /// of all banks is a prior of unit deviation.
+    pub ridge: f32,
 }
 
 /// Terms of a risk-count round. Vector: `[day][bucket](transactions, frauds)`, then per bucket

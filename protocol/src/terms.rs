@@ -10,7 +10,9 @@ use crate::limits::{
 };
 use crate::message::Manifest;
 use crate::moments::COLUMN_WORDS;
-use crate::plan::{CohortTerms, Evaluated, Kind, Layout, Part, Plan, Width, Work};
+use crate::plan::{
+    CohortTerms, Evaluated, Kind, Layout, Part, Plan, ServerRule, Training, Width, Work,
+};
 
 mod plan;
 #[cfg(test)]
@@ -253,9 +255,7 @@ pub fn check(manifest: &Manifest, plan: &Plan) -> Result<(), &'static str> {
 /// If they exceed [`WORDS_MAX`].
 pub fn words(plan: &Plan) -> Result<u64, &'static str> {
     let payload = match &plan.work {
-        Work::Pretrain(training) | Work::Finetune(training) => {
-            parameters(&training.model.layout, &training.parts)
-        }
+        Work::Pretrain(training) | Work::Finetune(training) => values(training),
         Work::Risk(terms) => {
             let cells = u64::from(terms.days) * u64::from(terms.buckets) * 2;
             Some(cells + u64::from(terms.buckets))
@@ -269,6 +269,19 @@ pub fn words(plan: &Plan) -> Result<u64, &'static str> {
         .and_then(|words| words.checked_add(HEADER_WORDS as u64))
         .filter(|&words| words <= WORDS_MAX)
         .ok_or("the vector exceeds 10 Mi words")
+}
+
+/// Values of a bank's update: one for each parameter of the parts; where the server solves for its
+/// step, behind them the upper triangle of their curvature, row by row. None where their number
+/// does not fit.
+#[must_use]
+pub fn values(training: &Training) -> Option<u64> {
+    let parameters = parameters(&training.model.layout, &training.parts)?;
+    let curvature = match training.server {
+        ServerRule::FedAvg { .. } | ServerRule::FedAdam(_) | ServerRule::FedYogi(_) => 0,
+        ServerRule::Newton(_) => parameters.checked_mul(parameters.checked_add(1)?)? / 2,
+    };
+    parameters.checked_add(curvature)
 }
 
 /// Parameters of these parts; none where their number does not fit.

@@ -9,9 +9,9 @@
 
 use crypto::Seed;
 
-use crate::genesis;
 use crate::limits::HEADER_WORDS;
 use crate::plan::{Kind, Training, Width};
+use crate::terms;
 
 mod bytes;
 #[cfg(test)]
@@ -50,7 +50,8 @@ pub fn encode_update(
     bits: u8,
     seed: &Seed,
 ) -> Result<Vec<u32>, VectorError> {
-    let expected = genesis::count(&training.model.layout, &training.parts);
+    let expected = terms::values(training).and_then(|values| usize::try_from(values).ok());
+    let expected = expected.unwrap_or(usize::MAX);
     if delta.len() != expected {
         return Err(VectorError::Length {
             found: delta.len(),
@@ -283,12 +284,12 @@ const TWO_TO_32: f64 = 4_294_967_296.0;
 /// Why a bank's vector cannot be encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VectorError {
-    /// The update is not of the plan's parts.
+    /// The update is not of the plan's length.
     #[error("update of {found} values, expected {expected}")]
     Length {
         /// Values found.
         found: usize,
-        /// Values of the plan's parts.
+        /// Values that the plan has ([`terms::values`]).
         expected: usize,
     },
     /// Training went wrong.
@@ -320,7 +321,7 @@ impl VectorError {
     #[must_use]
     pub fn told(&self) -> &'static str {
         match self {
-            Self::Length { .. } => "an update that is not of the plan's parts",
+            Self::Length { .. } => "an update that is not of the plan's length",
             Self::NotFinite { .. } => "an update that is not finite",
             Self::CountTooLarge { .. } => "a count above what the plan's words hold",
             Self::BelowZero { .. } => "a count below zero that is none of frauds",

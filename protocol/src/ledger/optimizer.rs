@@ -1,9 +1,11 @@
 //! How the mean update becomes the next model: FedAvg (McMahan et al. 2017), FedAdam or FedYogi
-//! (Reddi et al. 2021, algorithm 2). Additions, products, quotients and square roots in f64, one
-//! coordinate at a time, kept in f32: IEEE 754 fixes every bit, so all parties get the same model.
+//! (Reddi et al. 2021, algorithm 2), or a step of Newton's method (`newton.rs`). Additions, products,
+//! quotients and square roots in f64, in one order, kept in f32: IEEE 754 fixes every bit, so all
+//! parties get the same model.
 
 use std::ops::Range;
 
+use super::newton;
 use crate::plan::{Adaptive, ServerRule};
 
 /// The moments of a plan's optimiser; empty where the rule has none.
@@ -14,7 +16,8 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Moves the parameters in `ranges` by the mean update, whose values are theirs in order.
+    /// Moves the parameters in `ranges` by the mean update, whose values are theirs in order, and
+    /// behind them their curvature where the rule wants it ([`crate::terms::values`]).
     ///
     /// # Panics
     /// If a range lies outside the parameters.
@@ -34,6 +37,12 @@ impl Optimizer {
             }
             ServerRule::FedAdam(terms) => self.adapt(&terms, mean, ranges, parameters, decay),
             ServerRule::FedYogi(terms) => self.adapt(&terms, mean, ranges, parameters, approach),
+            ServerRule::Newton(terms) => {
+                let places = ranges.iter().cloned().flatten();
+                let weights: Vec<f32> = places.map(|at| parameters[at]).collect();
+                let steps = newton::step(&terms, mean, &weights);
+                advance(ranges, parameters, steps.into_iter());
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use crate::limits::HEADER_WORDS;
 use crate::plan::{Adaptive, ServerRule};
 use crate::signed::Signed;
 
+mod newton;
 mod releases;
 
 fn finetune(server: ServerRule, rounds: u32) -> Plan {
@@ -388,7 +389,9 @@ fn fedadam_and_fedyogi_are_the_papers() {
             first = 0.9 * first + 0.1 * update;
             second = match rule {
                 ServerRule::FedYogi(_) => yogi(second, update * update),
-                ServerRule::FedAdam(_) | ServerRule::FedAvg { .. } => adam(second, update * update),
+                ServerRule::FedAdam(_) | ServerRule::FedAvg { .. } | ServerRule::Newton(_) => {
+                    adam(second, update * update)
+                }
             };
             expected += 0.1 * first / (second.sqrt() + 1e-3);
             let found = f64::from(parameters[0]);

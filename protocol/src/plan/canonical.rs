@@ -135,6 +135,7 @@ impl Training {
             ServerRule::FedAvg { rate } => to.u8(0).f32(rate),
             ServerRule::FedAdam(terms) => terms.write(to.u8(1)),
             ServerRule::FedYogi(terms) => terms.write(to.u8(2)),
+            ServerRule::Newton(terms) => to.u8(3).f32(terms.radius).f32(terms.ridge),
         };
     }
 }

@@ -6,13 +6,13 @@ use std::fmt::Debug;
 
 use super::{for_cohort, room, words};
 use crate::limits::{
-    BINS_MAX, COLUMNS_MAX, DIMENSIONS_MAX, MEMBERS_MAX, MEMBERS_MIN, NAME_BYTES_MAX, PHASE_MS_MAX,
-    ROUNDS_MAX, SCHEMA_BYTES_MAX, STEPS_MAX, TENSORS_MAX, VALUE_BITS_MAX, VALUE_BITS_MIN,
-    WORDS_MAX,
+    BINS_MAX, COLUMNS_MAX, DIMENSIONS_MAX, MEMBERS_MAX, MEMBERS_MIN, NAME_BYTES_MAX,
+    NEWTON_WEIGHTS_MAX, PHASE_MS_MAX, ROUNDS_MAX, SCHEMA_BYTES_MAX, STEPS_MAX, TENSORS_MAX,
+    VALUE_BITS_MAX, VALUE_BITS_MIN, WORDS_MAX,
 };
 use crate::moments::LIMB_BITS;
 use crate::plan::{
-    CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Layout, ModelTerms, Part, Plan,
+    CohortTerms, Deadlines, EvaluateTerms, Evaluated, Init, Kind, Layout, ModelTerms, Part, Plan,
     RiskTerms, ServerRule, Training, Work,
 };
 
@@ -76,7 +76,34 @@ fn training(terms: &Training, plan: &Plan) -> Result<(), String> {
     positive("training.clip_norm", terms.clip_norm)?;
     positive("training.range", terms.range)?;
     value_bits(terms.value_bits, plan)?;
-    server(&terms.server)
+    server(&terms.server)?;
+    match terms.server {
+        ServerRule::Newton(_) => newton(terms, plan),
+        ServerRule::FedAvg { .. } | ServerRule::FedAdam(_) | ServerRule::FedYogi(_) => Ok(()),
+    }
+}
+
+/// Newton's method needs a loss without a second valley: fine-tuning of a linear head alone.
+fn newton(terms: &Training, plan: &Plan) -> Result<(), String> {
+    if plan.work.kind() != Kind::Finetune {
+        return Err("training.server is Newton, expected that in fine-tuning alone".to_owned());
+    }
+    if terms.parts != [Part::Head] {
+        return Err(format!(
+            "training.parts is {:?}, expected the head alone under Newton's method",
+            terms.parts
+        ));
+    }
+    let tensors = terms.model.layout.0.iter();
+    let head = tensors.filter(|tensor| tensor.part == Part::Head);
+    let shapes: Vec<&[u32]> = head.map(|tensor| tensor.shape.as_slice()).collect();
+    match shapes[..] {
+        [[1, weights], [1]] => within("head weights", *weights, 1, NEWTON_WEIGHTS_MAX),
+        _ => Err(format!(
+            "model.layout has a head of {shapes:?}, expected [1, weights] and [1] under Newton's \
+             method"
+        )),
+    }
 }
 
 /// The smallest cohort leaves the most room: bits that do not fit there fit nowhere.
@@ -97,6 +124,10 @@ fn server(rule: &ServerRule) -> Result<(), String> {
             within("training.server.beta1", terms.beta1, 0.0, 0.999_999)?;
             within("training.server.beta2", terms.beta2, 0.0, 0.999_999)?;
             positive("training.server.epsilon", terms.epsilon)
+        }
+        ServerRule::Newton(terms) => {
+            positive("training.server.radius", terms.radius)?;
+            positive("training.server.ridge", terms.ridge)
         }
     }
 }

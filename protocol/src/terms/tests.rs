@@ -6,7 +6,7 @@ use super::*;
 use crate::fixture;
 use crate::id::{Attempt, Seat};
 use crate::ledger::Ledger;
-use crate::plan::{Adaptive, Evaluated, Init, ServerRule};
+use crate::plan::{Adaptive, Evaluated, Init, Newton, ServerRule};
 use crate::time::{Duration, Time};
 
 /// secagg.md 3.6: n, c, t, missing banks tolerated.
@@ -275,6 +275,7 @@ fn valid_plans_of_all_kinds_are_accepted() {
     let works = [
         Work::Pretrain(fixture::training()),
         Work::Finetune(fixture::training()),
+        Work::Finetune(fixture::newton()),
         fixture::risk(),
         fixture::evaluate(),
     ];
@@ -283,7 +284,7 @@ fn valid_plans_of_all_kinds_are_accepted() {
     }
 }
 
-fn training_of(plan: &mut Plan) -> &mut crate::plan::Training {
+fn training_of(plan: &mut Plan) -> &mut Training {
     match &mut plan.work {
         Work::Pretrain(training) | Work::Finetune(training) => training,
         Work::Risk(_) | Work::Evaluate(_) => panic!("a training plan"),
@@ -376,6 +377,52 @@ fn plan_out_of_range_is_refused_by_field() {
     }
 }
 
+/// Slope and curvature of five parameters: 5 and 5 · 6 / 2.
+#[test]
+fn newtons_method_sums_curvature_of_a_linear_head_alone() {
+    let plan = fixture::plan(Work::Finetune(fixture::newton()), 3);
+    assert_eq!(words(&plan), Ok(6 + 5 + 15));
+    let pretraining = fixture::plan(Work::Pretrain(fixture::newton()), 3);
+    let found = validate(&pretraining).unwrap_err();
+    assert!(
+        found.contains("Newton, expected that in fine-tuning alone"),
+        "{found}"
+    );
+    type Spoil = (fn(&mut Training), &'static str);
+    let spoils: [Spoil; 6] = [
+        (
+            |it| it.parts = vec![Part::Encoder, Part::Head],
+            "training.parts is [Encoder, Head], expected the head alone",
+        ),
+        (
+            |it| it.model.layout.0[3].shape = vec![2, 4],
+            "model.layout has a head of [[2, 4], [1]], expected [1, weights] and [1]",
+        ),
+        (
+            |it| it.model.layout.0[4].part = Part::Energy,
+            "model.layout has a head of [[1, 4]], expected",
+        ),
+        (
+            |it| it.model.layout.0[3].shape = vec![1, 1_025],
+            "head weights is 1025, expected 1 to 1024",
+        ),
+        (
+            |it| it.server = newton(-0.5, 1.0),
+            "training.server.radius is -0.5",
+        ),
+        (
+            |it| it.server = newton(0.5, 0.0),
+            "training.server.ridge is 0.0",
+        ),
+    ];
+    for (spoil, expected) in spoils {
+        let mut training = fixture::newton();
+        spoil(&mut training);
+        let found = validate(&fixture::plan(Work::Finetune(training), 3)).unwrap_err();
+        assert!(found.contains(expected), "{found} for {expected}");
+    }
+}
+
 #[test]
 fn counts_are_planned_once() {
     for work in [fixture::risk(), fixture::evaluate()] {
@@ -398,10 +445,14 @@ fn part_without_a_tensor_is_refused() {
     );
 }
 
+fn newton(radius: f32, ridge: f32) -> ServerRule {
+    ServerRule::Newton(Newton { radius, ridge })
+}
+
 /// The plan's identity is over every field: an unsigned field would be the coordinator's to choose.
 #[test]
 fn every_field_of_a_plan_changes_its_identity() {
-    let spoils: [fn(&mut Plan); 32] = [
+    let spoils: [fn(&mut Plan); 34] = [
         |it| it.name.push('!'),
         |it| it.rounds += 1,
         |it| it.cohort.members_min += 1,
@@ -438,6 +489,8 @@ fn every_field_of_a_plan_changes_its_identity() {
         |it| training_of(it).clip_norm *= 2.0,
         |it| training_of(it).range *= 2.0,
         |it| training_of(it).server = ServerRule::FedAvg { rate: 0.5 },
+        |it| training_of(it).server = newton(0.5, 1.0),
+        |it| training_of(it).server = newton(1.0, 0.5),
     ];
     let plan = fixture::plan(Work::Finetune(fixture::training()), 3);
     let mut ids = vec![plan.id()];
@@ -448,5 +501,5 @@ fn every_field_of_a_plan_changes_its_identity() {
     }
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), 33);
+    assert_eq!(ids.len(), 35);
 }
