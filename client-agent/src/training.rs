@@ -20,6 +20,7 @@ mod calibration;
 mod lately;
 mod schedule;
 mod solo;
+mod solved;
 mod trainer;
 mod window;
 

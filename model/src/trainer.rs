@@ -119,7 +119,7 @@ pub struct FinetuneReport {
 /// What Newton's method needs of a bank: see [`Learner::curvature`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curvature {
-    /// Of the mean logistic loss over the head's weights, its bias behind them: the slope downwards,
+    /// Of the mean logistic loss over the head's weights, its bias behind them: the downward slope,
     /// then the upper triangle of the curvature, row by row.
     pub values: Vec<f32>,
     /// Loss and rows they are of, without a step.

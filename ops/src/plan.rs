@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use host::config::{ConfigError, Span, load};
 use protocol::plan::{
-    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Evaluated, ModelTerms, Part, Plan, Privacy,
-    RiskTerms, ServerRule, Training, Width, Work,
+    Adaptive, CohortTerms, Deadlines, EvaluateTerms, Evaluated, ModelTerms, Newton, Part, Plan,
+    Privacy, RiskTerms, ServerRule, Training, Width, Work,
 };
 use protocol::time::{Duration, Time};
 use serde::Deserialize;
@@ -124,6 +124,15 @@ pub(crate) enum RawServer {
     Adam(RawAdaptive),
     #[serde(rename = "fedyogi")]
     Yogi(RawAdaptive),
+    #[serde(rename = "newton")]
+    Newton(RawNewton),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawNewton {
+    radius: f32,
+    ridge: f32,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -204,7 +213,11 @@ impl RawPlan {
                 Ok(Work::Pretrain(raw.resolve(model, parts)))
             }
             (None, Some(raw), None, None) => {
-                let parts = vec![Part::Encoder, Part::Head];
+                // A step that is solved for needs a loss without a second valley.
+                let parts = match raw.server {
+                    RawServer::Newton(_) => vec![Part::Head],
+                    _ => vec![Part::Encoder, Part::Head],
+                };
                 let model = model(raw.genesis_seed, raw.base.as_ref())?;
                 Ok(Work::Finetune(raw.resolve(model, parts)))
             }
@@ -253,6 +266,9 @@ impl RawTraining {
                 RawServer::Average { rate } => ServerRule::FedAvg { rate },
                 RawServer::Adam(terms) => ServerRule::FedAdam(terms.resolve()),
                 RawServer::Yogi(terms) => ServerRule::FedYogi(terms.resolve()),
+                RawServer::Newton(RawNewton { radius, ridge }) => {
+                    ServerRule::Newton(Newton { radius, ridge })
+                }
             },
         }
     }
@@ -364,6 +380,23 @@ mod tests {
             };
             assert_eq!(training.server, rule);
         }
+        let newton = plan(r#"rule = "newton", radius = 0.5, ridge = 1e-4"#).unwrap();
+        let refused = newton.clone().resolve(Some(&model()), Time(1)).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("expected [1, weights] and [1] under Newton's method"),
+            "{refused}"
+        );
+        let Work::Finetune(training) = newton.work(Some(&model())).unwrap() else {
+            panic!("it is a fine-tuning plan");
+        };
+        let rule = Newton {
+            radius: 0.5,
+            ridge: 1e-4,
+        };
+        assert_eq!(training.server, ServerRule::Newton(rule));
+        assert_eq!(training.parts, [Part::Head]);
         let unknown = plan(r#"rule = "fedsgd", rate = 1.0"#)
             .unwrap_err()
             .to_string();

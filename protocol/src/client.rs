@@ -110,9 +110,11 @@ pub struct Outcome {
 /// A bank's vector before encoding and masking.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Contribution {
-    /// Change of the plan's parts, in flat order, and the examples behind it.
+    /// What a training plan sums, and the examples behind it.
     Update {
-        /// New minus old parameters, of the plan's parts only.
+        /// New minus old parameters, of the plan's parts only, in flat order; under Newton's method
+        /// their downward slope, and the upper triangle of their curvature behind it
+        /// ([`crate::terms::values`]).
         delta: Vec<f32>,
         /// Training examples behind it.
         examples: u64,

@@ -105,7 +105,8 @@ pub(crate) fn training() -> Training {
     }
 }
 
-/// Newton's method on a linear head of four weights and a bias: 5 values of slope and 15 of curvature.
+/// Newton's method on a linear head of four weights and a bias: 5 values of slope and 15 of
+/// curvature.
 pub(crate) fn newton() -> Training {
     let mut training = training();
     let head = [

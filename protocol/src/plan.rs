@@ -218,8 +218,8 @@ pub struct Newton {
     /// are rare a whole first step goes past the lowest point and does not come back.
     pub radius: f32,
     /// What is added to the curvature of every weight but the bias; half of it times a weight's
-    /// square is the price of that weight, beside the mean loss of an example. One over the examples
-    /// of all banks is a prior of unit deviation.
+    /// square is the price of that weight, beside the mean loss of an example. One over all banks'
+    /// examples is a prior of unit deviation.
     pub ridge: f32,
 }
 

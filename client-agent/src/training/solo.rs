@@ -16,6 +16,7 @@ use protocol::id::PlanId;
 use protocol::plan::ModelTerms;
 
 use super::calibration::{self, Fit};
+use super::solved::Solved;
 use super::trainer::TrainingError;
 use super::window::Judged;
 use crate::scoring::{Bundle, Head, Slot};
@@ -26,6 +27,8 @@ pub(super) struct Stage {
     pub(super) schedule: Schedule,
     pub(super) rounds: u32,
     pub(super) examples: Arc<Examples>,
+    /// Where its steps are solved for, and `schedule` says nothing.
+    pub(super) solved: Option<Solved>,
 }
 
 /// A model of the bank's own in the making.
@@ -90,6 +93,7 @@ impl Solo {
     ) -> Result<Self, TrainingError> {
         finetune.rounds = HEAD_ROUNDS;
         finetune.schedule = finetune.schedule.head();
+        finetune.solved = None;
         let aim = Aim::Head(Arc::clone(&start.parameters), start.usual.clone());
         let from = (&start.parameters[..], aim);
         Self::begin(build, from, (None, finetune), judged, of)
@@ -185,9 +189,14 @@ impl Solo {
                     step: self.done - before,
                     rounds: stage.rounds,
                 };
-                let terms = stage.schedule.finetune(place, seed);
-                let mut bar = Bar::new(self.kind());
-                let report = self.learner.finetune(&stage.examples, &terms, &mut bar)?;
+                let report = match &stage.solved {
+                    Some(solved) => solved.step(&mut self.learner, &stage.examples)?,
+                    None => {
+                        let terms = stage.schedule.finetune(place, seed);
+                        let mut bar = Bar::new(self.kind());
+                        self.learner.finetune(&stage.examples, &terms, &mut bar)?
+                    }
+                };
                 TrainingStatus {
                     loss: report.loss,
                     examples: u64::from(report.examples),

@@ -30,6 +30,7 @@ use crate::status::{BaselineStatus, Board};
 
 mod live;
 mod month;
+mod newton;
 mod parity;
 mod patience;
 mod plan;

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use features::{FeatureEncoder, FeatureSchema, RiskError, RiskTable};
 use model::schedule::{Place, ROWS_MIN};
-use model::{Bar, Calibration, Device, ModelError, Scorer};
+use model::{Bar, Calibration, Device, Learner, ModelError, Scorer};
 use protocol::bucket::BucketKey;
 use protocol::client::{Contribution, Installed, Order};
 use protocol::moments::Tally;
-use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, Training, Work};
-use protocol::{genesis, histogram, moments, vector};
+use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, ServerRule, Training, Work};
+use protocol::{genesis, histogram, moments, terms, vector};
 
 mod live;
 mod pretrained;
@@ -207,7 +207,10 @@ impl Trainer {
             frauds: None,
             seconds: started.elapsed().as_secs_f64(),
         });
-        Ok(update(training, &order.parameters, &after, weight))
+        Ok(Contribution::Update {
+            delta: changed(training, &order.parameters, &after),
+            examples: weight,
+        })
     }
 
     fn finetune(
@@ -225,12 +228,22 @@ impl Trainer {
             return Ok(nothing(training));
         }
         let build = (&self.schema, size, self.device);
-        let learner = self.pupil.learner(build, order, training)?;
-        let terms = schedule::finetune(training).finetune(place(order), order.seed);
-        let mut bar = Bar::new("finetune");
-        let report = learner.finetune(examples, &terms, &mut bar)?;
-        let after = learner.parameters();
-        self.pupil.keep();
+        let (report, values) = match training.server {
+            // It has no moments: the server solves for its step, and the bank takes none.
+            ServerRule::Newton(_) => {
+                let learner = Learner::new(&self.schema, size, &order.parameters)?;
+                let found = learner.on(self.device)?.curvature(examples)?;
+                (found.report, found.values)
+            }
+            ServerRule::FedAvg { .. } | ServerRule::FedAdam(_) | ServerRule::FedYogi(_) => {
+                let learner = self.pupil.learner(build, order, training)?;
+                let terms = schedule::finetune(training).finetune(place(order), order.seed);
+                let report = learner.finetune(examples, &terms, &mut Bar::new("finetune"))?;
+                let after = learner.parameters();
+                self.pupil.keep();
+                (report, changed(training, &order.parameters, &after))
+            }
+        };
         self.board.trained(TrainingStatus {
             round: Some(order.round.0),
             kind: "finetune",
@@ -241,8 +254,10 @@ impl Trainer {
             seconds: started.elapsed().as_secs_f64(),
             ..TrainingStatus::default()
         });
-        let weight = window.behind(u64::from(report.examples));
-        Ok(update(training, &order.parameters, &after, weight))
+        Ok(Contribution::Update {
+            delta: values,
+            examples: window.behind(u64::from(report.examples)),
+        })
     }
 
     /// Calibrated logits of the federation's model, whatever head the bank decides by; identity
@@ -396,18 +411,17 @@ fn cutoff(training: &Training) -> i64 {
 }
 
 /// What the plan's parts became less what they were.
-fn update(training: &Training, before: &[f32], after: &[f32], examples: u64) -> Contribution {
+fn changed(training: &Training, before: &[f32], after: &[f32]) -> Vec<f32> {
     let ranges = genesis::ranges(&training.model.layout, &training.parts);
     let values = ranges.into_iter().flatten();
-    let delta = values.map(|at| after[at] - before[at]).collect();
-    Contribution::Update { delta, examples }
+    values.map(|at| after[at] - before[at]).collect()
 }
 
 /// The part of a bank that has nothing to learn from.
 fn nothing(training: &Training) -> Contribution {
-    let values = genesis::count(&training.model.layout, &training.parts);
+    let values = terms::values(training).and_then(|values| usize::try_from(values).ok());
     Contribution::Update {
-        delta: vec![0.0; values],
+        delta: vec![0.0; values.expect("a plan whose vector has room was taken")],
         examples: 0,
     }
 }

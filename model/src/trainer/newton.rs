@@ -1,5 +1,5 @@
-//! What Newton's method needs of a bank's rows at the parameters as they are: slope and curvature of
-//! the mean loss in a linear head, whose solution together with the other banks' is the server's.
+//! What Newton's method needs of a bank's rows at the parameters as they are: slope and curvature
+//! of the mean loss in a linear head. To solve for the step of all banks' means is the server's.
 
 use tch::{Kind, Tensor, no_grad};
 

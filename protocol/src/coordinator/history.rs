@@ -13,7 +13,7 @@ use crate::moments::Moment;
 use crate::operator::{RoundDetail, RoundEnd, RoundSummary};
 use crate::plan::{Evaluated, Work};
 use crate::time::Time;
-use crate::{histogram, moments, vector};
+use crate::{genesis, histogram, moments, vector};
 
 /// What became of every round.
 #[derive(Default)]
@@ -171,13 +171,15 @@ fn count(seats: &Seats) -> u16 {
     u16::try_from(seats.len()).unwrap_or(u16::MAX)
 }
 
-/// L2 norm of a training round's mean update.
+/// L2 norm of a training round's mean update: of the slope alone, where curvature is behind it.
 fn update_norm(work: &Work, sum: &[i32]) -> Option<f64> {
     match work {
         Work::Pretrain(training) | Work::Finetune(training) => {
             let mean = vector::mean_update(sum, training);
+            let of_parts = genesis::count(&training.model.layout, &training.parts);
             let squares = mean
                 .iter()
+                .take(of_parts)
                 .map(|&value| f64::from(value) * f64::from(value));
             Some(squares.sum::<f64>().sqrt())
         }

@@ -1,7 +1,7 @@
-//! A step of Newton's method from summed slopes and curvatures: what everybody's rows together would
-//! take, since both are means over rows. With a ridge on the weights (Hoerl and Kennard 1970), more
-//! of it where rounding has left a curvature that bends both ways (Levenberg 1944), and no further
-//! than a trust region (Conn, Gould and Toint 2000, whose metric is here the curvature itself).
+//! A step of Newton's method from summed slopes and curvatures: what everybody's rows together
+//! would take, since both are means over rows. With a ridge on the weights (Hoerl and Kennard
+//! 1970), more of it where rounding has left a curvature that bends both ways (Levenberg 1944), and
+//! no further than a trust region (Conn, Gould and Toint 2000), measured by the curvature itself.
 
 use crate::plan::Newton;
 
@@ -155,8 +155,8 @@ mod tests {
         }
     }
 
-    // A bank's quadratic -slope·x + x·C·x/2 + ridge/2·x² without the bias: the minimum is one step
-    // away from anywhere, and then no step is left.
+    // A quadratic -slope·x + x·C·x/2 + ridge/2·x² without the bias: the minimum is one step away
+    // from anywhere, and then no step is left.
     #[test]
     fn the_lowest_point_of_a_quadratic_is_one_step_away() {
         let (size, ridge) = (5, WHOLE.ridge);

@@ -1,7 +1,7 @@
 //! How the mean update becomes the next model: FedAvg (McMahan et al. 2017), FedAdam or FedYogi
-//! (Reddi et al. 2021, algorithm 2), or a step of Newton's method (`newton.rs`). Additions, products,
-//! quotients and square roots in f64, in one order, kept in f32: IEEE 754 fixes every bit, so all
-//! parties get the same model.
+//! (Reddi et al. 2021, algorithm 2), or a step of Newton's method (`newton.rs`). Additions,
+//! products, quotients and square roots in f64, in one order, kept in f32: IEEE 754 fixes every
+//! bit, so all parties get the same model.
 
 use std::ops::Range;
 

@@ -151,7 +151,8 @@ pub(super) struct Learning {
     /// How the mean update steps the model
     #[arg(long, value_enum, default_value_t = Server::Fedavg)]
     pub(super) server: Server,
-    /// The server's rate; 1 for fedavg and 0.003 for the others without it
+    /// The server's rate, without it 1 for fedavg and 0.003 for fedadam and fedyogi; for newton how
+    /// far a step moves logits at most, in root mean square, without it 0.5
     #[arg(long, value_name = "RATE")]
     pub(super) server_rate: Option<f32>,
     /// FedProx's pull towards the round's model
@@ -221,6 +222,9 @@ Four weeks later, from the encoder of the first week instead of from nothing:
 Pretraining for as long as it helps, of 200 rounds at most:
   phalanx-sim learn … --pretrain-rounds 200 --patience 5
 
+Few labels, by Newton's method on a linear head:
+  phalanx-sim learn … --labels 0.1 --head 0 --server newton --rounds 10 --bits 20
+
 Single payments of banks that know unlike frauds; schema, truth and days follow the split:
   phalanx-sim learn --data transactions.parquet --map ops/config/maps/typology.toml \\
     --banks 5 --split typology --labels 1.0 --seeds 3 --weeks 4
@@ -260,6 +264,13 @@ impl Args {
         }
         if (self.banks.split == Split::Column) != self.banks.column.is_some() {
             return Err("--split column and --column come together".into());
+        }
+        if self.learning.server == Server::Newton && self.learning.head > 0 {
+            return Err(format!(
+                "found --server newton and a head of {}, expected --head 0: it is for a linear one",
+                self.learning.head
+            )
+            .into());
         }
         Ok(self.learning.device.check()?)
     }
@@ -396,6 +407,12 @@ pub(super) fn terms_of(
         }
     }
     match setting {
+        // Whoever is alone steps as a federation would by this rule, and by no other.
+        Setting::Local | Setting::LocalSharedRisk | Setting::Pooled
+            if terms.together.server == Server::Newton =>
+        {
+            of["server"] = json!((terms.together.server, terms.together.server_rate));
+        }
         Setting::Local | Setting::LocalSharedRisk | Setting::Pooled | Setting::Ratio => {}
         Setting::Unsupervised => of["together"] = json!(terms.together),
         Setting::Federated | Setting::Personal | Setting::UnsupervisedLive => {

@@ -8,8 +8,8 @@ use model::{Examples, Learner};
 use protocol::genesis;
 use protocol::id::Seat;
 use protocol::ledger::Optimizer;
-use protocol::plan::{self, Training};
-use protocol::vector;
+use protocol::plan::{self, ServerRule, Training};
+use protocol::{terms, vector};
 
 use super::Failed;
 use super::recipe::{Kind, Moments, Together, schedule};
@@ -158,22 +158,32 @@ impl Federation<'_> {
         };
         let label = format!("steps of bank {bank}");
         let seed = number(&self.seed, &label, place.step);
-        let (loss, held_out) = match self.kind {
-            Kind::Pretrain if rows.len() < ROWS_MIN => (None, None),
-            Kind::Finetune if rows.labelled().is_empty() => (None, None),
+        let (loss, held_out, curvature) = match self.kind {
+            Kind::Pretrain if rows.len() < ROWS_MIN => (None, None, None),
+            Kind::Finetune if rows.labelled().is_empty() => (None, None, None),
             Kind::Pretrain => {
                 let terms = schedule(&self.training).pretrain(place, seed);
                 let report = learner.pretrain(&rows, &terms, &mut ())?;
-                (Some(report.loss), Some(report.held_out))
+                (Some(report.loss), Some(report.held_out), None)
+            }
+            Kind::Finetune if let ServerRule::Newton(_) = self.training.server => {
+                let found = learner.curvature(&rows)?;
+                (Some(found.report.loss), None, Some(found.values))
             }
             Kind::Finetune => {
                 let terms = schedule(&self.training).finetune(place, seed);
-                (Some(learner.finetune(&rows, &terms, &mut ())?.loss), None)
+                let report = learner.finetune(&rows, &terms, &mut ())?;
+                (Some(report.loss), None, None)
             }
         };
         let after = learner.parameters();
         let values = ranges.into_iter().flatten();
-        let delta = values.map(|at| after[at] - parameters[at]).collect();
+        let moved = values.map(|at| after[at] - parameters[at]);
+        // Nothing where there was nothing to learn from, whatever is summed.
+        let length = terms::values(&self.training).map(usize::try_from);
+        let length = length.ok_or("a vector of this model has no room")??;
+        let mut delta = curvature.unwrap_or_else(|| moved.collect());
+        delta.resize(length, 0.0);
         let learner = Some(learner);
         Ok(Step {
             member: Member {

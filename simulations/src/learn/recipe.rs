@@ -7,7 +7,7 @@ use features::FeatureSchema;
 use model::NetworkSize;
 use model::schedule::Schedule;
 use protocol::plan::{
-    Adaptive, Init, Layout, ModelTerms, Part, SchemaText, ServerRule, TensorSpec, Training,
+    Adaptive, Init, Layout, ModelTerms, Newton, Part, SchemaText, ServerRule, TensorSpec, Training,
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,8 @@ pub(super) enum Server {
     Fedadam,
     /// Yogi on the mean update
     Fedyogi,
+    /// Newton's method on a linear head, from summed slopes and curvatures; pretraining as fedavg
+    Newton,
 }
 
 /// What becomes of a bank's moments between rounds.
@@ -88,13 +90,20 @@ pub(super) enum Kind {
 }
 
 impl Server {
-    fn rule(self, rate: Option<f32>) -> ServerRule {
-        match self {
-            Self::Fedavg => ServerRule::FedAvg {
+    /// The rule of a kind of rounds over so many examples.
+    fn rule(self, kind: Kind, rate: Option<f32>, examples: u64) -> ServerRule {
+        match (self, kind) {
+            (Self::Fedavg, _) => ServerRule::FedAvg {
                 rate: rate.unwrap_or(1.0),
             },
-            Self::Fedadam => ServerRule::FedAdam(adaptive(rate)),
-            Self::Fedyogi => ServerRule::FedYogi(adaptive(rate)),
+            (Self::Fedadam, _) => ServerRule::FedAdam(adaptive(rate)),
+            (Self::Fedyogi, _) => ServerRule::FedYogi(adaptive(rate)),
+            (Self::Newton, Kind::Pretrain) => ServerRule::FedAvg { rate: 1.0 },
+            (Self::Newton, Kind::Finetune) => ServerRule::Newton(Newton {
+                radius: rate.unwrap_or(RADIUS),
+                // A prior of unit deviation on every weight.
+                ridge: 1.0 / examples.max(1) as f32,
+            }),
         }
     }
 }
@@ -138,6 +147,13 @@ impl Recipe {
                 self.rate_encoder(),
             ),
         };
+        let server = together.server.rule(kind, together.server_rate, examples);
+        let (parts, range) = match server {
+            ServerRule::Newton(_) => (vec![Part::Head], NEWTON_RANGE),
+            ServerRule::FedAvg { .. } | ServerRule::FedAdam(_) | ServerRule::FedYogi(_) => {
+                (parts, RANGE)
+            }
+        };
         Training {
             model: model.clone(),
             parts,
@@ -152,9 +168,9 @@ impl Recipe {
             proximal: together.proximal,
             examples_cap: (2 * examples / banks.max(1)).max(1),
             clip_norm: CLIP_NORM,
-            range: RANGE,
+            range,
             value_bits: together.bits,
-            server: together.server.rule(together.server_rate),
+            server,
         }
     }
 
@@ -247,3 +263,8 @@ pub(super) const RATE_END: f32 = 0.02;
 /// plans): far above what a round of the recipe does, so that neither bites.
 const CLIP_NORM: f32 = 20.0;
 const RANGE: f32 = 0.5;
+/// How far a step of Newton's method moves logits at most.
+const RADIUS: f32 = 0.5;
+/// The largest value of slope and curvature after weighting: a head's columns are of about unit
+/// size, and a payment's share of the curvature is a quarter at most.
+const NEWTON_RANGE: f32 = 1.0;

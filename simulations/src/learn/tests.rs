@@ -13,6 +13,7 @@ use super::*;
 
 mod large;
 mod leaks;
+mod newton;
 mod terms;
 
 const CUSTOMERS: u32 = 60;
@@ -41,8 +42,6 @@ fn arguments(folder: &Path, more: &[&str]) -> Args {
         "2",
         "--pretrain-steps",
         "2",
-        "--rounds",
-        "3",
         "--steps",
         "6",
         "--batch",
@@ -50,12 +49,9 @@ fn arguments(folder: &Path, more: &[&str]) -> Args {
         "--truth",
         "truth",
     ];
-    let banks: &[&str] = if more.contains(&"--banks") {
-        &[]
-    } else {
-        &["--banks", "4"]
-    };
-    Cli::parse_from(plain.iter().chain(banks).chain(more)).args
+    let usual = [["--banks", "4"], ["--rounds", "3"]];
+    let unsaid = usual.iter().filter(|pair| !more.contains(&pair[0]));
+    Cli::parse_from(plain.iter().chain(unsaid.flatten()).chain(more)).args
 }
 
 fn rows() -> String {
@@ -508,6 +504,7 @@ fn what_cannot_be_is_refused_with_what_was_found() {
     assert!(refusal(&["--labels", "1.5"]).contains("found 1.5 as --labels"));
     assert!(refusal(&["--new-banks", "2"]).contains("found 2 new banks of 4"));
     assert!(refusal(&["--split", "column"]).contains("come together"));
+    assert!(refusal(&["--server", "newton"]).contains("a head of 64, expected --head 0"));
     if !model::Device::Cuda.is_available() {
         assert!(refusal(&["--device", "cuda"]).contains("found no CUDA device"));
     }

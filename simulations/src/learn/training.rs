@@ -11,11 +11,13 @@ use model::{
     Calibration, Device, Examples, FinetuneTerms, Learner, NetworkSize, PretrainTerms, Scorer,
     logits_on,
 };
+use protocol::genesis;
+use protocol::ledger::Optimizer;
 use protocol::plan::ModelTerms;
 
 use super::Failed;
 use super::book::Judged;
-use super::recipe::{Kind, PRETRAIN_RATE, RATE_END, Recipe, Together, schedule};
+use super::recipe::{Kind, PRETRAIN_RATE, RATE_END, Recipe, Server, Together, schedule};
 
 /// What is trained, and where.
 #[derive(Clone, Copy)]
@@ -95,6 +97,9 @@ impl Alone<'_> {
         rows: &Examples,
         seed: &Seed,
     ) -> Result<Vec<f32>, Failed> {
+        if self.together.server == Server::Newton {
+            return self.newton(start, rows);
+        }
         let schedule = self.schedule(Kind::Finetune).alone();
         let how = (self.recipe.rounds, &schedule);
         self.rounds(start, rows, (seed, "finetune"), how)
@@ -110,6 +115,25 @@ impl Alone<'_> {
     ) -> Result<Vec<f32>, Failed> {
         let schedule = self.schedule(Kind::Finetune).head();
         self.rounds(start, rows, (seed, "head"), (HEAD_ROUNDS, &schedule))
+    }
+
+    /// Newton's method on these rows as one bank's, whatever else would have been summed with them.
+    fn newton(&self, start: &[f32], rows: &Examples) -> Result<Vec<f32>, Failed> {
+        let examples = rows.labelled().len() as u64;
+        let mut parameters = start.to_vec();
+        if examples == 0 {
+            return Ok(parameters);
+        }
+        let (model, together) = (self.model, self.together);
+        let of = (examples, 1);
+        let training = self.recipe.training(Kind::Finetune, model, together, of);
+        let ranges = genesis::ranges(&model.layout, &training.parts);
+        let mut optimizer = Optimizer::default();
+        for _ in 0..self.recipe.rounds {
+            let found = self.network.learner(&parameters)?.curvature(rows)?;
+            optimizer.step(&training.server, &found.values, &ranges, &mut parameters);
+        }
+        Ok(parameters)
     }
 
     fn schedule(&self, kind: Kind) -> Schedule {
@@ -158,13 +182,16 @@ pub(super) fn pretrain_pooled(
 }
 
 /// Fine-tunes one model on everybody's rows by the recipe for one party: eight times through the
-/// rows, and a thousand steps at least.
+/// rows, and a thousand steps at least; or by as many steps of Newton's method as a federation's.
 pub(super) fn finetune_pooled(
     alone: &Alone<'_>,
     start: &[f32],
     rows: &Examples,
     seed: &Seed,
 ) -> Result<Vec<f32>, Failed> {
+    if alone.together.server == Server::Newton {
+        return alone.newton(start, rows);
+    }
     let mut learner = alone.network.learner(start)?;
     let passes = POOLED_PASSES * rows.labelled().len() / POOLED_BATCH as usize;
     let terms = FinetuneTerms {

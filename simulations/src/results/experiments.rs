@@ -224,6 +224,14 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         ),
     ),
     experiment(
+        "handbook-newton",
+        "Handbook, the linear head by Newton's method: summed slopes and curvatures",
+        handbook!(
+            "--banks 10 --split iid --rounds 8 --seeds 6 --labels 1.0,0.1,0.01",
+            "--head 0 --server newton --bits 20 --settings local,federated,pooled"
+        ),
+    ),
+    experiment(
         "handbook-linear",
         "Ablation: the linear head with every label",
         handbook!(

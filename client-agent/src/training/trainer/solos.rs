@@ -13,6 +13,7 @@ use crate::scoring::Bundle;
 use crate::status::BaselineStatus;
 use crate::training::schedule;
 use crate::training::solo::{Advance, Solo, Stage};
+use crate::training::solved::Solved;
 use crate::training::window::Shown;
 
 impl Trainer {
@@ -75,13 +76,15 @@ impl Trainer {
             .encoded(&self.history, &self.risk, days(training))?;
         let judged = window.held_out(cutoff(training), &self.held_out);
         let examples = window.shared(cutoff(training), Shown::Trained(&self.held_out));
-        if examples.labelled().is_empty() {
+        let labelled = examples.labelled().len();
+        if labelled == 0 {
             return Ok(());
         }
         let stage = || Stage {
             schedule: schedule::finetune(training),
             rounds: plan.rounds,
             examples: Arc::clone(&examples),
+            solved: Solved::new(training, labelled),
         };
         let build = (&self.schema, size, self.device);
         let of = (plan.id(), bundle.version);
@@ -120,6 +123,7 @@ impl Trainer {
             schedule: schedule::pretrain(&training),
             rounds,
             examples,
+            solved: None,
         }))
     }
 }

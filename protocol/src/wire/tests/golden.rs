@@ -75,6 +75,10 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("packed-plan", encode(&packed())),
         ("started-plan", encode(&started())),
+        (
+            "newton-plan",
+            encode(&fixture::plan(Work::Finetune(fixture::newton()), 2)),
+        ),
     ]
 }
 
