@@ -209,3 +209,24 @@ fn evaluated(work: &Work) -> Option<Evaluated> {
         Work::Pretrain(_) | Work::Finetune(_) | Work::Risk(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    // Slopes of 3 and 4, and curvature that is no part of a step: banks of one weight, 5.
+    #[test]
+    fn the_norm_of_an_update_leaves_curvature_out() {
+        let training = fixture::newton();
+        let mut values = vec![2.0; 20];
+        values[..5].copy_from_slice(&[3.0, 0.0, 4.0, 0.0, 0.0]);
+        let (range, most) = (training.range, vector::value_max(training.value_bits));
+        let word = |value: &f32| (value / 8.0 / range * most as f32) as i32;
+        // Four canaries, a bank, its weight of an eighth.
+        let header = [0, 0, 0, 0, 1, most / 8];
+        let sum: Vec<i32> = header.into_iter().chain(values.iter().map(word)).collect();
+        let found = update_norm(&Work::Finetune(training), &sum).unwrap();
+        assert!((found - 5.0).abs() < 1e-3, "{found}");
+    }
+}
