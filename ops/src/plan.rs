@@ -216,7 +216,9 @@ impl RawPlan {
                 // A step that is solved for needs a loss without a second valley.
                 let parts = match raw.server {
                     RawServer::Newton(_) => vec![Part::Head],
-                    _ => vec![Part::Encoder, Part::Head],
+                    RawServer::Average { .. } | RawServer::Adam(_) | RawServer::Yogi(_) => {
+                        vec![Part::Encoder, Part::Head]
+                    }
                 };
                 let model = model(raw.genesis_seed, raw.base.as_ref())?;
                 Ok(Work::Finetune(raw.resolve(model, parts)))

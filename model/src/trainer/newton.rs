@@ -172,7 +172,7 @@ mod tests {
         assert!(all.len() > BATCH);
         let learner = learner(LINEAR, |_| ());
         let mut hidden = all.clone();
-        let every_other = |at: &usize| at % 2 == 0;
+        let every_other = |at: &usize| at.is_multiple_of(2);
         (0..all.len())
             .filter(every_other)
             .for_each(|at| hidden.label[at] = f32::NAN);

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn the_norm_of_an_update_leaves_curvature_out() {
         let training = fixture::newton();
-        let mut values = vec![2.0; 20];
+        let mut values = [2.0_f32; 20];
         values[..5].copy_from_slice(&[3.0, 0.0, 4.0, 0.0, 0.0]);
         let (range, most) = (training.range, vector::value_max(training.value_bits));
         let word = |value: &f32| (value / 8.0 / range * most as f32) as i32;

@@ -452,7 +452,7 @@ fn newton(radius: f32, ridge: f32) -> ServerRule {
 /// The plan's identity is over every field: an unsigned field would be the coordinator's to choose.
 #[test]
 fn every_field_of_a_plan_changes_its_identity() {
-    let spoils: [fn(&mut Plan); 34] = [
+    let spoils: [fn(&mut Plan); 35] = [
         |it| it.name.push('!'),
         |it| it.rounds += 1,
         |it| it.cohort.members_min += 1,
@@ -490,6 +490,7 @@ fn every_field_of_a_plan_changes_its_identity() {
         |it| training_of(it).range *= 2.0,
         |it| training_of(it).server = ServerRule::FedAvg { rate: 0.5 },
         |it| training_of(it).server = newton(0.5, 1.0),
+        |it| training_of(it).server = newton(1.0, 1.0),
         |it| training_of(it).server = newton(1.0, 0.5),
     ];
     let plan = fixture::plan(Work::Finetune(fixture::training()), 3);
@@ -501,5 +502,5 @@ fn every_field_of_a_plan_changes_its_identity() {
     }
     ids.sort_unstable();
     ids.dedup();
-    assert_eq!(ids.len(), 35);
+    assert_eq!(ids.len(), 36);
 }
