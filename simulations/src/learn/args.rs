@@ -223,7 +223,7 @@ Pretraining for as long as it helps, of 200 rounds at most:
   phalanx-sim learn … --pretrain-rounds 200 --patience 5
 
 Few labels, by Newton's method on a linear head:
-  phalanx-sim learn … --labels 0.1 --head 0 --server newton --rounds 10 --bits 20
+  phalanx-sim learn … --labels 0.1 --head 0 --server newton --rounds 3 --bits 20
 
 Single payments of banks that know unlike frauds; schema, truth and days follow the split:
   phalanx-sim learn --data transactions.parquet --map ops/config/maps/typology.toml \\

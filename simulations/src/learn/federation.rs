@@ -158,32 +158,28 @@ impl Federation<'_> {
         };
         let label = format!("steps of bank {bank}");
         let seed = number(&self.seed, &label, place.step);
-        let (loss, held_out, curvature) = match self.kind {
-            Kind::Pretrain if rows.len() < ROWS_MIN => (None, None, None),
-            Kind::Finetune if rows.labelled().is_empty() => (None, None, None),
+        let moved = |learner: &Learner| -> Vec<f32> {
+            let (after, places) = (learner.parameters(), ranges.iter().cloned().flatten());
+            places.map(|at| after[at] - parameters[at]).collect()
+        };
+        let (loss, held_out, delta) = match self.kind {
+            Kind::Pretrain if rows.len() < ROWS_MIN => (None, None, self.nothing()?),
+            Kind::Finetune if rows.labelled().is_empty() => (None, None, self.nothing()?),
             Kind::Pretrain => {
                 let terms = schedule(&self.training).pretrain(place, seed);
                 let report = learner.pretrain(&rows, &terms, &mut ())?;
-                (Some(report.loss), Some(report.held_out), None)
+                (Some(report.loss), Some(report.held_out), moved(&learner))
             }
             Kind::Finetune if let ServerRule::Newton(_) = self.training.server => {
                 let found = learner.curvature(&rows)?;
-                (Some(found.report.loss), None, Some(found.values))
+                (Some(found.report.loss), None, found.values)
             }
             Kind::Finetune => {
                 let terms = schedule(&self.training).finetune(place, seed);
                 let report = learner.finetune(&rows, &terms, &mut ())?;
-                (Some(report.loss), None, None)
+                (Some(report.loss), None, moved(&learner))
             }
         };
-        let after = learner.parameters();
-        let values = ranges.into_iter().flatten();
-        let moved = values.map(|at| after[at] - parameters[at]);
-        // Nothing where there was nothing to learn from, whatever is summed.
-        let length = terms::values(&self.training).map(usize::try_from);
-        let length = length.ok_or("a vector of this model has no room")??;
-        let mut delta = curvature.unwrap_or_else(|| moved.collect());
-        delta.resize(length, 0.0);
         let learner = Some(learner);
         Ok(Step {
             member: Member {
@@ -195,6 +191,12 @@ impl Federation<'_> {
             loss,
             held_out,
         })
+    }
+
+    /// The update of a bank that has nothing to learn from.
+    fn nothing(&self) -> Result<Vec<f32>, Failed> {
+        let values = terms::values(&self.training).ok_or("an update of this model has no room")?;
+        Ok(vec![0.0; usize::try_from(values)?])
     }
 
     /// Who takes part in a round, and who does not.
