@@ -8,6 +8,7 @@
 
 mod finetune;
 mod kept;
+mod labelled;
 mod newton;
 mod pretrain;
 #[cfg(test)]

@@ -34,6 +34,22 @@ pub fn value_max(bits: u8) -> i32 {
     (1 << (bits.clamp(2, 31) - 1)) - 1
 }
 
+/// Values of a bank's update, [`terms::values`], as a length; where they cannot be counted, more
+/// than any update has.
+fn length(training: &Training) -> usize {
+    let values = terms::values(training).and_then(|values| usize::try_from(values).ok());
+    values.unwrap_or(usize::MAX)
+}
+
+/// The update of a bank that has nothing to learn from.
+///
+/// # Panics
+/// If its values cannot be counted: no checked plan is such.
+#[must_use]
+pub fn nothing(training: &Training) -> Vec<f32> {
+    vec![0.0; length(training)]
+}
+
 /// A bank's update as a vector of `bits`-bit values.
 ///
 /// With `M = 2^(bits-1) - 1`: the weight is `W = round(min(1, examples / cap) * M)`, at least 1
@@ -50,8 +66,7 @@ pub fn encode_update(
     bits: u8,
     seed: &Seed,
 ) -> Result<Vec<u32>, VectorError> {
-    let expected = terms::values(training).and_then(|values| usize::try_from(values).ok());
-    let expected = expected.unwrap_or(usize::MAX);
+    let expected = length(training);
     if delta.len() != expected {
         return Err(VectorError::Length {
             found: delta.len(),

@@ -14,7 +14,7 @@ use protocol::bucket::BucketKey;
 use protocol::client::{Contribution, Installed, Order};
 use protocol::moments::Tally;
 use protocol::plan::{EvaluateTerms, Evaluated, Plan, RiskTerms, ServerRule, Training, Work};
-use protocol::{genesis, histogram, moments, terms, vector};
+use protocol::{genesis, histogram, moments, vector};
 
 mod live;
 mod pretrained;
@@ -419,9 +419,8 @@ fn changed(training: &Training, before: &[f32], after: &[f32]) -> Vec<f32> {
 
 /// The part of a bank that has nothing to learn from.
 fn nothing(training: &Training) -> Contribution {
-    let values = terms::values(training).and_then(|values| usize::try_from(values).ok());
     Contribution::Update {
-        delta: vec![0.0; values.expect("a plan whose vector has room was taken")],
+        delta: vector::nothing(training),
         examples: 0,
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use tch::Tensor;
 
+use super::labelled::{Batch, Labelled};
 use super::{FinetuneReport, FinetuneTerms, Learner, check_step, recent_mean, term};
 use crate::adam::cosine;
 use crate::chance::{Chance, Draws};
@@ -16,7 +17,6 @@ use crate::loss;
 use crate::network::Part;
 use crate::parameters::ranges;
 use crate::progress::Progress;
-use crate::roles::Roles;
 
 pub(super) const TRAINING: u64 = 3;
 /// Share of the rates that is left at the end of a cosine.
@@ -46,17 +46,7 @@ pub(super) fn run(
     progress: &mut dyn Progress,
 ) -> Result<FinetuneReport, ModelError> {
     check(terms)?;
-    let rows = examples.labelled();
-    if rows.is_empty() {
-        return Err(ModelError::TooFew {
-            found: 0,
-            expected: 1,
-        });
-    }
-    let frauds = rows
-        .iter()
-        .filter(|&&row| examples.label[row] > 0.5)
-        .count();
+    let Labelled { rows, frauds } = Labelled::of(examples)?;
     let start = learner.parameters.clone();
     let kept = learner.finetune.draws.take();
     let mut draws = Draws::going_on(kept, (terms.seed, TRAINING), rows.len());
@@ -95,7 +85,7 @@ pub(super) fn run(
     Ok(FinetuneReport {
         loss: recent_mean(&losses),
         examples: rows.len() as u32,
-        frauds: frauds as u32,
+        frauds,
         steps: terms.steps,
     })
 }
@@ -108,16 +98,12 @@ fn slope(
     dropout: f32,
     chance: &mut Chance,
 ) -> Result<(f32, Vec<f32>), ModelError> {
-    let (roles, device) = (&learner.roles, learner.device);
-    let (mut inputs, mut beside, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-    for &row in batch {
-        Roles::gather(&roles.inputs, examples.row(row), &mut inputs);
-        Roles::gather(&roles.head, examples.row(row), &mut beside);
-        labels.push(examples.label[row]);
-    }
-    let inputs = table(&inputs, roles.inputs.len(), device)?;
-    let beside = table(&beside, roles.head.len(), device)?;
-    let labels = device.hold(Tensor::f_from_slice(&labels)?)?;
+    let Batch {
+        inputs,
+        beside,
+        labels,
+    } = Batch::of(learner, examples, batch)?;
+    let device = learner.device;
     let shape = (batch.len(), learner.size.head);
     let mut mask = || drop_mask(shape, dropout, chance, device);
     let dropout = match dropout > 0.0 && learner.size.head > 0 {
@@ -128,7 +114,7 @@ fn slope(
         false => None,
     };
     let (layout, parameters) = (&learner.layout, &learner.parameters);
-    gradient(device, layout, roles, parameters, |network| {
+    gradient(device, layout, &learner.roles, parameters, |network| {
         let z = network.encode(&inputs)?;
         loss::fraud(&network.logits(&z, &beside, dropout.as_ref())?, &labels)
     })

@@ -3,11 +3,11 @@
 
 use tch::{Kind, Tensor, no_grad};
 
+use super::labelled::{Batch, Labelled};
 use super::{Curvature, FinetuneReport, Learner, check_step, term};
 use crate::error::ModelError;
 use crate::examples::Examples;
-use crate::forward::{Network, table};
-use crate::roles::Roles;
+use crate::forward::Network;
 
 /// Rows at once: memory is bounded by them, whatever the rows are.
 const BATCH: usize = 4_096;
@@ -15,25 +15,18 @@ const BATCH: usize = 4_096;
 pub(super) fn run(learner: &Learner, examples: &Examples) -> Result<Curvature, ModelError> {
     let deep = f32::from(learner.size.head);
     term("head", deep, 0.0..1.0, "0, a linear head")?;
-    let rows = examples.labelled();
-    if rows.is_empty() {
-        return Err(ModelError::TooFew {
-            found: 0,
-            expected: 1,
-        });
-    }
+    let Labelled { rows, frauds } = Labelled::of(examples)?;
     let sums = no_grad(|| sums(learner, examples, &rows))?;
     let mean = |sum: &f64| (sum / rows.len() as f64) as f32;
     let values: Vec<f32> = sums.values.iter().map(mean).collect();
     let loss = mean(&sums.loss);
     check_step(0, loss, &values)?;
-    let is_fraud = |row: &&usize| examples.label[**row] > 0.5;
     Ok(Curvature {
         values,
         report: FinetuneReport {
             loss,
             examples: rows.len() as u32,
-            frauds: rows.iter().filter(is_fraud).count() as u32,
+            frauds,
             steps: 0,
         },
     })
@@ -56,13 +49,10 @@ fn sums(learner: &Learner, examples: &Examples, rows: &[usize]) -> Result<Sums, 
     let zeros = |shape: &[i64]| Tensor::f_zeros(shape, (Kind::Double, weights.device()));
     let (mut slope, mut curvature) = (zeros(&[size])?, zeros(&[size, size])?);
     let mut loss = 0.0;
-    for batch in rows.chunks(BATCH) {
-        let read = read(learner, &network, examples, batch)?;
-        let labels: Vec<f64> = batch
-            .iter()
-            .map(|&row| f64::from(examples.label[row]))
-            .collect();
-        let labels = learner.device.hold(Tensor::f_from_slice(&labels)?)?;
+    for rows in rows.chunks(BATCH) {
+        let batch = Batch::of(learner, examples, rows)?;
+        let read = read(&network, &batch)?;
+        let labels = batch.labels.f_to_kind(Kind::Double)?;
         let logits = read.f_mv(&weights)?;
         let chance = logits.f_sigmoid()?;
         let across = read.f_transpose(0, 1)?;
@@ -82,23 +72,11 @@ fn sums(learner: &Learner, examples: &Examples, rows: &[usize]) -> Result<Sums, 
     Ok(Sums { loss, values })
 }
 
-/// What the head reads of a batch, and a 1 for its bias: `[batch, weights + 1]` of f64.
-fn read(
-    learner: &Learner,
-    network: &Network,
-    examples: &Examples,
-    batch: &[usize],
-) -> Result<Tensor, ModelError> {
-    let (roles, device) = (&learner.roles, learner.device);
-    let (mut inputs, mut beside) = (Vec::new(), Vec::new());
-    for &row in batch {
-        Roles::gather(&roles.inputs, examples.row(row), &mut inputs);
-        Roles::gather(&roles.head, examples.row(row), &mut beside);
-    }
-    let z = network.encode(&table(&inputs, roles.inputs.len(), device)?)?;
-    let beside = table(&beside, roles.head.len(), device)?;
-    let ones = Tensor::f_ones([batch.len() as i64, 1], (Kind::Float, z.device()))?;
-    Ok(Tensor::f_cat(&[z, beside, ones], 1)?.f_to_kind(Kind::Double)?)
+/// What the head reads of a batch, and a 1 for its bias: `[rows, weights + 1]` of f64.
+fn read(network: &Network, batch: &Batch) -> Result<Tensor, ModelError> {
+    let z = network.encode(&batch.inputs)?;
+    let ones = Tensor::f_ones([z.size()[0], 1], (Kind::Float, z.device()))?;
+    Ok(Tensor::f_cat(&[&z, &batch.beside, &ones], 1)?.f_to_kind(Kind::Double)?)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use protocol::genesis;
 use protocol::id::Seat;
 use protocol::ledger::Optimizer;
 use protocol::plan::{self, ServerRule, Training};
-use protocol::{terms, vector};
+use protocol::vector;
 
 use super::Failed;
 use super::recipe::{Kind, Moments, Together, schedule};
@@ -162,9 +162,10 @@ impl Federation<'_> {
             let (after, places) = (learner.parameters(), ranges.iter().cloned().flatten());
             places.map(|at| after[at] - parameters[at]).collect()
         };
+        let nothing = || vector::nothing(&self.training);
         let (loss, held_out, delta) = match self.kind {
-            Kind::Pretrain if rows.len() < ROWS_MIN => (None, None, self.nothing()?),
-            Kind::Finetune if rows.labelled().is_empty() => (None, None, self.nothing()?),
+            Kind::Pretrain if rows.len() < ROWS_MIN => (None, None, nothing()),
+            Kind::Finetune if rows.labelled().is_empty() => (None, None, nothing()),
             Kind::Pretrain => {
                 let terms = schedule(&self.training).pretrain(place, seed);
                 let report = learner.pretrain(&rows, &terms, &mut ())?;
@@ -191,12 +192,6 @@ impl Federation<'_> {
             loss,
             held_out,
         })
-    }
-
-    /// The update of a bank that has nothing to learn from.
-    fn nothing(&self) -> Result<Vec<f32>, Failed> {
-        let values = terms::values(&self.training).ok_or("an update of this model has no room")?;
-        Ok(vec![0.0; usize::try_from(values)?])
     }
 
     /// Who takes part in a round, and who does not.
