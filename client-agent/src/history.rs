@@ -16,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::HistoryConfig;
+use crate::courtesy;
 
 mod error;
 mod live;
@@ -345,12 +346,15 @@ impl History {
     }
 
     /// Gives every payment back in the order of the file, as far as an encoder reads it: from the
-    /// disk, one after the other.
+    /// disk, one after the other. A thread that stands back behind payments does so in between.
     ///
     /// # Errors
     /// Where the disk refuses, after the payments that could be read.
     pub fn replay(&self, mut each: impl FnMut(Payment, &Transaction)) -> std::io::Result<()> {
-        self.memory.replay(&mut each)
+        self.memory.replay(&mut |payment, transaction| {
+            each(payment, transaction);
+            courtesy::stand_back();
+        })
     }
 
     /// The labels that an encoder takes in with a payment, in this order: a fraud, and the word

@@ -478,4 +478,4 @@ const VERSION: u8 = 1;
 const FOLDER: &str = "journal";
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,6 +10,7 @@
 pub mod agent;
 pub mod commands;
 pub mod config;
+pub mod courtesy;
 pub mod history;
 pub mod journal;
 pub mod link;

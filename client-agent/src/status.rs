@@ -229,6 +229,9 @@ pub struct TrainingStatus {
     pub frauds: Option<u64>,
     /// How long it took.
     pub seconds: f64,
+    /// How long of that it stood back behind payments.
+    #[schema(minimum = 0)]
+    pub rested_seconds: f64,
 }
 
 /// One evaluation of the consortium.

@@ -15,6 +15,7 @@ use protocol::client::{Installed, Order, Outcome};
 use tokio::sync::oneshot;
 
 use crate::config::Share;
+use crate::courtesy;
 
 mod calibration;
 mod lately;
@@ -59,6 +60,9 @@ impl Worker {
         let (jobs, queue) = channel();
         let thread = workers::behind("training", move || {
             settle_in();
+            if let Some(journal) = trainer.journal() {
+                courtesy::begin(journal.clone());
+            }
             run(&mut trainer, &queue, share, (&mut answer, &mut deliver));
         })?;
         Ok(Self {

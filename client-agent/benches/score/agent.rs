@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use client_agent::config::Share;
+use client_agent::courtesy;
 use client_agent::journal::Journal;
 use client_agent::scoring::{Door, Scoring, agent_router};
 use client_agent::training;
@@ -61,6 +62,7 @@ fn serve(folder: &Path, reasons_from: u16, sizes: &Sizes) -> Result<(), Box<dyn 
     } = Stage::set(sizes);
     let (telemetry, door) = (Telemetry::default(), Door::default());
     let journal = Journal::open(&Store::open(&folder.join("store"))?)?;
+    let follower = journal.follow();
     let scoring = Scoring::start(stage::settings(reasons_from), encoder, journal, &telemetry)?;
     scoring.install(stage::bundle(&parameters))?;
     door.open(scoring);
@@ -72,7 +74,10 @@ fn serve(folder: &Path, reasons_from: u16, sizes: &Sizes) -> Result<(), Box<dyn 
     let address = runtime.block_on(host::telemetry::serve(any, router, Shutdown::default()))?;
     println!("{address}");
     let (orders, ordered) = channel();
-    host::workers::behind("training", move || train(&parameters, &examples, &ordered))?;
+    host::workers::behind("training", move || {
+        courtesy::begin(follower);
+        train(&parameters, &examples, &ordered);
+    })?;
     for line in std::io::stdin().lines() {
         orders.send(match line?.as_str() {
             IDLE => Share::Idle,

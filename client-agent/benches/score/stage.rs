@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use client_agent::courtesy::Courteous;
 use client_agent::scoring::{Bundle, Head, Policy, Settings, Slot};
 use features::{
     FeatureEncoder, FeatureSchema, FeedMap, RawTransaction, RiskSettings, Row, Source, TokenKey,
@@ -139,7 +140,7 @@ pub(crate) fn pretrain(learner: &mut Learner, examples: &Examples, steps: u32) {
         seed: 1,
         patience: None,
     };
-    let trained = learner.pretrain(examples, &terms, &mut ());
+    let trained = learner.pretrain(examples, &terms, &mut Courteous(()));
     trained.expect("the examples can be trained on");
 }
 

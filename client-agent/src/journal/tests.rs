@@ -20,7 +20,7 @@ fn payment(txn_id: &str) -> Transaction {
     Transaction::try_from(raw).unwrap()
 }
 
-pub(super) fn entry(txn_id: &str) -> Entry {
+pub(crate) fn entry(txn_id: &str) -> Entry {
     Entry {
         txn_id: txn_id.to_owned(),
         digest: [3; 32],

@@ -5,7 +5,6 @@
 //! own head is the federation's, trained on: it decides where rows held out from both prefer it.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use features::FeatureSchema;
 use model::evaluation::is_preferred;
@@ -19,6 +18,7 @@ use super::calibration::{self, Fit};
 use super::solved::Solved;
 use super::trainer::TrainingError;
 use super::window::Judged;
+use crate::courtesy::{Courteous, Stretch};
 use crate::scoring::{Bundle, Head, Slot};
 use crate::status::TrainingStatus;
 
@@ -159,7 +159,7 @@ impl Solo {
         if self.done == before + self.finetune.rounds {
             return Ok(Advance::Done(self.finish()?.map(Box::new)));
         }
-        let started = Instant::now();
+        let stretch = Stretch::begin();
         let (seed, mut is_stale) = (self.seed(), false);
         let mut status = match &self.pretrain {
             Some(stage) if self.done < before => {
@@ -168,7 +168,7 @@ impl Solo {
                     rounds: stage.rounds,
                 };
                 let terms = stage.schedule.pretrain(place, seed);
-                let mut bar = Bar::new("baseline pretrain");
+                let mut bar = Courteous(Bar::new("baseline pretrain"));
                 let report = self.learner.pretrain(&stage.examples, &terms, &mut bar)?;
                 if let Some(best) = &mut self.best {
                     is_stale = best.is_stale(report.held_out, &self.learner.parameters());
@@ -193,7 +193,7 @@ impl Solo {
                     Some(solved) => solved.step(&mut self.learner, &stage.examples)?,
                     None => {
                         let terms = stage.schedule.finetune(place, seed);
-                        let mut bar = Bar::new(self.kind());
+                        let mut bar = Courteous(Bar::new(self.kind()));
                         self.learner.finetune(&stage.examples, &terms, &mut bar)?
                     }
                 };
@@ -207,7 +207,8 @@ impl Solo {
         };
         status.kind = self.kind();
         status.step = self.done;
-        status.seconds = started.elapsed().as_secs_f64();
+        status.seconds = stretch.seconds();
+        status.rested_seconds = stretch.rested_seconds();
         self.done = if is_stale { before } else { self.done + 1 };
         if self.done == before {
             self.end_pretraining()?;

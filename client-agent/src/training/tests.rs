@@ -28,6 +28,7 @@ use crate::network;
 use crate::scoring::{Head, Slot};
 use crate::status::{BaselineStatus, Board};
 
+mod courtesy;
 mod live;
 mod month;
 mod newton;

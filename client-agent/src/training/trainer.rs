@@ -5,7 +5,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use features::{FeatureEncoder, FeatureSchema, RiskError, RiskTable};
 use model::schedule::{Place, ROWS_MIN};
@@ -32,6 +31,7 @@ use super::schedule;
 use super::solo::Solo;
 use super::window::{self, Shown, Windows};
 use crate::config;
+use crate::courtesy::{Courteous, Stretch};
 use crate::history::History;
 use crate::journal::Follower;
 use crate::network::{self, NetworkError};
@@ -176,7 +176,7 @@ impl Trainer {
         order: &Order,
         training: &Training,
     ) -> Result<Contribution, TrainingError> {
-        let started = Instant::now();
+        let stretch = Stretch::begin();
         let size = network::size_of(&training.model, &self.schema)?;
         let window = self
             .windows
@@ -188,7 +188,7 @@ impl Trainer {
         let build = (&self.schema, size, self.device);
         let learner = self.pupil.learner(build, order, training)?;
         let terms = schedule::pretrain(training).pretrain(place(order), order.seed);
-        let mut bar = Bar::new("pretrain");
+        let mut bar = Courteous(Bar::new("pretrain"));
         let report = learner.pretrain(examples, &terms, &mut bar)?;
         let after = learner.parameters();
         self.pupil.keep();
@@ -205,7 +205,8 @@ impl Trainer {
             effective_rank: Some(report.effective_rank),
             examples: rows,
             frauds: None,
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: stretch.seconds(),
+            rested_seconds: stretch.rested_seconds(),
         });
         Ok(Contribution::Update {
             delta: changed(training, &order.parameters, &after),
@@ -218,7 +219,7 @@ impl Trainer {
         order: &Order,
         training: &Training,
     ) -> Result<Contribution, TrainingError> {
-        let started = Instant::now();
+        let stretch = Stretch::begin();
         let size = network::size_of(&training.model, &self.schema)?;
         let window = self
             .windows
@@ -238,7 +239,8 @@ impl Trainer {
             ServerRule::FedAvg { .. } | ServerRule::FedAdam(_) | ServerRule::FedYogi(_) => {
                 let learner = self.pupil.learner(build, order, training)?;
                 let terms = schedule::finetune(training).finetune(place(order), order.seed);
-                let report = learner.finetune(examples, &terms, &mut Bar::new("finetune"))?;
+                let mut bar = Courteous(Bar::new("finetune"));
+                let report = learner.finetune(examples, &terms, &mut bar)?;
                 let after = learner.parameters();
                 self.pupil.keep();
                 (report, changed(training, &order.parameters, &after))
@@ -251,7 +253,8 @@ impl Trainer {
             loss: report.loss,
             examples: u64::from(report.examples),
             frauds: Some(u64::from(report.frauds)),
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: stretch.seconds(),
+            rested_seconds: stretch.rested_seconds(),
             ..TrainingStatus::default()
         });
         Ok(Contribution::Update {

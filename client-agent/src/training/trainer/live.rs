@@ -31,6 +31,11 @@ impl Trainer {
         }
     }
 
+    /// The journal that it reads along, where there is one.
+    pub(crate) fn journal(&self) -> Option<&Follower> {
+        self.journal.as_ref()
+    }
+
     /// The same, which tells there whether it can learn from live payments.
     pub(crate) fn telling(self, beside: Beside) -> Self {
         Self { beside, ..self }
