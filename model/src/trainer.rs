@@ -236,12 +236,17 @@ impl Learner {
     /// Slope and curvature of the loss in a linear head, over all rows whose label is known: with
     /// those of other banks, weighted by examples, they give the step that everybody's rows would
     /// (IRLS; Hastie, Tibshirani and Friedman 2009, 4.4.1). Without dropout: it is no draw.
+    /// `progress` hears of each stretch of 4,096 rows.
     ///
     /// # Errors
     /// As [`Learner::finetune`], and where the head has layers.
-    pub fn curvature(&self, examples: &Examples) -> Result<Curvature, ModelError> {
+    pub fn curvature(
+        &self,
+        examples: &Examples,
+        progress: &mut dyn Progress,
+    ) -> Result<Curvature, ModelError> {
         examples.check(&self.roles.names)?;
-        newton::run(self, examples)
+        newton::run(self, examples, progress)
     }
 }
 

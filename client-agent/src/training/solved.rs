@@ -3,12 +3,13 @@
 
 use std::ops::Range;
 
-use model::{Examples, FinetuneReport, Learner};
+use model::{Bar, Examples, FinetuneReport, Learner};
 use protocol::genesis;
 use protocol::ledger::Optimizer;
 use protocol::plan::{Newton, ServerRule, Training};
 
 use super::trainer::TrainingError;
+use crate::courtesy::Courteous;
 
 /// The rule, and where the head is.
 #[derive(Clone)]
@@ -39,7 +40,8 @@ impl Solved {
         learner: &mut Learner,
         examples: &Examples,
     ) -> Result<FinetuneReport, TrainingError> {
-        let found = learner.curvature(examples)?;
+        let mut bar = Courteous(Bar::new("baseline"));
+        let found = learner.curvature(examples, &mut bar)?;
         let mut parameters = learner.parameters();
         // It keeps nothing from step to step.
         Optimizer::default().step(&self.rule, &found.values, &self.head, &mut parameters);

@@ -233,7 +233,8 @@ impl Trainer {
             // It has no moments: the server solves for its step, and the bank takes none.
             ServerRule::Newton(_) => {
                 let learner = Learner::new(&self.schema, size, &order.parameters)?;
-                let found = learner.on(self.device)?.curvature(examples)?;
+                let mut bar = Courteous(Bar::new("finetune"));
+                let found = learner.on(self.device)?.curvature(examples, &mut bar)?;
                 (found.report, found.values)
             }
             ServerRule::FedAvg { .. } | ServerRule::FedAdam(_) | ServerRule::FedYogi(_) => {

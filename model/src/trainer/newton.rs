@@ -8,15 +8,20 @@ use super::{Curvature, FinetuneReport, Learner, check_step, term};
 use crate::error::ModelError;
 use crate::examples::Examples;
 use crate::forward::Network;
+use crate::progress::Progress;
 
 /// Rows at once: memory is bounded by them, whatever the rows are.
 const BATCH: usize = 4_096;
 
-pub(super) fn run(learner: &Learner, examples: &Examples) -> Result<Curvature, ModelError> {
+pub(super) fn run(
+    learner: &Learner,
+    examples: &Examples,
+    progress: &mut dyn Progress,
+) -> Result<Curvature, ModelError> {
     let deep = f32::from(learner.size.head);
     term("head", deep, 0.0..1.0, "0, a linear head")?;
     let Labelled { rows, frauds } = Labelled::of(examples)?;
-    let sums = no_grad(|| sums(learner, examples, &rows))?;
+    let sums = no_grad(|| sums(learner, examples, &rows, progress))?;
     let mean = |sum: &f64| (sum / rows.len() as f64) as f32;
     let values: Vec<f32> = sums.values.iter().map(mean).collect();
     let loss = mean(&sums.loss);
@@ -40,7 +45,12 @@ struct Sums {
 }
 
 /// In f64: a curvature that rounding has bent the other way has no lowest point.
-fn sums(learner: &Learner, examples: &Examples, rows: &[usize]) -> Result<Sums, ModelError> {
+fn sums(
+    learner: &Learner,
+    examples: &Examples,
+    rows: &[usize],
+    progress: &mut dyn Progress,
+) -> Result<Sums, ModelError> {
     let flat = Tensor::f_from_slice(&learner.parameters)?;
     let flat = learner.device.hold(flat)?;
     let network = Network::new(&learner.layout, &learner.roles, &flat)?;
@@ -49,7 +59,9 @@ fn sums(learner: &Learner, examples: &Examples, rows: &[usize]) -> Result<Sums, 
     let zeros = |shape: &[i64]| Tensor::f_zeros(shape, (Kind::Double, weights.device()));
     let (mut slope, mut curvature) = (zeros(&[size])?, zeros(&[size, size])?);
     let mut loss = 0.0;
-    for rows in rows.chunks(BATCH) {
+    let (mut done, batches) = (0, rows.chunks(BATCH));
+    let of = batches.len() as u32;
+    for rows in batches {
         let batch = Batch::of(learner, examples, rows)?;
         let read = read(&network, &batch)?;
         let labels = batch.labels.f_to_kind(Kind::Double)?;
@@ -62,7 +74,10 @@ fn sums(learner: &Learner, examples: &Examples, rows: &[usize]) -> Result<Sums, 
         curvature = curvature.f_add(&across.f_mm(&steep)?)?;
         // log(1 + e^x) - label · x.
         let each = logits.f_softplus()?.f_sub(&labels.f_mul(&logits)?)?;
-        loss += each.f_sum(Kind::Double)?.f_double_value(&[])?;
+        let lost = each.f_sum(Kind::Double)?.f_double_value(&[])?;
+        loss += lost;
+        done += 1;
+        progress.step(done, of, (lost / rows.len() as f64) as f32, "");
     }
     let mut values = Vec::<f64>::try_from(slope)?;
     let curvature = Vec::<f64>::try_from(curvature.f_flatten(0, 1)?)?;
@@ -119,7 +134,7 @@ mod tests {
             })
         };
         let size = head(&moved(0, 0.0));
-        let of = |at, by| moved(at, by).curvature(&examples).unwrap();
+        let of = |at, by| moved(at, by).curvature(&examples, &mut ()).unwrap();
         let here = of(0, 0.0);
         assert_eq!(here.values.len(), size + size * (size + 1) / 2);
         // Where a row of the upper triangle begins.
@@ -160,18 +175,18 @@ mod tests {
                 .push(all.row(at), all.card[at], all.ts[at], all.label[at])
                 .unwrap();
         }
-        let found = learner.curvature(&hidden).unwrap();
-        assert_eq!(found, learner.curvature(&shown).unwrap());
+        let found = learner.curvature(&hidden, &mut ()).unwrap();
+        assert_eq!(found, learner.curvature(&shown, &mut ()).unwrap());
         assert_eq!(found.report.examples as usize, shown.len());
         let frauds = shown.label.iter().filter(|label| **label > 0.5).count();
         assert_eq!(found.report.frauds as usize, frauds);
         assert!(frauds > 0);
-        let whole = learner.curvature(&all).unwrap();
+        let whole = learner.curvature(&all, &mut ()).unwrap();
         let (first, rest) = (
             all.between(0..all.ts[BATCH]),
             all.between(all.ts[BATCH]..i64::MAX),
         );
-        let parts = [&first, &rest].map(|part| learner.curvature(part).unwrap());
+        let parts = [&first, &rest].map(|part| learner.curvature(part, &mut ()).unwrap());
         let count = |part: &Curvature| part.report.examples as f32;
         for (at, value) in whole.values.iter().enumerate() {
             let sum: f32 = parts.iter().map(|part| count(part) * part.values[at]).sum();
@@ -187,10 +202,12 @@ mod tests {
     fn a_head_with_layers_and_rows_without_labels_are_refused() {
         let mut examples = synthetic::population(10, 4, 3);
         let deep = learner(NetworkSize::default(), |_| ());
-        let error = deep.curvature(&examples).unwrap_err().to_string();
+        let error = deep.curvature(&examples, &mut ()).unwrap_err().to_string();
         assert_eq!(error, "term head is 64, expected 0, a linear head");
         examples.label.fill(f32::NAN);
-        let error = learner(LINEAR, |_| ()).curvature(&examples).unwrap_err();
+        let error = learner(LINEAR, |_| ())
+            .curvature(&examples, &mut ())
+            .unwrap_err();
         assert_eq!(error.to_string(), "0 usable rows, expected at least 1");
     }
 }

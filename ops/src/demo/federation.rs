@@ -31,6 +31,8 @@ pub(crate) struct Bank {
     folder: PathBuf,
     process: Option<Process>,
     http: Option<SocketAddr>,
+    /// What it told of its rounds before it was killed: an agent remembers those of one life.
+    rounds: Vec<Value>,
 }
 
 type Failed = Box<dyn std::error::Error>;
@@ -72,6 +74,7 @@ impl Federation {
                 folder: at,
                 process: None,
                 http: None,
+                rounds: Vec::new(),
             });
         }
         let folder = folder.to_owned();
@@ -146,12 +149,15 @@ impl Federation {
     }
 
     /// Ends one agent without a word; returns its name.
-    pub(crate) fn kill(&mut self, at: usize) -> String {
+    pub(crate) fn kill(&mut self, at: usize) -> Result<String, Failed> {
         let bank = &mut self.banks[at];
+        if let Value::Array(rounds) = bank.status()?["training"].take() {
+            bank.rounds = rounds;
+        }
         if let Some(mut process) = bank.process.take() {
             process.kill();
         }
-        bank.name.clone()
+        Ok(bank.name.clone())
     }
 
     /// Starts a killed agent again and waits until it is ready.
@@ -199,10 +205,14 @@ impl Bank {
         Ok(format!("http://{http}{path}"))
     }
 
-    /// Its own account of itself.
+    /// Its own account of itself, with the rounds of an earlier life.
     pub(crate) fn status(&self) -> Result<Value, Failed> {
         let url = self.url("/v1/status")?;
-        Ok(ureq::get(&url).call()?.body_mut().read_json()?)
+        let mut status: Value = ureq::get(&url).call()?.body_mut().read_json()?;
+        if let Value::Array(rounds) = &mut status["training"] {
+            rounds.splice(..0, self.rounds.iter().cloned());
+        }
+        Ok(status)
     }
 
     fn start(&mut self) -> Result<(), String> {

@@ -167,6 +167,11 @@ fn lines(
     } else {
         (0.0, 1.0)
     };
+    // Rounds are whole.
+    let tick = |at: &f64| match x_max > 1.0 {
+        true => format!("{at:.0}"),
+        false => format!("{at:.1}"),
+    };
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (370, 260)).into_drawing_area();
@@ -182,6 +187,7 @@ fn lines(
             .x_desc(x_name)
             .y_desc(y_name)
             .x_labels(6)
+            .x_label_formatter(&tick)
             .y_labels(6)
             .light_line_style(WHITE)
             .draw()?;

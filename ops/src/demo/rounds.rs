@@ -34,7 +34,7 @@ pub(crate) fn run_with_a_death(
     let mut killed = None;
     watch(operator, steps, &name, rounds, |status, plan| {
         if killed.is_none() && plan.done >= rounds / 3 && status.phase == "collection" {
-            let bank = federation.kill(victim);
+            let bank = federation.kill(victim)?;
             steps.note(&format!(
                 "kill -9 {bank} in round {} of {rounds}",
                 plan.done + 1

@@ -172,7 +172,7 @@ impl Federation<'_> {
                 (Some(report.loss), Some(report.held_out), moved(&learner))
             }
             Kind::Finetune if let ServerRule::Newton(_) = self.training.server => {
-                let found = learner.curvature(&rows)?;
+                let found = learner.curvature(&rows, &mut ())?;
                 (Some(found.report.loss), None, found.values)
             }
             Kind::Finetune => {

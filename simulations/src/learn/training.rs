@@ -130,7 +130,10 @@ impl Alone<'_> {
         let ranges = genesis::ranges(&model.layout, &training.parts);
         let mut optimizer = Optimizer::default();
         for _ in 0..self.recipe.rounds {
-            let found = self.network.learner(&parameters)?.curvature(rows)?;
+            let found = self
+                .network
+                .learner(&parameters)?
+                .curvature(rows, &mut ())?;
             optimizer.step(&training.server, &found.values, &ranges, &mut parameters);
         }
         Ok(parameters)

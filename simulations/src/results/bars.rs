@@ -247,6 +247,12 @@ pub(super) const BARS: &[Bar] = &[
         0.55,
         Figure::Of(ap(&["handbook-newton"], "federated").at(0.1)),
     ),
+    bar(
+        "few labels",
+        "the same after three rounds",
+        0.55,
+        Figure::Of(ap(&["handbook-newton-few"], "federated").at(0.1)),
+    ),
     least(
         "AP of the bank that gains least, federated less local: ten unlike banks",
         MIX_10,

@@ -76,12 +76,15 @@ macro_rules! handbook {
 
 /// Sparkov-type payments with sixty labelled days before the month that is judged.
 macro_rules! sparkov {
-    ($($more:literal),*) => {
+    (rounds $rounds:literal, $($more:literal),*) => {
         concat!(
             "--data {data}/sparkov/transactions.parquet --map ops/config/maps/sparkov.toml",
-            " --train-days 60 --test-days 31 --banks 5 --split iid --rounds 40",
+            " --train-days 60 --test-days 31 --banks 5 --split iid --rounds ", $rounds,
             $(" ", $more),*
         )
+    };
+    ($($more:literal),*) => {
+        sparkov!(rounds "40", $($more),*)
     };
 }
 
@@ -232,6 +235,14 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         ),
     ),
     experiment(
+        "handbook-newton-few",
+        "The same with few labels, ended after three rounds as an earlier week chose",
+        handbook!(
+            "--banks 10 --split iid --rounds 3 --seeds 6 --labels 0.1,0.01",
+            "--head 0 --server newton --bits 20 --settings local,federated,pooled"
+        ),
+    ),
+    experiment(
         "handbook-linear",
         "Ablation: the linear head with every label",
         handbook!(
@@ -322,6 +333,15 @@ pub(super) const EXPERIMENTS: &[Experiment] = &[
         "sparkov-5",
         "Sparkov, five banks, January after two months of labels: traffic drops",
         sparkov!("--seeds 3 --train-day 18197 --labels 1.0,0.1,0.05"),
+    ),
+    experiment(
+        "sparkov-newton",
+        "Sparkov, the linear head by Newton's method",
+        sparkov!(
+            rounds "8",
+            "--seeds 3 --train-day 18197 --labels 1.0,0.1,0.05",
+            "--head 0 --server newton --bits 20 --settings local,federated,pooled"
+        ),
     ),
     experiment(
         "sparkov-5-scratch",

@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use host::disk::Store;
 use tempfile::TempDir;
 
+use super::newton::newton;
 use super::*;
 use crate::courtesy;
 use crate::journal::Journal;
@@ -62,32 +63,35 @@ fn answer(journal: &mut Journal, txn_id: &str) {
 #[test]
 fn learning_stands_back_for_payments_between_steps() {
     let mut bank = Bank::new();
-    for work in [pretrain(), finetune()] {
+    for (at, work) in [pretrain(), finetune(), newton()].into_iter().enumerate() {
         assert_eq!(bank.contribute(work.clone()).rested_seconds, 0.0);
-        answer(&mut bank.journal, &format!("{:?}", work.kind()));
+        answer(&mut bank.journal, &at.to_string());
         let status = bank.contribute(work);
         assert!(status.rested_seconds > 0.0);
         assert!(status.seconds >= status.rested_seconds);
     }
 }
 
-// Planted faults: none after a step of either kind.
+// Planted faults: none after a step of either kind, or a stretch of rows.
 #[test]
 fn so_does_learning_of_a_banks_own_model() {
-    let (_folder, mut journal) = empty();
-    let (mut trainer, board) = trainer(Baseline::Local);
-    courtesy::begin(journal.follow());
-    trainer.install(&result(pretrain(), 1, &[]));
-    trainer.install(&result(finetune(), 1, &[]));
-    let mut rounds = 0;
-    while trainer.has_solo_work() {
-        answer(&mut journal, &rounds.to_string());
-        trainer.advance_solo();
-        let told = board.read().training;
-        if told.len() > rounds {
-            assert!(told[rounds].rested_seconds > 0.0, "{rounds}");
-            rounds = told.len();
+    for (plans, expected) in [(vec![pretrain(), finetune()], 4), (vec![newton()], 2)] {
+        let (_folder, mut journal) = empty();
+        let (mut trainer, board) = trainer(Baseline::Local);
+        courtesy::begin(journal.follow());
+        for plan in plans {
+            trainer.install(&result(plan, 1, &[]));
         }
+        let mut rounds = 0;
+        while trainer.has_solo_work() {
+            answer(&mut journal, &rounds.to_string());
+            trainer.advance_solo();
+            let told = board.read().training;
+            if told.len() > rounds {
+                assert!(told[rounds].rested_seconds > 0.0, "{rounds}");
+                rounds = told.len();
+            }
+        }
+        assert_eq!(rounds, expected);
     }
-    assert_eq!(rounds, 4);
 }

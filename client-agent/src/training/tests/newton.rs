@@ -6,7 +6,7 @@ use protocol::terms;
 
 use super::*;
 
-fn newton() -> Work {
+pub(super) fn newton() -> Work {
     let size = NetworkSize {
         width: 8,
         frequencies: 2,
