@@ -60,9 +60,6 @@ impl Worker {
         let (jobs, queue) = channel();
         let thread = workers::behind("training", move || {
             settle_in();
-            if let Some(journal) = trainer.journal() {
-                courtesy::begin(journal.clone());
-            }
             run(&mut trainer, &queue, share, (&mut answer, &mut deliver));
         })?;
         Ok(Self {
@@ -169,6 +166,9 @@ fn run(
                         "found no idle class, expected one for training.only_idle: training takes \
                          its turn behind others"
                     );
+                }
+                if let Some(journal) = trainer.journal() {
+                    courtesy::begin(journal.clone());
                 }
                 drop(mark);
             }

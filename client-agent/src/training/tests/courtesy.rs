@@ -30,6 +30,7 @@ impl Bank {
         let (answers, answered) = channel();
         let answer = move |outcome| answers.send(outcome).unwrap();
         let worker = Worker::start(trainer, Share::Behind, answer, drop).unwrap();
+        drop(worker.restored());
         Self {
             worker,
             answered,
