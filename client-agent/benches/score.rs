@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client_agent::config::Share;
+use client_agent::scoring::AnswerAfter;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
@@ -37,6 +38,7 @@ const ALWAYS: u16 = 1;
 const RATES: [u32; 3] = [10_000, 5_000, 1_000];
 const RATES_BESIDE: [u32; 2] = [5_000, 1_000];
 const CONNECTIONS: [u32; 3] = [1, 16, 64];
+const CALM: Duration = Duration::from_secs(3);
 
 fn main() {
     let is_asked = |option: &str| std::env::args().any(|word| word == option);
@@ -83,19 +85,25 @@ fn main() {
 fn over_http(result: &mut Value, stage: &Stage, parameters: &[f32], sizes: &Sizes) {
     let span = Duration::from_secs(sizes.seconds);
     {
-        let agent = Agent::start(parameters, ALWAYS, sizes);
+        let agent = Agent::start(parameters, (ALWAYS, AnswerAfter::Flush), sizes);
         let generator = Generator::new(agent.address, stage.load.clone());
         result["closed_loop_reasons"] = closed_loops(&agent, &generator, span);
     }
-    let mut agent = Agent::start(parameters, NEVER, sizes);
+    {
+        let agent = Agent::start(parameters, (NEVER, AnswerAfter::Write), sizes);
+        let generator = Generator::new(agent.address, stage.load.clone());
+        result["after_write"] = json!({
+            "closed_loop": closed_loops(&agent, &generator, span),
+            "open_loop": open_loops(&generator, span),
+        });
+    }
+    let mut agent = Agent::start(parameters, (NEVER, AnswerAfter::Flush), sizes);
     let generator = Generator::new(agent.address, stage.load.clone());
     result["closed_loop"] = closed_loops(&agent, &generator, span);
     for (of, loops) in [("plain", "closed_loop"), ("reasons", "closed_loop_reasons")] {
         result["http_cpu_us"][of] = result[loops]["16"]["cpu_us_per_request"].clone();
     }
-    for rate in RATES {
-        result["open_loop"][rate.to_string()] = open_loop(&generator, rate, span);
-    }
+    result["open_loop"] = open_loops(&generator, span);
     // The last rates again, with the other heart of an agent at work, by default and by setting.
     for (of, share) in [
         ("training_beside", Share::Behind),
@@ -109,6 +117,15 @@ fn over_http(result: &mut Value, stage: &Stage, parameters: &[f32], sizes: &Size
             }
         };
     }
+}
+
+fn open_loops(generator: &Generator, span: Duration) -> Value {
+    let of = |rate: u32| {
+        // What the stage before has left to do, ids to write down above all, is done by then.
+        std::thread::sleep(CALM);
+        (rate.to_string(), open_loop(generator, rate, span))
+    };
+    RATES.map(of).into_iter().collect()
 }
 
 /// Open loops while the agent trains, and their p99 over that of the same loop before.

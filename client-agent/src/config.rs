@@ -14,7 +14,7 @@ use protocol::client::consent::Policy;
 use protocol::limits::ROUNDS_MAX;
 use serde::Deserialize;
 
-use crate::scoring::{self, Settings};
+use crate::scoring::{self, AnswerAfter, Settings};
 use crate::watch;
 
 pub mod consent;
@@ -165,6 +165,7 @@ impl Config {
             scoring: Settings {
                 policy: scoring::Policy::load(&folder.join(raw.scoring.policy))?,
                 queue_max: QUEUE_MAX,
+                answer_after: raw.store.answer_after,
             },
             promote: raw.scoring.promote.unwrap_or_default(),
             own: Own {
@@ -248,6 +249,8 @@ struct RawStore {
     folder: PathBuf,
     snapshot_minutes: Option<u64>,
     keep_days: Option<u32>,
+    #[serde(default)]
+    answer_after: AnswerAfter,
 }
 
 impl RawStore {

@@ -3,20 +3,24 @@
 //! it the labels of these payments (`journal/labels.rs`), what analysts did about alerts
 //! (`journal/actions.rs`), who reads along (`journal/follower.rs`, `reading.rs`), what they are
 //! told (`told.rs`, `lately.rs`, `settled.rs`), who counts (`journal/tally.rs`), and when entries
-//! leave, with all that speaks of them (`journal/expiry.rs`). When an entry must be durable,
-//! `scoring/worker.rs` says; how bytes reach the disk, `host::disk`.
+//! leave, with all that speaks of them (`journal/expiry.rs`). When an answer may be told,
+//! `scoring/worker.rs` says; who flushes where that is before the entry is durable, `behind.rs`;
+//! how bytes reach the disk, `host::disk`.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use features::{FieldError, RawTransaction, Transaction};
-use host::disk::{DiskError, Segments, Store, Table, Torn};
+use features::{RawTransaction, Transaction};
+use host::disk::{Segments, Store, Table, Torn};
 use host::workers::Breather;
 use protocol::wire;
 use serde::{Deserialize, Serialize};
 
 mod actions;
 mod ahead;
+mod behind;
+mod error;
 mod expiry;
 #[cfg(test)]
 pub(crate) mod faults;
@@ -31,6 +35,7 @@ mod tally;
 mod told;
 
 pub(crate) use actions::{Action, Actions, Deed};
+pub use error::JournalError;
 #[cfg(test)]
 pub(crate) use expiry::Kept;
 pub(crate) use expiry::{Expiry, Keep, Old};
@@ -41,6 +46,7 @@ pub(crate) use tally::{Cell, OLDER_MAX, Tally};
 pub(crate) use told::Told;
 
 use ahead::Ahead;
+use behind::Behind;
 use ids::{Bounds, Ids};
 use labels::Labels;
 use lately::Lately;
@@ -61,8 +67,12 @@ pub struct Journal {
     /// The entry that is being appended, as it goes to disk.
     record: Vec<u8>,
     unsettled: Unsettled,
+    /// Who flushes, where decisions are told once they are written.
+    behind: Option<Behind>,
     /// How much is durable.
     settled: Arc<Settled>,
+    /// Durable labels.
+    labels_durable: u64,
     /// The last decisions, for who reads along.
     lately: Lately,
     /// What a full disk would refuse, where a test says so.
@@ -70,7 +80,7 @@ pub struct Journal {
     faults: faults::Faults,
 }
 
-/// What may not be durable; each includes what is above it.
+/// What may not be told yet; each includes what is above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Unsettled {
     Nothing,
@@ -109,8 +119,8 @@ impl Journal {
             tracing::warn!(
                 bytes,
                 "the journal's end holds decisions that are not whole: they are cut off; where \
-                 the disk keeps its word none of them was answered, and such a payment may be \
-                 sent again"
+                 the disk keeps its word, and answers are told after the flush, none of them was \
+                 answered, and such a payment may be sent again"
             );
         }
         moved::move_entries(store, &mut log)?;
@@ -119,21 +129,37 @@ impl Journal {
         let named = labels.payments()?.max(Actions::open(store)?.payments()?);
         check_whole(log.len(), named)?;
         let ids = Ids::open(store, log.reader(), bounds)?;
-        let journal = Self {
+        let mut journal = Self {
             store: store.clone(),
             log,
             #[cfg(test)]
             faults: ids.faults(),
             ids,
             first_label: labels.first()?,
+            labels_durable: labels.len(),
             labels,
             record: Vec::new(),
             unsettled: Unsettled::Nothing,
+            behind: None,
             settled: Arc::default(),
             lately: Lately::default(),
         };
         journal.tell_settled();
         Ok(journal)
+    }
+
+    /// From here on decisions can be told once they are written: what makes them durable then is a
+    /// thread.
+    ///
+    /// # Errors
+    /// [`JournalError::Thread`] where none can be had.
+    pub(crate) fn flush_behind(&mut self) -> Result<(), JournalError> {
+        let behind = Behind::start(
+            #[cfg(test)]
+            self.faults.clone(),
+        )?;
+        self.behind = Some(behind);
+        Ok(())
     }
 
     /// Says through `beside` whether the ids of payments can be kept on disk.
@@ -243,7 +269,7 @@ impl Journal {
         self.labels.of(txn_id, u64::MAX)
     }
 
-    /// Appends a label; durable after [`Self::settle`].
+    /// Appends a label; durable, and to be told, after [`Self::settle`].
     pub(crate) fn append_label(&mut self, label: &LabelEntry) -> Result<(), JournalError> {
         self.unsettled = Unsettled::Labels;
         #[cfg(test)]
@@ -261,7 +287,7 @@ impl Journal {
         value.map(|value| decode(sequence, &value)).transpose()
     }
 
-    /// Appends an entry; durable after [`Self::settle`].
+    /// Appends an entry; to be told after [`Self::settle`].
     pub(crate) fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
         self.ids.make_room(&mut self.log)?;
         self.record.clear();
@@ -281,36 +307,86 @@ impl Journal {
         self.lately.hold(told);
     }
 
-    /// Whether nothing waits to be made durable.
+    /// Whether everything can be told.
     pub(crate) fn is_settled(&self) -> bool {
         self.unsettled == Unsettled::Nothing
     }
 
-    /// Makes every appended entry and label durable.
-    pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
-        if self.unsettled == Unsettled::Nothing {
-            return Ok(());
+    /// Takes every appended entry and label to where it can be told of: makes it durable, or where
+    /// flushes go on behind and there are entries alone, writes it.
+    pub(crate) fn settle(&mut self) -> Result<Persistence, JournalError> {
+        match (self.unsettled, &self.behind) {
+            (Unsettled::Nothing, Some(_)) => return Ok(Persistence::Written),
+            (Unsettled::Nothing, None) => return Ok(Persistence::Durable),
+            (Unsettled::Entries, Some(behind)) => {
+                #[cfg(test)]
+                self.faults.check_sound()?;
+                self.log.write()?;
+                let flushing = self.log.flushing();
+                let kept = flushing
+                    .as_ref()
+                    .map_or(Persistence::Durable, |_| Persistence::Written);
+                behind.order(flushing);
+                self.unsettled = Unsettled::Nothing;
+                self.tell_settled();
+                return Ok(kept);
+            }
+            (Unsettled::Entries, None) | (Unsettled::Labels, _) => {}
         }
+        self.flush()?;
+        Ok(Persistence::Durable)
+    }
+
+    /// Makes every appended entry and label durable.
+    pub(crate) fn flush(&mut self) -> Result<(), JournalError> {
         #[cfg(test)]
         self.faults.settle()?;
         self.log.flush()?;
         if self.unsettled == Unsettled::Labels {
             self.store.flush()?;
+            self.labels_durable = self.labels.len();
         }
         self.unsettled = Unsettled::Nothing;
-        // Before anybody may read so far: who looks finds it told.
-        self.lately.publish();
         self.tell_settled();
         Ok(())
     }
 
-    /// Tells followers how far they may read, and waits for none of them.
-    fn tell_settled(&self) {
-        self.settled.tell(Reach {
-            entries: self.len(),
-            labels: self.labels.len(),
-        });
+    /// Hears of a flush behind, if one has ended: how long it took, and whether the disk refused.
+    /// Then nothing can be appended.
+    pub(crate) fn heed(&mut self) -> Option<(Duration, Result<(), JournalError>)> {
+        let flushed = self.behind.as_ref()?.heard()?;
+        let took = flushed.took();
+        let heard = self.log.flushed(flushed).map_err(JournalError::from);
+        #[cfg(test)]
+        let heard = heard.and_then(|()| self.faults.flushed());
+        match &heard {
+            Ok(()) => self.tell_settled(),
+            Err(_) => self.unsettled = self.unsettled.max(Unsettled::Entries),
+        }
+        Some((took, heard))
     }
+
+    /// Decisions that may have been told and are not durable.
+    pub(crate) fn in_doubt(&self) -> u64 {
+        self.len().saturating_sub(self.log.durable())
+    }
+
+    /// Tells followers how far they may read, which is what is durable, and waits for none of them.
+    fn tell_settled(&mut self) {
+        let (entries, labels) = (self.log.durable(), self.labels_durable);
+        // Before anybody may read so far: who looks finds it told.
+        self.lately.publish(entries);
+        self.settled.tell(Reach { entries, labels });
+    }
+}
+
+/// How well what was settled is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// It outlives the machine's end.
+    Durable,
+    /// It outlives the process, and soon the machine's end.
+    Written,
 }
 
 /// Without what is in it: a payment is never logged.
@@ -321,100 +397,6 @@ impl fmt::Debug for Journal {
             .field("ids", ids)
             .finish_non_exhaustive()
     }
-}
-
-/// Why the journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The disk refused.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// An entry does not decode.
-    #[error("journal entry {sequence} is damaged: restore a backup")]
-    Damaged {
-        /// Its number.
-        sequence: u64,
-    },
-    /// An entry is not there, and later ones are.
-    #[error("journal entry {sequence} is missing: restore a backup")]
-    Missing {
-        /// Its number.
-        sequence: u64,
-    },
-    /// Files were lost, have rotted at their end, or are of an earlier day than the store's tables.
-    #[error("found {found} journal entries, expected at least {expected}: restore a backup")]
-    Short {
-        /// Entries in the files.
-        found: u64,
-        /// Entries of which the store's tables speak.
-        expected: u64,
-    },
-    /// The list of ids can be written no further, and what waits for it is all that may.
-    #[error(
-        "the ids of payments cannot be kept on disk, and memory is full with {found} of them: make \
-         room, then start the agent again"
-    )]
-    Full {
-        /// Ids in memory.
-        found: usize,
-    },
-    /// An earlier build was started after its journal had been moved.
-    #[error(
-        "journal entry {sequence} lies in the store twice, and differs: an earlier build wrote to \
-         it since; restore a backup"
-    )]
-    Twofold {
-        /// Its number.
-        sequence: u64,
-    },
-    /// The thread that keeps ids cannot be had.
-    #[error("could not start a thread for the journal: {0}")]
-    Thread(std::io::Error),
-    /// A key that is no number.
-    #[error("found a journal key of {found} bytes, expected 8: restore a backup")]
-    Key {
-        /// Length of the key.
-        found: usize,
-    },
-    /// An entry of another format.
-    #[error("journal entry {sequence} has format {found}, expected {VERSION}")]
-    Version {
-        /// Its number.
-        sequence: u64,
-        /// The format found.
-        found: u8,
-    },
-    /// A label does not decode.
-    #[error("label {sequence} is damaged: restore a backup")]
-    DamagedLabel {
-        /// Its number.
-        sequence: u64,
-    },
-    /// A label of another format.
-    #[error("label {sequence} has format {found}, expected {}", labels::VERSION)]
-    LabelVersion {
-        /// Its number.
-        sequence: u64,
-        /// The format found.
-        found: u8,
-    },
-    /// The list of a payment's labels does not decode.
-    #[error("the list of a payment's labels is damaged: restore a backup")]
-    LabelIndex,
-    /// The actions on an alert do not decode.
-    #[error("the actions on alert {sequence} are damaged: restore a backup")]
-    DamagedActions {
-        /// Number of its decision.
-        sequence: u64,
-    },
-    /// A payment that no longer passes the door.
-    #[error("journal entry {sequence}: {error}")]
-    Payment {
-        /// Its number.
-        sequence: u64,
-        /// What the door says.
-        error: FieldError,
-    },
 }
 
 /// Refuses a log that is shorter than something else says that it was: what was answered is lost,

@@ -62,6 +62,7 @@ mod remembered;
 mod request;
 mod routes;
 mod scores;
+mod settings;
 mod settle;
 mod status;
 mod surprise;
@@ -79,6 +80,7 @@ pub use labels::{LabelAnswer, LabelStatus};
 pub use policy::Policy;
 pub use problem::{Problem, ProblemType};
 pub use routes::agent_router;
+pub use settings::{AnswerAfter, Settings};
 pub use times::{Behind, Times};
 pub use tokens::Tokens;
 
@@ -111,15 +113,6 @@ struct Inner {
     batches: Batches,
     alerts: Alerts,
     beside: Beside,
-}
-
-/// What the bank decides about deciding.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// From which score on it does what.
-    pub policy: Policy,
-    /// Requests that may wait; one more is refused.
-    pub queue_max: u32,
 }
 
 /// Which place a model takes.
@@ -162,10 +155,14 @@ impl Scoring {
         clock: Clock,
         settings: Settings,
         remembered: Remembered,
-        journal: Journal,
+        mut journal: Journal,
         telemetry: &Telemetry,
     ) -> Result<Worker, ScoringError> {
         settings.check()?;
+        match settings.answer_after {
+            AnswerAfter::Flush => {}
+            AnswerAfter::Write => journal.flush_behind()?,
+        }
         let Remembered {
             encoder, recent, ..
         } = remembered;
@@ -285,7 +282,7 @@ impl Scoring {
         self.0.scored.load(Ordering::Relaxed)
     }
 
-    /// Scores one request body as `POST /v1/score` does, blocking until the answer is durable.
+    /// Scores one request body as `POST /v1/score` does, blocking until the answer may be told.
     /// Not for asynchronous callers.
     ///
     /// # Errors
@@ -437,19 +434,6 @@ impl Bundle {
             },
             usual,
         })
-    }
-}
-
-impl Settings {
-    fn check(&self) -> Result<(), ScoringError> {
-        if self.queue_max == 0 {
-            return Err(ScoringError::Setting {
-                name: "queue_max",
-                found: "0".to_owned(),
-                expected: "at least 1",
-            });
-        }
-        Ok(())
     }
 }
 

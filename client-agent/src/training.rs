@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use host::workers;
 use protocol::bucket::BucketKey;
@@ -58,7 +58,8 @@ impl Worker {
         mut deliver: impl FnMut(Product) + Send + 'static,
     ) -> std::io::Result<Self> {
         let (jobs, queue) = channel();
-        let thread = workers::behind("training", move || {
+        let thread = thread::Builder::new().name("training".to_owned());
+        let thread = thread.spawn(move || {
             settle_in();
             run(&mut trainer, &queue, share, (&mut answer, &mut deliver));
         })?;
@@ -119,11 +120,13 @@ pub fn settle_in() {
     model::threads(1);
 }
 
-/// What it does then: it takes its share of the processor.
+/// What it does once what it knew at the start is put to use: it stands behind whoever answers
+/// payments, and takes its share of the processor.
 ///
 /// # Errors
-/// Where the system has no idle class or refuses it; the thread runs as it did.
+/// Where the system has no idle class or refuses it; the thread stands behind all the same.
 pub fn keep_to(share: Share) -> std::io::Result<()> {
+    workers::go_behind();
     match share {
         Share::Behind => Ok(()),
         Share::Idle => workers::only_idle(),

@@ -35,8 +35,23 @@ const START_MS: u64 = 1_480_000_000_000;
 
 #[test]
 fn what_was_answered_survives_every_kill() {
+    println!("{}", survive("flush"));
+}
+
+// The system has it, and keeps it when the process ends.
+#[test]
+fn what_was_answered_before_its_flush_survives_every_kill() {
+    println!("{}", survive("write"));
+}
+
+/// Says what was counted.
+fn survive(answer_after: &str) -> String {
     let kills = std::env::var("PHALANX_KILLS").map_or(KILLS, |text| text.parse().unwrap());
     let house = House::found("");
+    let file = house.path("agent.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let store = format!("[store]\nanswer_after = {answer_after:?}\n");
+    std::fs::write(&file, config.replace("[store]\n", &store)).unwrap();
     let (answered, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let (mut agent, killed, calls) = std::thread::scope(|scope| {
         let _over = Over(&is_over);
@@ -56,16 +71,17 @@ fn what_was_answered_survives_every_kill() {
     });
     let all: Vec<&Value> = calls.iter().flat_map(|of| &of.answers).collect();
     let (lost, doubled) = (lost(&agent, &all), doubled(&house, &agent, &all));
-    println!(
-        "{killed} kills, {} requests, {} payments acknowledged, {} answers replayed, {lost} lost, \
-         {doubled} doubled",
+    let counted = format!(
+        "answers after the {answer_after}: {killed} kills, {} requests, {} payments acknowledged, \
+         {} answers replayed, {lost} lost, {doubled} doubled",
         calls.iter().map(|of| of.requests).sum::<u64>(),
         all.len(),
         calls.iter().map(|of| of.replayed).sum::<u64>(),
     );
-    assert_eq!((lost, doubled), (0, 0));
+    assert_eq!((lost, doubled), (0, 0), "{counted}");
     retry(&house, &calls);
     agent.leave();
+    counted
 }
 
 /// What became of one caller's requests.
@@ -76,7 +92,7 @@ struct Calls {
     /// All that were sent, those without an answer too.
     requests: u64,
     /// Answers that said that they were given before. An answer that a kill cut off is one of
-    /// those: the decision was durable, and the next request got it.
+    /// those: the decision was in the journal, and the next request got it.
     replayed: u64,
 }
 

@@ -13,7 +13,7 @@ mod tests;
 mod visit;
 
 pub use log::{RecordLog, Remembered, Replay};
-pub use segments::{Oldest, SegmentReader, Segments, Torn};
+pub use segments::{Flushed, Flushing, Oldest, SegmentReader, Segments, Torn};
 pub use visit::Left;
 
 /// A folder on disk with logs and tables in it. One process at a time.

@@ -21,7 +21,7 @@ pub fn all_cores() -> Workers {
 }
 
 /// Starts a thread that stands behind all others: where the machine is full, whoever answers a
-/// payment goes first. Where the system does not allow that, the thread runs like any other.
+/// payment goes first.
 ///
 /// # Errors
 /// Where no thread can be started.
@@ -30,15 +30,21 @@ pub fn behind<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> std::io::Result<JoinHandle<T>> {
     thread::Builder::new().name(name.to_owned()).spawn(move || {
-        // Of nobody, so of the thread that asks; what it starts inherits it. Whoever is further
-        // behind already stays there: only a privileged process could come forward.
-        let set = rustix::process::getpriority_process(None)
-            .and_then(|nice| rustix::process::setpriority_process(None, nice.max(NICE)));
-        if let Err(error) = set {
-            tracing::debug!(%error, "a thread in the background runs like any other");
-        }
+        go_behind();
         work()
     })
+}
+
+/// Has this thread, and what it starts from here on, stand behind all others. There is no way back.
+/// Where the system does not allow it, the thread runs like any other.
+pub fn go_behind() {
+    // Of nobody, so of the thread that asks. Whoever is further behind already stays there: only a
+    // privileged process could come forward.
+    let set = rustix::process::getpriority_process(None)
+        .and_then(|nice| rustix::process::setpriority_process(None, nice.max(NICE)));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a thread in the background runs like any other");
+    }
 }
 
 /// Leaves a core in time to whoever wakes up meanwhile, for work that comes in stretches of

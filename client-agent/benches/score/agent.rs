@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use client_agent::config::Share;
 use client_agent::courtesy;
 use client_agent::journal::Journal;
-use client_agent::scoring::{Door, Scoring, agent_router};
+use client_agent::scoring::{AnswerAfter, Door, Scoring, Settings, agent_router};
 use client_agent::training;
 use host::disk::Store;
 use host::shutdown::Shutdown;
@@ -27,6 +27,8 @@ use crate::stage::{self, Sizes, Stage};
 
 const FOLDER: &str = "PHALANX_BENCH_FOLDER";
 const REASONS_FROM: &str = "PHALANX_BENCH_REASONS_FROM";
+/// Set where decisions are told once they are written.
+const AFTER_WRITE: &str = "PHALANX_BENCH_AFTER_WRITE";
 const PARAMETERS: &str = "parameters";
 /// What the parent says for training to begin, or to go on in the idle class.
 const TRAIN: &str = "train";
@@ -63,7 +65,14 @@ fn serve(folder: &Path, reasons_from: u16, sizes: &Sizes) -> Result<(), Box<dyn 
     let (telemetry, door) = (Telemetry::default(), Door::default());
     let journal = Journal::open(&Store::open(&folder.join("store"))?)?;
     let follower = journal.follow();
-    let scoring = Scoring::start(stage::settings(reasons_from), encoder, journal, &telemetry)?;
+    let settings = Settings {
+        answer_after: match std::env::var_os(AFTER_WRITE) {
+            Some(_) => AnswerAfter::Write,
+            None => AnswerAfter::Flush,
+        },
+        ..stage::settings(reasons_from)
+    };
+    let scoring = Scoring::start(settings, encoder, journal, &telemetry)?;
     scoring.install(stage::bundle(&parameters))?;
     door.open(scoring);
     telemetry.set_ready(true);
@@ -119,12 +128,21 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Starts one with this model, which gives reasons from this probability on.
-    pub(crate) fn start(parameters: &[f32], reasons_from: u16, sizes: &Sizes) -> Self {
+    pub(crate) fn start(
+        parameters: &[f32],
+        (reasons_from, answer_after): (u16, AnswerAfter),
+        sizes: &Sizes,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let bytes: Vec<u8> = parameters.iter().flat_map(|of| of.to_le_bytes()).collect();
         std::fs::write(folder.path().join(PARAMETERS), bytes).expect("the folder can be written");
         let program = std::env::current_exe().expect("this program has a path");
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        match answer_after {
+            AnswerAfter::Write => command.env(AFTER_WRITE, "1"),
+            AnswerAfter::Flush => command.env_remove(AFTER_WRITE),
+        };
+        let mut child = command
             .args(sizes.option())
             .env(FOLDER, folder.path())
             .env(REASONS_FROM, reasons_from.to_string())

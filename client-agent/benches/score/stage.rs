@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use client_agent::courtesy::Courteous;
-use client_agent::scoring::{Bundle, Head, Policy, Settings, Slot};
+use client_agent::scoring::{AnswerAfter, Bundle, Head, Policy, Settings, Slot};
 use features::{
     FeatureEncoder, FeatureSchema, FeedMap, RawTransaction, RiskSettings, Row, Source, TokenKey,
     Transaction, read,
@@ -155,6 +155,7 @@ pub(crate) fn settings(reasons_from: u16) -> Settings {
     Settings {
         policy: Policy::parse(&policy, Path::new("policy.toml")).expect("the policy is whole"),
         queue_max: 1_024,
+        answer_after: AnswerAfter::Flush,
     }
 }
 

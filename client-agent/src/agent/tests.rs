@@ -14,7 +14,7 @@ use crate::config::nats::{Access, NatsConfig};
 use crate::config::{Baseline, Head, Own, Share};
 use crate::history::tests::write;
 use crate::scoring::tests::policy;
-use crate::scoring::{Settings, Times};
+use crate::scoring::{AnswerAfter, Settings, Times};
 use crate::training::tests::{SCHED_IDLE, class_of};
 
 /// A bank of its own consortium, with a past of 200 payments; nobody listens where it dials.
@@ -43,6 +43,7 @@ fn config(folder: &Path) -> Config {
         scoring: Settings {
             policy: policy(&[]),
             queue_max: 16,
+            answer_after: AnswerAfter::Flush,
         },
         promote: crate::config::Promote::Calibrated,
         own: Own {

@@ -45,18 +45,28 @@ impl Faults {
     }
 
     pub(super) fn settle(&self) -> Result<(), JournalError> {
+        self.wait();
+        self.check_sound()?;
+        self.flushed()
+    }
+
+    /// Takes the time that a flush takes.
+    pub(super) fn wait(&self) {
         let (slow, turn) = &*self.slow;
         let mut slow = slow.lock().unwrap();
         slow.is_flushing = true;
         turn.notify_all();
         let mut slow = turn.wait_while(slow, |slow| slow.is_held).unwrap();
         slow.is_flushing = false;
-        self.check_sound()?;
+    }
+
+    /// How a flush ends.
+    pub(super) fn flushed(&self) -> Result<(), JournalError> {
         let flushed = refuse(&self.flushes);
         flushed.inspect_err(|_| self.is_failed.store(true, Ordering::SeqCst))
     }
 
-    fn check_sound(&self) -> Result<(), JournalError> {
+    pub(super) fn check_sound(&self) -> Result<(), JournalError> {
         match self.is_failed.load(Ordering::SeqCst) {
             true => Err(refusal("it was not opened again since a failure")),
             false => Ok(()),

@@ -55,16 +55,20 @@ impl Lately {
         self.waiting.push_back(Arc::new(told));
     }
 
-    /// Tells what was kept, all of which has become durable. Where a reader is at the ring it is
-    /// told with what comes next.
-    pub(super) fn publish(&mut self) {
+    /// Tells what was kept of the decisions before number `durable`, which they have become. Where a
+    /// reader is at the ring it is told with what comes next.
+    pub(super) fn publish(&mut self, durable: u64) {
+        let ready = self.waiting.partition_point(|told| told.sequence < durable);
+        if ready == 0 {
+            return;
+        }
         let mut ring = match self.ring.0.try_lock() {
             Ok(ring) => ring,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
         let mut gone = Vec::new();
-        for told in self.waiting.drain(..) {
+        for told in self.waiting.drain(..ready) {
             let is_apart = |last: &Arc<Told>| last.sequence + 1 != told.sequence;
             if ring.back().is_some_and(is_apart) {
                 gone.extend(ring.drain(..));
@@ -154,7 +158,7 @@ mod tests {
         let (mut one, mut other) = (lately.heard(), lately.heard());
         (10..300).for_each(|sequence| lately.hold(told(sequence)));
         assert!(one.take(10).is_none());
-        lately.publish();
+        lately.publish(u64::MAX);
         assert_eq!(found(&mut one, 10), (10..300).collect::<Vec<_>>());
         assert_eq!(found(&mut other, 200), (200..300).collect::<Vec<_>>());
         for missing in [0, 9, 300, u64::MAX] {
@@ -174,16 +178,16 @@ mod tests {
         let most = DECISIONS_MAX as u64;
         let mut lately = Lately::default();
         (0..most).for_each(|sequence| lately.hold(told(sequence)));
-        lately.publish();
+        lately.publish(u64::MAX);
         lately.hold(told(most));
-        lately.publish();
+        lately.publish(u64::MAX);
         let mut heard = lately.heard();
         assert!(heard.take(0).is_none());
         assert_eq!(found(&mut heard, 1).len(), DECISIONS_MAX);
         // What waits for a disk is bounded too, and its oldest go.
         (most + 1..=3 * most).for_each(|sequence| lately.hold(told(sequence)));
         assert_eq!(lately.waiting.len(), DECISIONS_MAX);
-        lately.publish();
+        lately.publish(u64::MAX);
         // A gap ends what can be told: the disk has the rest.
         assert!(heard.take(most).is_none());
         assert_eq!(found(&mut heard, 2 * most + 1).len(), DECISIONS_MAX);
@@ -196,11 +200,11 @@ mod tests {
         lately.hold(told(0));
         {
             let _reader = heard.ring.0.lock().unwrap();
-            lately.publish();
+            lately.publish(u64::MAX);
         }
         assert!(heard.take(0).is_none());
         lately.hold(told(1));
-        lately.publish();
+        lately.publish(u64::MAX);
         assert_eq!(found(&mut heard, 0), [0, 1]);
     }
 
@@ -210,7 +214,7 @@ mod tests {
     fn a_reader_that_is_behind_the_ring_looks_at_it_once() {
         let mut lately = Lately::default();
         (500..600).for_each(|sequence| lately.hold(told(sequence)));
-        lately.publish();
+        lately.publish(u64::MAX);
         let mut heard = lately.heard();
         assert!(heard.take(0).is_none());
         let mut behind = heard.clone();
@@ -237,7 +241,7 @@ mod tests {
         let mut other = told(1);
         "other".clone_into(&mut other.payment.txn_id);
         lately.hold(other);
-        lately.publish();
+        lately.publish(u64::MAX);
         let mut heard = lately.heard();
         assert_eq!(payment(&heard.take(0).unwrap()), "t0");
         assert_eq!(payment(&heard.take(1).unwrap()), "other");

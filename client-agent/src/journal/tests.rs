@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use host::disk::DiskError;
 use serde_json::json;
 
 use super::*;

@@ -32,8 +32,9 @@ pub(super) struct Account {
     /// The encoder that tells what surprises for want of one.
     pretrained: Option<ModelName>,
     policy: PolicyName,
-    /// Decisions in the journal, all of them durable, where it can take another.
-    journal: Result<u64, JournalError>,
+    /// Decisions in the journal, where it can take another, and those of them that are not durable
+    /// yet.
+    journal: Result<(u64, u64), JournalError>,
     /// How long the disk took for the last of them since the start.
     flushed_in: Option<Duration>,
     /// Days from the federation's newest risk counts to today.
@@ -43,7 +44,7 @@ pub(super) struct Account {
 }
 
 impl Worker {
-    /// How the worker is, after it has made durable what is not.
+    /// How the worker is, after it has settled what is not.
     pub(super) fn account(&mut self) -> Account {
         let now_ms = self.clock.now().0;
         let today = i32::try_from(now_ms / DAY_MS).unwrap_or(i32::MAX);
@@ -59,7 +60,7 @@ impl Worker {
             journal: self
                 .settle()
                 .and_then(|()| self.journal.check_room())
-                .map(|()| self.journal.len()),
+                .map(|()| (self.journal.len(), self.journal.in_doubt())),
             flushed_in: self.flushes.last(),
             risk_age_days: self.encoder.risk_age_days(today),
             breaker: self.guard.account(now_ms),
@@ -274,12 +275,16 @@ fn of_worker(account: Result<Account, String>) -> Vec<Check> {
         }
     };
     let journal = match account.journal {
-        Ok(decisions) => {
+        Ok((decisions, in_doubt)) => {
             let took = account.flushed_in.map(|took| took.as_secs_f64() * 1e3);
             let took = took.map_or_else(String::new, |ms| {
                 format!("; the last flush took {ms:.1} ms")
             });
-            Ok(format!("{decisions} decisions, all of them durable{took}"))
+            let durable = match in_doubt {
+                0 => "all of them durable".to_owned(),
+                some => format!("{some} of them written and not yet durable"),
+            };
+            Ok(format!("{decisions} decisions, {durable}{took}"))
         }
         Err(error) => Err(error.to_string()),
     };

@@ -20,6 +20,7 @@ mod alerts;
 mod alone;
 pub(crate) mod answers;
 mod batch;
+mod behind;
 mod clock;
 mod decisions;
 mod faults;
@@ -107,6 +108,7 @@ pub(crate) fn settings() -> Settings {
     Settings {
         policy: policy(&[]),
         queue_max: 64,
+        answer_after: AnswerAfter::Flush,
     }
 }
 
@@ -397,6 +399,7 @@ fn a_queue_without_a_place_is_refused() {
     let bank = Bank::new();
     let settings = Settings {
         queue_max: 0,
+        answer_after: AnswerAfter::Flush,
         ..settings()
     };
     let journal = open(bank.folder.path());

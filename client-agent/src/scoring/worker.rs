@@ -1,8 +1,8 @@
 //! The hot path, top to bottom: a batch of whatever waits, each payment read against what was
 //! known before it, scored, decided, journaled, remembered; one flush; then the answers. One thread
-//! owns all state, in order of arrival, and waits for the disk alone: for its own flush, and where
-//! the list of ids is as far behind as it may be, for that of the thread that writes it
-//! (`journal/ids.rs`). What it tells to who reads along costs it no more than a copy.
+//! owns all state, in order of arrival, and waits for the disk alone: for its own flush, unless the
+//! bank has that go on behind (`settle.rs`), and where the list of ids is as far behind as it may
+//! be, for that of the thread that writes it (`journal/ids.rs`). What it tells to who reads along costs it no more than a copy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -109,13 +109,14 @@ pub(super) struct Labelled {
 impl Worker {
     /// Works until the last handle is dropped and the queue is empty.
     pub(super) fn run(mut self, queue: &Receiver<Job>) {
-        while let Ok(first) = queue.recv() {
+        while let Some(first) = self.next(queue) {
             let batch = std::iter::once(first)
                 .chain(queue.try_iter())
                 .take(BATCH_MAX);
             let ready: Vec<Ready> = batch.filter_map(|job| self.handle_job(job)).collect();
             self.answer(ready);
         }
+        self.leave();
     }
 
     fn handle_job(&mut self, job: Job) -> Option<Ready> {
@@ -401,7 +402,8 @@ impl Worker {
         }
     }
 
-    /// Makes the batch durable, then answers: a decision that was told survives a crash.
+    /// Settles the batch, then answers: a decision that was told survives a crash, of the machine too
+    /// unless the bank has it told before (`settle.rs`).
     fn answer(&mut self, ready: Vec<Ready>) {
         let settled = self.settle();
         self.meters.remembered(&self.encoder);

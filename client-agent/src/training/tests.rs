@@ -664,14 +664,18 @@ async fn the_worker_says_when_what_it_got_is_done() {
 }
 
 // The order lacks its key, so it is answered at once: on a full machine the thread has little time.
-// Planted faults: the share is not asked for; it is always asked for; it is asked for at the start.
+// Planted faults: the share is not asked for; it is always asked for; it is asked for at the start;
+// the thread stands behind from the start, or never.
 #[test]
-fn the_training_thread_is_of_the_idle_class_where_that_is_its_share_once_it_is_restored() {
-    let class = || class_of(&std::fs::read_to_string("/proc/thread-self/stat").unwrap());
+fn the_training_thread_takes_its_share_once_it_is_restored_and_is_like_any_other_before() {
+    let place = || {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        (class_of(&stat), nice_of(&stat))
+    };
     let trains_in = |share: Share| {
         let (trainer, _) = trainer(Baseline::Off);
         let (answers, answered) = channel();
-        let answer = move |_: Outcome| answers.send(class()).unwrap();
+        let answer = move |_: Outcome| answers.send(place()).unwrap();
         let worker = Worker::start(trainer, share, answer, drop).unwrap();
         let order = || Box::new(order(Work::Risk(risk_terms(17_010, 2))));
         assert!(worker.contribute(order()));
@@ -680,8 +684,18 @@ fn the_training_thread_is_of_the_idle_class_where_that_is_its_share_once_it_is_r
         assert!(worker.contribute(order()));
         (at_first, answered.recv().unwrap())
     };
-    assert_eq!(trains_in(Share::Behind), (class(), class()));
-    assert_eq!(trains_in(Share::Idle), (class(), SCHED_IDLE));
+    let (class, nice) = place();
+    let behind = nice.max(10);
+    let own = (class, nice);
+    assert_eq!(trains_in(Share::Behind), (own, (class, behind)));
+    let (at_first, (then, _)) = trains_in(Share::Idle);
+    assert_eq!((at_first, then), (own, SCHED_IDLE));
+}
+
+/// The niceness of a thread: field 19 of proc_pid_stat(5), the 17th after the name in brackets.
+fn nice_of(stat: &str) -> i32 {
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(16).unwrap().parse().unwrap()
 }
 
 /// The policy of a thread: field 41 of proc_pid_stat(5), the 39th after the name in brackets.

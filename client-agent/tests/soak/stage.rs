@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use client_agent::journal::Journal;
-use client_agent::scoring::{Bundle, Door, Head, Policy, Scoring, Settings, Slot, agent_router};
+use client_agent::scoring::{
+    AnswerAfter, Bundle, Door, Head, Policy, Scoring, Settings, Slot, agent_router,
+};
 use crypto::sha256;
 use features::{FeatureEncoder, FeatureSchema, RiskSettings};
 use host::disk::Store;
@@ -36,6 +38,7 @@ impl Stage {
         let settings = Settings {
             policy: Policy::parse(&text, &policy).unwrap(),
             queue_max: 1_024,
+            answer_after: AnswerAfter::Flush,
         };
         let journal = Journal::open(&Store::open(folder.path()).unwrap()).unwrap();
         let encoder = FeatureEncoder::new(FeatureSchema::standard(), RiskSettings::default());

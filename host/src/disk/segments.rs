@@ -1,14 +1,14 @@
 //! `Segments`: an append-only log of numbered records, for what is written with every payment. It
 //! lies in files of bounded size; how their bytes lie says `segments/group.rs`, how they are read
-//! `segments/files.rs`, what is held against what at the start `segments/opening.rs`, and how the
-//! oldest leave `segments/oldest.rs`. It takes no lock: the store beside it does. What a record
+//! `segments/files.rs` and `reader.rs`, what is written and not yet durable `segments/unflushed.rs`, what is held
+//! against what at the start `segments/opening.rs`, and how the oldest leave `segments/oldest.rs`. It takes no lock: the store beside it does. What a record
 //! means, and how long it is kept, its writer says.
 
 use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::DiskError;
 
@@ -18,12 +18,18 @@ mod files;
 mod group;
 mod oldest;
 mod opening;
+mod reader;
 #[cfg(test)]
 mod tests;
+mod unflushed;
 
 use files::Files;
 use group::{Group, RECORD_BYTES_MAX};
 pub use oldest::Oldest;
+pub use reader::SegmentReader;
+use reader::{Known, Shared};
+pub use unflushed::{Flushed, Flushing};
+use unflushed::{UNFLUSHED_BYTES_MAX, Unflushed};
 
 /// The writer of a log: one per folder.
 #[derive(Debug)]
@@ -31,30 +37,32 @@ pub struct Segments {
     shared: Arc<Shared>,
     /// The last segment, the only one that is written.
     active: Arc<Files>,
-    /// Durable bytes of the active segment.
+    /// Bytes of the active segment's groups.
     bytes: u64,
-    /// Up to here it is as long, durably: beyond its groups with zeros.
+    /// Up to here it is as long: beyond its groups with zeros.
     room: u64,
     /// Whether the disk has refused such zeros: it is asked for no more in this segment.
     is_crowded: bool,
     /// Durable records.
     durable: u64,
+    /// Written records; those from `durable` on are `unflushed`.
+    written: u64,
+    unflushed: Unflushed,
+    /// What a failure leaves: the records, and the bytes of the active segment, that a write or a
+    /// flush has said to be kept.
+    kept: (u64, u64),
     /// Appended records; the number of the next one.
     next: u64,
-    /// What the next flush writes: one group, unless that would be longer than a segment.
+    /// What the next write takes: one group, unless that would be longer than a segment.
     groups: Vec<Group>,
+    /// A buffer for the next group.
+    spare: Option<Group>,
     segment_bytes_max: u64,
-    /// Why a flush failed, if one did.
+    /// Why a write or a flush failed, if one did.
     failure: Option<String>,
     /// What a full disk would refuse, where a test says so.
     #[cfg(test)]
     faults: faults::Faults,
-}
-
-/// Reads durable records while others are written, on any thread.
-#[derive(Clone, Debug)]
-pub struct SegmentReader {
-    shared: Arc<Shared>,
 }
 
 /// What an unclean stop left half written at the end, and was cut off at opening. Where the disk
@@ -103,8 +111,12 @@ impl Segments {
             room: opened.bytes,
             is_crowded: false,
             durable: opened.records,
+            written: opened.records,
+            unflushed: Unflushed::default(),
+            kept: (opened.records, opened.bytes),
             next: opened.records,
             groups: Vec::new(),
+            spare: None,
             segment_bytes_max,
             failure: None,
             #[cfg(test)]
@@ -113,11 +125,12 @@ impl Segments {
         Ok((segments, opened.torn))
     }
 
-    /// Appends a record of at most 16 MiB, in memory: the next [`Self::flush`] makes it durable.
-    /// Gives its number, from 0 on without a gap.
+    /// Appends a record of at most 16 MiB, in memory: the next [`Self::write`] or [`Self::flush`]
+    /// takes it to disk. Gives its number, from 0 on without a gap.
     ///
     /// # Errors
-    /// [`DiskError`] after a failed flush, and for a longer record, which leaves all as it was.
+    /// [`DiskError`] after a failure of either, and for a longer record, which leaves all as it
+    /// was.
     pub fn append(&mut self, record: &[u8]) -> Result<u64, DiskError> {
         self.check_sound("append to")?;
         if record.len() > RECORD_BYTES_MAX {
@@ -131,7 +144,7 @@ impl Segments {
                 group.push(number, record);
             }
             Some(_) | None => {
-                let mut group = Group::new();
+                let mut group = self.spare.take().unwrap_or_else(Group::new);
                 group.push(number, record);
                 self.groups.push(group);
             }
@@ -140,32 +153,62 @@ impl Segments {
         Ok(number)
     }
 
-    /// Writes what was appended with one write and makes it durable; each group, where it is more
-    /// than a segment holds.
+    /// Writes what was appended with one write; each group, where it is more than a segment holds.
+    /// It outlives this process then. The machine's end it outlives once it is durable: after the
+    /// next [`Self::flush`], or when [`Self::flushed`] has heard so. Where 4 MiB wait for that, this
+    /// waits for the disk.
     ///
     /// # Errors
-    /// [`DiskError`] where the disk refuses. What was not durable is forgotten and cut off the
-    /// file, as far as the disk lets it; where it does not, records of this flush may be there when
-    /// the log is opened again. Until then this and [`Self::append`] fail.
+    /// [`DiskError`] where the disk refuses. What was not written before is forgotten and cut off
+    /// the file, as far as the disk lets it, and what was is left; until the log is opened again
+    /// this, [`Self::flush`] and [`Self::append`] fail.
+    pub fn write(&mut self) -> Result<(), DiskError> {
+        self.check_sound("write")?;
+        let written = self.write_out();
+        self.keep(written)
+    }
+
+    /// Writes what was appended and makes all that is written durable.
+    ///
+    /// # Errors
+    /// As [`Self::write`]. Where the disk does not let it be cut off, records of this flush may be
+    /// there when the log is opened again.
     pub fn flush(&mut self) -> Result<(), DiskError> {
         self.check_sound("flush")?;
-        let mut groups = std::mem::take(&mut self.groups);
-        let written = groups.iter_mut().try_for_each(|group| self.write(group));
-        if let Err(error) = &written {
-            self.fail(error.to_string());
-            return written;
-        }
-        // The buffer serves the next flush too.
-        groups.truncate(1);
-        groups.iter_mut().for_each(Group::clear);
-        self.groups = groups;
-        Ok(())
+        let flushed = self.write_out().and_then(|()| self.sync());
+        self.keep(flushed)
+    }
+
+    /// What is written and not durable, for a thread that makes it so.
+    #[must_use]
+    pub fn flushing(&self) -> Option<Flushing> {
+        (!self.unflushed.is_empty()).then(|| Flushing {
+            files: Arc::clone(&self.active),
+            records: self.written,
+        })
+    }
+
+    /// Hears how a flush on another thread ended.
+    ///
+    /// # Errors
+    /// [`DiskError`] where the disk refused: what was written is left as it is, and may be lost
+    /// when the machine ends. Until the log is opened again nothing can be appended.
+    pub fn flushed(&mut self, flushed: Flushed) -> Result<(), DiskError> {
+        self.check_sound("flush")?;
+        let advanced = flushed.outcome.and_then(|()| self.advance(flushed.records));
+        self.keep(advanced)
     }
 
     /// Records ever appended, those not yet durable included; also the number of the next one.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.next
+    }
+
+    /// Durable records, which are the first.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.durable
     }
 
     /// Whether nothing was appended yet.
@@ -182,7 +225,10 @@ impl Segments {
         if number < self.durable {
             return self.shared.record(number);
         }
-        let Ok(mut place) = usize::try_from(number - self.durable) else {
+        if number < self.written {
+            return Ok(self.unflushed.record(number).map(<[u8]>::to_vec));
+        }
+        let Ok(mut place) = usize::try_from(number - self.written) else {
             return Ok(None);
         };
         for group in &self.groups {
@@ -208,72 +254,125 @@ impl Segments {
         Oldest::of(&self.shared)
     }
 
-    /// Writes a group behind the last one; durable and readable when it returns.
-    fn write(&mut self, group: &mut Group) -> Result<(), DiskError> {
-        if group.len() == 0 {
-            return Ok(());
-        }
+    fn write_out(&mut self) -> Result<(), DiskError> {
+        let groups = std::mem::take(&mut self.groups);
+        groups.into_iter().try_for_each(|group| self.place(group))?;
+        self.make_room();
+        Ok(())
+    }
+
+    /// Writes a group behind the last one.
+    fn place(&mut self, mut group: Group) -> Result<(), DiskError> {
         let is_sealing = self.shared.is_sealing.swap(false, Ordering::Relaxed);
         // A group longer than a segment is one record, and has a segment to itself.
         let is_full = self.bytes + group.bytes() > self.segment_bytes_max;
         if self.bytes > 0 && (is_full || is_sealing) {
             self.begin_segment()?;
         }
+        if self.unflushed.bytes() + group.bytes() > UNFLUSHED_BYTES_MAX {
+            self.sync()?;
+        }
         let (files, at) = (&self.active, self.bytes);
         let failed = |error| DiskError::new("write", &files.path, error);
-        let bytes = group.seal(self.durable);
+        let bytes = group.seal(self.written, !self.unflushed.is_empty());
         #[cfg(test)]
         self.faults.write(&files.log, bytes, at).map_err(failed)?;
         files.log.write_all_at(bytes, at).map_err(failed)?;
-        let end = at + bytes.len() as u64;
-        let mut room = self.room.max(end);
-        if end > self.room && !self.is_crowded {
-            let made = self.make_room(end);
-            self.is_crowded = made.is_none();
-            room = made.unwrap_or(end);
+        let first = self.written;
+        self.bytes += group.bytes();
+        self.written += group.len() as u64;
+        self.unflushed.push(first, at, group);
+        Ok(())
+    }
+
+    /// Makes what is written durable.
+    fn sync(&mut self) -> Result<(), DiskError> {
+        if self.unflushed.is_empty() {
+            return Ok(());
         }
+        let failed = |error| DiskError::new("write", &self.active.path, error);
         #[cfg(test)]
         self.faults.at(faults::Step::Sync).map_err(failed)?;
-        files.log.sync_data().map_err(failed)?;
-        self.room = room;
-        // After the group and not synced: opening makes the last segment's index anew.
-        let offsets = group.starts().map(|start| at + u64::from(start));
-        files.write_index(self.durable, offsets)?;
+        self.active.log.sync_data().map_err(failed)?;
+        self.advance(self.written)
+    }
+
+    /// Takes note that the groups before record `next` are durable: they have their entries in the
+    /// index, and can be read by all.
+    fn advance(&mut self, next: u64) -> Result<(), DiskError> {
+        if next <= self.durable {
+            return Ok(());
+        }
+        // After the groups and not synced: opening makes the last segment's index anew.
+        let offsets = self.unflushed.offsets(next);
+        self.active.write_index(self.durable, offsets)?;
+        #[cfg(test)]
+        let failed = |error| DiskError::new("write", &self.active.path, error);
         #[cfg(test)]
         self.faults.at(faults::Step::Index).map_err(failed)?;
-        self.bytes += group.bytes();
-        self.durable += group.len() as u64;
+        while let Some((durable, end, mut group)) = self.unflushed.pop(next) {
+            self.durable = durable;
+            self.kept = self.kept.max((durable, end));
+            group.clear();
+            self.spare = Some(group);
+        }
         self.shared.durable.store(self.durable, Ordering::Release);
         Ok(())
     }
 
-    /// Writes zeros behind the last group, up to the place that it gives; nothing where the disk
-    /// refuses. What it took of them it gives back: the index needs it, and whoever else writes.
-    fn make_room(&self, end: u64) -> Option<u64> {
+    /// Writes zeros behind the last group where there is no room for the next; nothing where the
+    /// disk refuses. What it took of them it gives back: the index needs it, and whoever else
+    /// writes.
+    fn make_room(&mut self) {
+        let end = self.bytes;
+        if end <= self.room {
+            return;
+        }
+        self.room = end;
+        if self.is_crowded {
+            return;
+        }
         let made = self.active.make_room(end, self.segment_bytes_max);
         #[cfg(test)]
         let made = made.and_then(|room| self.faults.at(faults::Step::Room).map(|()| room));
-        if made.is_err() {
-            let _ = self.active.log.set_len(end);
+        match made {
+            Ok(room) => self.room = room,
+            Err(_) => {
+                self.is_crowded = true;
+                let _ = self.active.log.set_len(end);
+            }
         }
-        made.ok()
     }
 
-    /// Goes on in the next segment. The index of this one is durable before a group of the next
-    /// is, since opening trusts it, and so is where it ends.
+    /// Goes on in the next segment. All of this one and its index are durable before a group of
+    /// the next is written, since opening trusts it, and so is where it ends.
     fn begin_segment(&mut self) -> Result<(), DiskError> {
-        self.active.sync_index()?;
         self.active.end_at(self.bytes)?;
+        self.advance(self.written)?;
+        self.active.sync_index()?;
         self.active = Arc::new(Files::create(&self.shared.folder, self.durable)?);
         (self.bytes, self.room, self.is_crowded) = (0, 0, false);
+        self.kept = (self.durable, 0);
         let mut known = self.shared.known();
         known.firsts.push(self.durable);
         known.keep(&self.active);
         Ok(())
     }
 
+    /// What was done is to be kept; where it was not done, what was kept before stays.
+    fn keep(&mut self, done: Result<(), DiskError>) -> Result<(), DiskError> {
+        match &done {
+            Ok(()) => self.kept = (self.written, self.bytes),
+            Err(error) => self.fail(error.to_string()),
+        }
+        done
+    }
+
     fn fail(&mut self, error: String) {
-        self.next = self.durable;
+        let (records, bytes) = self.kept;
+        self.groups.clear();
+        self.unflushed.cut(records);
+        (self.written, self.next, self.bytes) = (records, records, bytes);
         self.failure = Some(error);
         #[cfg(test)]
         if self.faults.at(faults::Step::Cut).is_err() {
@@ -306,141 +405,5 @@ impl Drop for Segments {
     }
 }
 
-impl SegmentReader {
-    /// Durable records, those that were taken off included; also the number of the next one.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.shared.durable.load(Ordering::Acquire)
-    }
-
-    /// The number of the oldest record that was not taken off.
-    #[must_use]
-    pub fn first(&self) -> u64 {
-        self.shared.first()
-    }
-
-    /// Whether nothing is durable yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// A durable record; nothing where there is none of that number yet, or any more.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the log cannot be read, or the record is not what was written.
-    pub fn get(&self, number: u64) -> Result<Option<Vec<u8>>, DiskError> {
-        if number >= self.len() {
-            return Ok(None);
-        }
-        self.shared.record(number)
-    }
-
-    /// Durable records from `from` on and before `to`, each with its number, read at once from at
-    /// most `bytes_max` bytes of one segment: where it ends before `to`, ask again from there. At
-    /// least one, however long, where there is one; none is the end, or before the first.
-    ///
-    /// # Errors
-    /// [`DiskError`] where the log cannot be read, or a record is not what was written.
-    pub fn stretch(
-        &self,
-        from: u64,
-        to: u64,
-        bytes_max: usize,
-    ) -> Result<Vec<(u64, Vec<u8>)>, DiskError> {
-        let durable = self.len();
-        if from >= to.min(durable) {
-            return Ok(Vec::new());
-        }
-        let found = self.shared.unless_taken_off(from, |(files, end)| {
-            let end = end.min(durable);
-            files.stretch(from..to.min(end), end, bytes_max)
-        });
-        Ok(found?.unwrap_or_default())
-    }
-}
-
-/// What the writer and its readers share. The writer takes the lock once a segment, and nobody
-/// touches the disk under it: a reader keeps the writer waiting for a microsecond, or, where it is
-/// of the idle class and lost its core there, until its next turn.
-#[derive(Debug)]
-struct Shared {
-    folder: PathBuf,
-    /// The oldest record. Nobody looks for older ones before their files go.
-    first: AtomicU64,
-    /// Whether the next group shall begin a segment.
-    is_sealing: AtomicBool,
-    /// Durable records. Their bytes, index entries and segments are in place before it says so.
-    durable: AtomicU64,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug)]
-struct Known {
-    /// The number of each segment's first record, ascending.
-    firsts: Vec<u64>,
-    /// Segments whose files are kept open, those opened first at the front.
-    open: VecDeque<Arc<Files>>,
-}
-
-impl Known {
-    fn keep(&mut self, files: &Arc<Files>) {
-        self.open.push_back(Arc::clone(files));
-        if self.open.len() > OPEN_MAX {
-            self.open.pop_front();
-        }
-    }
-}
-
-impl Shared {
-    fn record(&self, number: u64) -> Result<Option<Vec<u8>>, DiskError> {
-        self.unless_taken_off(number, |(files, _)| files.record(number))
-    }
-
-    /// What is read in the segment with a durable record, and the number after the last of that
-    /// segment; nothing where it was taken off, before or meanwhile.
-    fn unless_taken_off<T>(
-        &self,
-        number: u64,
-        read: impl FnOnce((Arc<Files>, u64)) -> Result<T, DiskError>,
-    ) -> Result<Option<T>, DiskError> {
-        if number < self.first() {
-            return Ok(None);
-        }
-        match self.files_of(number).and_then(read) {
-            Err(_) if number < self.first() => Ok(None),
-            found => found.map(Some),
-        }
-    }
-
-    fn first(&self) -> u64 {
-        self.first.load(Ordering::Acquire)
-    }
-
-    /// The segment with a durable record, and the number after the last of that segment;
-    /// [`u64::MAX`] of the last segment.
-    fn files_of(&self, number: u64) -> Result<(Arc<Files>, u64), DiskError> {
-        let known = self.known();
-        let after = known.firsts.partition_point(|first| *first <= number);
-        let first = known.firsts[..after].last().copied().unwrap_or(0);
-        let end = known.firsts.get(after).copied().unwrap_or(u64::MAX);
-        let kept = known.open.iter().find(|files| files.first == first);
-        if let Some(files) = kept {
-            return Ok((Arc::clone(files), end));
-        }
-        drop(known);
-        // Two readers may open the same files at once; then they are kept twice, for a while.
-        let files = Arc::new(Files::open(&self.folder, first)?);
-        self.known().keep(&files);
-        Ok((files, end))
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Opening walks one segment, in under a second; a year of payments is some hundred of them.
 const SEGMENT_BYTES_MAX: u64 = 256 << 20;
-/// Segments whose two files are kept open: a process may have 1,024 files, and connections.
-const OPEN_MAX: usize = 32;

@@ -1,6 +1,7 @@
 //! Logs after restarts and crashes, with small records and large ones.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crypto::{Digest, SigningKey};
 use protocol::id::{Attempt, ClientId, Context, RoundId, Seat, Seats};
@@ -47,6 +48,19 @@ fn masked(seat: u16, bytes: usize) -> CoordinatorRecord {
     }))
 }
 
+/// A store that this test may have had open: sled lets go of its lock a moment after the last handle
+/// is gone.
+fn store(folder: &Path) -> Store {
+    let patience = Instant::now() + Duration::from_secs(5);
+    loop {
+        match Store::open(folder) {
+            Ok(store) => return store,
+            Err(error) => assert!(Instant::now() < patience, "{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn open(store: &Store) -> Log {
     store.log("coordinator").unwrap()
 }
@@ -71,7 +85,7 @@ fn files(folder: &Path) -> usize {
 fn records_come_back_in_order_and_an_abandoned_attempt_leaves_only_its_end() {
     let dir = tempfile::tempdir().unwrap();
     {
-        let store = Store::open(dir.path()).unwrap();
+        let store = store(dir.path());
         let mut log = open(&store);
         assert!(replayed(&mut log).is_empty());
         let large = masked(2, 100_000);
@@ -81,7 +95,7 @@ fn records_come_back_in_order_and_an_abandoned_attempt_leaves_only_its_end() {
         );
         assert_eq!(files(dir.path()), 0);
     }
-    let store = Store::open(dir.path()).unwrap();
+    let store = store(dir.path());
     let mut log = open(&store);
     assert_eq!(replayed(&mut log), [barred(), ended(), escrowed(3)]);
     written(&mut log, &[escrowed(4)]);
@@ -96,11 +110,11 @@ fn large_records_come_back_from_their_files() {
     let dir = tempfile::tempdir().unwrap();
     let records = [masked(1, 40_000), escrowed(2), masked(3, 100)];
     {
-        let store = Store::open(dir.path()).unwrap();
+        let store = store(dir.path());
         written(&mut open(&store), &records);
         assert_eq!(files(dir.path()), 1);
     }
-    let store = Store::open(dir.path()).unwrap();
+    let store = store(dir.path());
     assert_eq!(replayed(&mut open(&store)), records);
 }
 
@@ -108,7 +122,7 @@ fn large_records_come_back_from_their_files() {
 #[test]
 fn stretches_of_kept_vectors_are_read() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = store(dir.path());
     let mut log = open(&store);
     written(&mut log, &[masked(1, 70_000), masked(2, 300)]);
     for _ in 0..2 {
@@ -153,7 +167,7 @@ impl Remembered for Plain {
 #[test]
 fn committed_results_are_read_again() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = store(dir.path());
     let mut log = store.log("plain").unwrap();
     let results = [Plain::Commits(vec![1; 10]), Plain::Commits(vec![2; 50_000])];
     let [first, second] = &results;
@@ -182,7 +196,7 @@ fn committed_results_are_read_again() {
 #[test]
 fn crash_while_letting_go_brings_no_stale_record_back() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = store(dir.path());
     let mut log = open(&store);
     let records = [escrowed(1), masked(1, 50_000), ended()];
     records
@@ -199,7 +213,7 @@ fn crash_while_letting_go_brings_no_stale_record_back() {
 #[test]
 fn files_that_no_record_names_are_swept() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = store(dir.path());
     let mut log = open(&store);
     written(&mut log, &[masked(1, 50_000)]);
     let folder = dir.path().join("bulk/coordinator");
@@ -213,7 +227,7 @@ fn files_that_no_record_names_are_swept() {
 #[test]
 fn damaged_record_is_named_and_stops_the_start() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
+    let store = store(dir.path());
     let tree = store.db.open_tree("coordinator/ledger").unwrap();
     let damaged = |log: &mut Log| {
         let error = log.replay().unwrap().find_map(Result::err).unwrap();
@@ -243,7 +257,7 @@ fn damaged_record_is_named_and_stops_the_start() {
 fn a_table_is_read_from_a_key_on_and_cleared_for_good() {
     let folder = tempfile::tempdir().unwrap();
     {
-        let store = Store::open(folder.path()).unwrap();
+        let store = store(folder.path());
         let (table, other) = (store.table("a").unwrap(), store.table("b").unwrap());
         for key in [b"1", b"2", b"4"] {
             table.put(key, b"x").unwrap();
@@ -259,7 +273,7 @@ fn a_table_is_read_from_a_key_on_and_cleared_for_good() {
         table.clear().unwrap();
         store.flush().unwrap();
     }
-    let store = Store::open(folder.path()).unwrap();
+    let store = store(folder.path());
     assert!(store.table("a").unwrap().is_empty());
     assert_eq!(store.table("b").unwrap().len(), 3);
 }

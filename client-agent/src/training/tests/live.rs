@@ -18,7 +18,7 @@ use crate::history::tests::write;
 use crate::journal::{Entry, Follower, Journal, LabelEntry};
 use crate::risk::SharedRisk;
 use crate::scoring::tests::policy;
-use crate::scoring::{Beside, LabelStatus, Part, Scoring, Settings};
+use crate::scoring::{AnswerAfter, Beside, LabelStatus, Part, Scoring, Settings};
 use crate::training::window::{Shown, Windows};
 
 const DAY_MS: i64 = 86_400_000;
@@ -60,6 +60,7 @@ fn start(store: &Store, encoder: &FeatureEncoder) -> (Scoring, Follower) {
     let settings = Settings {
         policy: policy(&[("min_score = 1\n", "min_score = 1000\n")]),
         queue_max: 64,
+        answer_after: AnswerAfter::Flush,
     };
     let journal = Journal::open(store).unwrap();
     let (follower, telemetry) = (journal.follow(), Telemetry::default());
@@ -276,12 +277,12 @@ fn what_the_disk_refused_is_read_again_without_a_round() {
     trainer.catch_up();
     assert_eq!(left.load(Ordering::SeqCst), 1);
     let (jobs, queue) = channel();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let trainer = &mut trainer;
         let waited = scope.spawn(move || wait(trainer, &queue).is_none());
         let patience = Instant::now() + Duration::from_secs(60);
         while left.load(Ordering::SeqCst) > 0 && Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         drop(jobs);
         assert!(waited.join().unwrap(), "nobody is left to give a job");

@@ -26,7 +26,7 @@ use crate::journal::Journal;
 use crate::risk::SharedRisk;
 use crate::scoring::tests::policy;
 use crate::scoring::tests::socket::{ask, door, with_server};
-use crate::scoring::{Bundle, Scoring, Settings};
+use crate::scoring::{AnswerAfter, Bundle, Scoring, Settings};
 use crate::training::window::{Shown, Windows};
 
 const STANDARD: &str = include_str!("../../../../ops/config/schemas/standard.toml");
@@ -330,6 +330,7 @@ fn start(store: &Store, encoder: FeatureEncoder, bundle: Bundle) -> Scoring {
     let settings = Settings {
         policy: policy(&[("min_score = 1\n", "min_score = 1000\n")]),
         queue_max: 64,
+        answer_after: AnswerAfter::Flush,
     };
     let journal = Journal::open(store).unwrap();
     let scoring = Scoring::start(settings, encoder, journal, &Telemetry::default()).unwrap();

@@ -17,7 +17,7 @@ use crate::history::{Feed, read_key, tests as cards};
 use crate::journal::Journal;
 use crate::risk::{self, SharedRisk};
 use crate::scoring::tests::policy;
-use crate::scoring::{Bundle, Mode, Scoring, Settings};
+use crate::scoring::{AnswerAfter, Bundle, Mode, Scoring, Settings};
 use crate::training::window::{Shown, Windows};
 
 pub(super) const SINGLE: &str = include_str!("../../../../ops/config/schemas/single-payment.toml");
@@ -222,6 +222,7 @@ fn settings() -> Settings {
     Settings {
         policy: policy(&[]),
         queue_max: 64,
+        answer_after: AnswerAfter::Flush,
     }
 }
 

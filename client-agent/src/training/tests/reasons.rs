@@ -17,7 +17,7 @@ use crate::config::HistoryConfig;
 use crate::history::{Feed, tests as cards};
 use crate::journal::Journal;
 use crate::scoring::tests::policy;
-use crate::scoring::{Answer, Bundle, Scoring, Settings};
+use crate::scoring::{Answer, AnswerAfter, Bundle, Scoring, Settings};
 
 /// What the sum may be off by, as `docs/policy.md` says.
 const OFF_MAX: f32 = 1e-4;
@@ -52,6 +52,7 @@ fn add_up(folder: &Path, feed: &HistoryConfig, schema: &FeatureSchema) {
     let settings = Settings {
         policy: policy(&[]),
         queue_max: 64,
+        answer_after: AnswerAfter::Flush,
     };
     let (journal, telemetry) = (Journal::open(&store).unwrap(), Telemetry::default());
     let scoring = Scoring::start(settings, encoder, journal, &telemetry).unwrap();

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::group::{HEAD_BYTES, HEADER_BYTES, Head, MAGIC, RECORD_BYTES_MAX};
+use super::group::{HEAD_BYTES, HEADER_BYTES, Head, MAGIC_BYTES, RECORD_BYTES_MAX, is_magic};
 use crate::disk::DiskError;
 use crate::disk::visit::sync_folder;
 
@@ -123,8 +123,7 @@ impl Files {
         let mut rest = &bytes[..got];
         let mut found = Vec::new();
         for number in numbers.clone() {
-            // No record is as long as the magic would say.
-            if rest.starts_with(&MAGIC) {
+            if rest.get(..MAGIC_BYTES).is_some_and(is_magic) {
                 rest = rest.get(HEADER_BYTES..).unwrap_or_default();
             }
             let Some((head, record, after)) = Head::take(rest) else {

@@ -1,6 +1,7 @@
-//! How bytes lie in a segment: groups one after another, each written at once and durable before
-//! the next is written. A group is a header and its records; all integers are little endian. While
-//! a segment is written, zeros follow its last group, which no group begins with.
+//! How bytes lie in a segment: groups one after another, each written at once. A group is a header
+//! and its records; all integers are little endian. While a segment is written, zeros follow its
+//! last group, which no group begins with. Its magic says whether all before it was durable when it
+//! was written, or whether it was written ahead of a flush.
 //!
 //! ```text
 //! group    magic [4] · payload bytes u32 · records u32 · first number u64 · CRC-32 u32 · payload
@@ -73,11 +74,13 @@ impl Group {
         self.bytes.get(start..end)
     }
 
-    /// Writes the header; the bytes of the whole group.
-    pub(super) fn seal(&mut self, first: u64) -> &[u8] {
+    /// Writes the header; the bytes of the whole group. `is_ahead` where what is before it may not
+    /// be durable.
+    pub(super) fn seal(&mut self, first: u64, is_ahead: bool) -> &[u8] {
         let records = as_u32(self.starts.len());
         let (header, payload) = self.bytes.split_at_mut(HEADER_BYTES);
-        header[..4].copy_from_slice(&MAGIC);
+        let magic = if is_ahead { MAGIC_AHEAD } else { MAGIC };
+        header[..4].copy_from_slice(&magic);
         header[4..8].copy_from_slice(&as_u32(payload.len()).to_le_bytes());
         header[8..12].copy_from_slice(&records.to_le_bytes());
         header[12..SUMMED_BYTES].copy_from_slice(&first.to_le_bytes());
@@ -108,6 +111,8 @@ impl fmt::Debug for Group {
 pub(super) struct Header {
     /// Number of the group's first record.
     pub(super) first: u64,
+    /// Whether it was written before all that precedes it was durable.
+    pub(super) is_ahead: bool,
     payload: usize,
     records: u32,
     bytes: [u8; HEADER_BYTES],
@@ -133,8 +138,9 @@ impl Header {
         let (payload, rest) = rest.split_first_chunk::<4>()?;
         let (records, rest) = rest.split_first_chunk::<4>()?;
         let (first, _) = rest.split_first_chunk::<8>()?;
-        (*magic == MAGIC).then(|| Self {
+        is_magic(magic).then(|| Self {
             first: u64::from_le_bytes(*first),
+            is_ahead: *magic == MAGIC_AHEAD,
             payload: u32::from_le_bytes(*payload) as usize,
             records: u32::from_le_bytes(*records),
             bytes,
@@ -220,9 +226,17 @@ fn as_u32(length: usize) -> u32 {
     u32::try_from(length).expect("a group is no longer than a segment or a record, both bounded")
 }
 
+/// Whether a group may begin so. No record is as long as these bytes would say.
+pub(super) fn is_magic(bytes: &[u8]) -> bool {
+    bytes == MAGIC || bytes == MAGIC_AHEAD
+}
+
 /// Its first byte is in no UTF-8, so that no text of a payment is taken for a group; as a length it
 /// is more than any record's.
-pub(super) const MAGIC: [u8; 4] = [0xff, b'g', b'r', b'1'];
+const MAGIC: [u8; MAGIC_BYTES] = [0xff, b'g', b'r', b'1'];
+/// Of a group that was written ahead.
+const MAGIC_AHEAD: [u8; MAGIC_BYTES] = [0xff, b'g', b'r', b'2'];
+pub(super) const MAGIC_BYTES: usize = 4;
 pub(super) const HEADER_BYTES: usize = SUMMED_BYTES + 4;
 pub(super) const HEAD_BYTES: usize = 8;
 /// Some hundred times what the door lets through, so that what is read is bounded too.

@@ -1,7 +1,9 @@
-//! What is held against what when a log is opened. Each group was durable before the next one was
-//! written, and the last segment's index before the next segment was begun. So a crash can tear the
-//! last group of the last segment and no other, and can leave only that segment's index wrong and
-//! zeros behind its groups.
+//! What is held against what when a log is opened. Each group says whether all before it was
+//! durable when it was written; no more than `UNFLUSHED_BYTES_MAX` are written ahead of a flush,
+//! and all of a segment, its index too, is durable before the next one is begun. So a crash can
+//! tear the last segment and no other, and only behind what was durable: from a group that is not
+//! what was written, groups written ahead may follow, near it, and no other ones. It can leave only
+//! that segment's index wrong and zeros behind its groups.
 //!
 //! An entry is written after its group is durable. So where that index leads to a group that is not
 //! there, the disk has lost it, and it was no write that a crash broke off: the log is refused, and
@@ -25,7 +27,8 @@ use std::path::Path;
 
 use super::Torn;
 use super::files::{Files, remove};
-use super::group::{HEAD_BYTES, Header, MAGIC};
+use super::group::{HEAD_BYTES, Header, MAGIC_BYTES, is_magic};
+use super::unflushed::UNFLUSHED_BYTES_MAX;
 use crate::disk::DiskError;
 use crate::disk::visit::sync_folder;
 
@@ -191,7 +194,7 @@ fn walk(files: &Files) -> Result<Walk, DiskError> {
 }
 
 /// Cuts off what follows the last sound group: room, as far as it is zeros to the end; what is
-/// before that is torn where no sound group is in it.
+/// before that is torn where no sound group is in it but such as were written ahead.
 fn cut(files: &Files, walk: &Walk) -> Result<Option<Torn>, DiskError> {
     if walk.end == walk.length {
         return Ok(None);
@@ -228,18 +231,19 @@ fn damaged_at(files: &Files, walk: &Walk) -> DiskError {
     DiskError::damaged(&files.path, found)
 }
 
-/// Whether a sound group begins anywhere after the place where that of record `next` should. Its
-/// number must leave room for the records between, so that little but a group looks like one.
+/// Whether a sound group begins anywhere after the place where that of record `next` should, other
+/// than one that was written ahead and is as near as those may be. Its number must leave room for
+/// the records between, so that little but a group looks like one.
 fn find_later(log: &File, walk: &Walk, next: u64) -> io::Result<bool> {
     let mut bytes = vec![0; SEARCH_BYTES];
     let mut payload = Vec::new();
     let mut from = walk.end;
-    while from + (MAGIC.len() as u64) <= walk.length {
+    while from + MAGIC_BYTES as u64 <= walk.length {
         let left = usize::try_from(walk.length - from).unwrap_or(SEARCH_BYTES);
         let part = &mut bytes[..left.min(SEARCH_BYTES)];
         log.read_exact_at(part, from)?;
-        for (place, found) in part.windows(MAGIC.len()).enumerate() {
-            if *found != MAGIC {
+        for (place, found) in part.windows(MAGIC_BYTES).enumerate() {
+            if !is_magic(found) {
                 continue;
             }
             let at = from + place as u64;
@@ -249,12 +253,13 @@ fn find_later(log: &File, walk: &Walk, next: u64) -> io::Result<bool> {
             let records_max = (at - walk.end) / HEAD_BYTES as u64;
             let passed = header.first.checked_sub(next);
             let is_later = passed.is_some_and(|passed| (1..=records_max).contains(&passed));
-            if is_later && header.offsets(log, at, &mut payload)?.is_some() {
+            let is_near = header.is_ahead && at - walk.end < UNFLUSHED_BYTES_MAX;
+            if is_later && !is_near && header.offsets(log, at, &mut payload)?.is_some() {
                 return Ok(true);
             }
         }
         // The magic may lie across two parts.
-        from += (part.len() - (MAGIC.len() - 1)) as u64;
+        from += (part.len() - (MAGIC_BYTES - 1)) as u64;
     }
     Ok(false)
 }

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::thread;
 
 use proptest::prelude::*;
 
 use super::faults::Step;
+use super::reader::OPEN_MAX;
 use super::*;
+
+mod ahead;
 
 /// So short that a log of some records has several segments.
 const BYTES_MAX: u64 = 200;
