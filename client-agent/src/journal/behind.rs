@@ -1,7 +1,7 @@
 //! Flushes behind the answers, for a bank that has decisions told once they are written: a thread
 //! that makes durable whatever is written by then, again and again, so that neither the worker nor
-//! who waits for an answer waits for the disk. What may be lost of it, and where that is said, is in
-//! docs/faults.md.
+//! who waits for an answer waits for the disk. What may be lost of it, and where that is said, is
+//! in docs/faults.md.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};

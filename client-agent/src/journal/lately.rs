@@ -55,8 +55,8 @@ impl Lately {
         self.waiting.push_back(Arc::new(told));
     }
 
-    /// Tells what was kept of the decisions before number `durable`, which they have become. Where a
-    /// reader is at the ring it is told with what comes next.
+    /// Tells what was kept of the decisions before number `durable`, which they have become. Where
+    /// a reader is at the ring it is told with what comes next.
     pub(super) fn publish(&mut self, durable: u64) {
         let ready = self.waiting.partition_point(|told| told.sequence < durable);
         if ready == 0 {

@@ -1,8 +1,8 @@
 //! Settling what was journaled, so that it can be told: by a flush, or where the bank has it told
 //! once it is written, before one (`AnswerAfter`). And what is said of it: how long the disk took,
-//! and whether it refuses. While it does, or no payment can be taken for want of room for its id, no
-//! decision can be given, so `/readyz` says no and whoever sends payments turns to another agent.
-//! When a batch must be settled, `worker.rs` says.
+//! and whether it refuses. While it does, or no payment can be taken for want of room for its id,
+//! no decision can be given, so `/readyz` says no and whoever sends payments turns to another
+//! agent. When a batch must be settled, `worker.rs` says.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};

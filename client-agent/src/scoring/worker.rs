@@ -2,7 +2,8 @@
 //! known before it, scored, decided, journaled, remembered; one flush; then the answers. One thread
 //! owns all state, in order of arrival, and waits for the disk alone: for its own flush, unless the
 //! bank has that go on behind (`settle.rs`), and where the list of ids is as far behind as it may
-//! be, for that of the thread that writes it (`journal/ids.rs`). What it tells to who reads along costs it no more than a copy.
+//! be, for that of the thread that writes it (`journal/ids.rs`). What it tells to who reads along
+//! costs it no more than a copy.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -402,8 +403,8 @@ impl Worker {
         }
     }
 
-    /// Settles the batch, then answers: a decision that was told survives a crash, of the machine too
-    /// unless the bank has it told before (`settle.rs`).
+    /// Settles the batch, then answers: a decision that was told survives a crash, of the machine
+    /// too unless the bank has it told before (`settle.rs`).
     fn answer(&mut self, ready: Vec<Ready>) {
         let settled = self.settle();
         self.meters.remembered(&self.encoder);

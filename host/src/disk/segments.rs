@@ -1,7 +1,8 @@
 //! `Segments`: an append-only log of numbered records, for what is written with every payment. It
 //! lies in files of bounded size; how their bytes lie says `segments/group.rs`, how they are read
-//! `segments/files.rs` and `reader.rs`, what is written and not yet durable `segments/unflushed.rs`, what is held
-//! against what at the start `segments/opening.rs`, and how the oldest leave `segments/oldest.rs`. It takes no lock: the store beside it does. What a record
+//! `segments/files.rs` and `reader.rs`, what is written and not yet durable
+//! `segments/unflushed.rs`, what is held against what at the start `segments/opening.rs`, and how
+//! the oldest leave `segments/oldest.rs`. It takes no lock: the store beside it does. What a record
 //! means, and how long it is kept, its writer says.
 
 use std::collections::VecDeque;
@@ -155,8 +156,8 @@ impl Segments {
 
     /// Writes what was appended with one write; each group, where it is more than a segment holds.
     /// It outlives this process then. The machine's end it outlives once it is durable: after the
-    /// next [`Self::flush`], or when [`Self::flushed`] has heard so. Where 4 MiB wait for that, this
-    /// waits for the disk.
+    /// next [`Self::flush`], or when [`Self::flushed`] has heard so. Where 4 MiB wait for that,
+    /// this waits for the disk.
     ///
     /// # Errors
     /// [`DiskError`] where the disk refuses. What was not written before is forgotten and cut off

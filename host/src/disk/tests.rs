@@ -48,8 +48,8 @@ fn masked(seat: u16, bytes: usize) -> CoordinatorRecord {
     }))
 }
 
-/// A store that this test may have had open: sled lets go of its lock a moment after the last handle
-/// is gone.
+/// A store that this test may have had open: sled lets go of its lock a moment after the last
+/// handle is gone.
 fn store(folder: &Path) -> Store {
     let patience = Instant::now() + Duration::from_secs(5);
     loop {

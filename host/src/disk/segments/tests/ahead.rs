@@ -243,8 +243,8 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 proptest! {
-    // Planted faults: a torn group before sound ones taken for damage; no group that says that it was
-    // written ahead.
+    // Planted faults: a torn group before sound ones taken for damage; no group that says that it
+    // was written ahead.
     /// The machine goes down: of what was written since the last flush the disk has some sectors
     /// and lacks others, and of the file's end too.
     #[test]
