@@ -51,8 +51,12 @@ fn main() {
     agent::serve_if_asked(&sizes);
     let stage = Stage::set(&sizes);
     let parameters = Arc::new(stage.pretrained());
-    let [plain, reasons] =
-        [NEVER, ALWAYS].map(|at| inside::measure((&stage, &sizes), &parameters, at));
+    let [plain, reasons, ahead] = [
+        (NEVER, AnswerAfter::Flush),
+        (ALWAYS, AnswerAfter::Flush),
+        (NEVER, AnswerAfter::Write),
+    ]
+    .map(|terms| inside::measure((&stage, &sizes), &parameters, terms));
     let forward = forward::measure(&stage.examples, &parameters);
     let mut result = json!({
         "bench": "score",
@@ -64,6 +68,10 @@ fn main() {
             "reasons": {
                 "p50": microseconds(&reasons.each, 0.5),
                 "p99": microseconds(&reasons.each, 0.99),
+            },
+            "after_write": {
+                "p50": microseconds(&ahead.each, 0.5),
+                "p99": microseconds(&ahead.each, 0.99),
             },
             "flush": {
                 "payments": inside::FLUSH_EVERY,

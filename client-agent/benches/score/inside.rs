@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use client_agent::journal::Journal;
-use client_agent::scoring::Alone;
+use client_agent::scoring::{Alone, AnswerAfter, Settings};
 use hdrhistogram::Histogram;
 use host::disk::Store;
 use host::telemetry::Telemetry;
@@ -21,22 +21,21 @@ pub(crate) struct Inside {
     pub(crate) flush: Histogram<u64>,
 }
 
-/// Times payments with reasons from this probability on.
+/// Times payments with reasons from this probability on, whose answers can be told then.
 pub(crate) fn measure(
     (stage, sizes): (&Stage, &Sizes),
     parameters: &Arc<Vec<f32>>,
-    reasons_from: u16,
+    (reasons_from, answer_after): (u16, AnswerAfter),
 ) -> Inside {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let store = Store::open(folder.path()).expect("a fresh folder opens");
     let journal = Journal::open(&store).expect("a fresh journal opens");
     let encoder = stage.encoder.clone();
-    let alone = Alone::start(
-        settings(reasons_from),
-        encoder,
-        journal,
-        &Telemetry::default(),
-    );
+    let settings = Settings {
+        answer_after,
+        ..settings(reasons_from)
+    };
+    let alone = Alone::start(settings, encoder, journal, &Telemetry::default());
     let mut alone = alone.expect("the settings are in range");
     let installed = alone.install(bundle(parameters));
     installed.expect("the parameters are of this layout");

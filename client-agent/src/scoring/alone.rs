@@ -61,11 +61,12 @@ impl Alone {
         Ok(written.into_json())
     }
 
-    /// Makes everything scored so far durable.
+    /// Takes everything scored so far to where it can be told of, as the settings have it.
     ///
     /// # Errors
     /// [`Problem`] where the journal cannot be written.
     pub fn settle(&mut self) -> Result<(), Problem> {
+        self.worker.heed();
         let settled = self.worker.settle();
         settled.map_err(|error| undurable(&error))
     }

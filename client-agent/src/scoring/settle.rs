@@ -99,7 +99,7 @@ impl Worker {
 
     /// Hears of a flush behind. What a disk refuses there was told already, so nobody is left to
     /// hear it but who supervises.
-    fn heed(&mut self) {
+    pub(super) fn heed(&mut self) {
         let Some((took, heard)) = self.journal.heed() else {
             return;
         };
