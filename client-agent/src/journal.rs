@@ -314,27 +314,20 @@ impl Journal {
 
     /// Takes every appended entry and label to where it can be told of: makes it durable, or where
     /// flushes go on behind and there are entries alone, writes it.
-    pub(crate) fn settle(&mut self) -> Result<Persistence, JournalError> {
+    pub(crate) fn settle(&mut self) -> Result<(), JournalError> {
         match (self.unsettled, &self.behind) {
-            (Unsettled::Nothing, Some(_)) => return Ok(Persistence::Written),
-            (Unsettled::Nothing, None) => return Ok(Persistence::Durable),
+            (Unsettled::Nothing, _) => Ok(()),
             (Unsettled::Entries, Some(behind)) => {
                 #[cfg(test)]
                 self.faults.check_sound()?;
                 self.log.write()?;
-                let flushing = self.log.flushing();
-                let kept = flushing
-                    .as_ref()
-                    .map_or(Persistence::Durable, |_| Persistence::Written);
-                behind.order(flushing);
+                behind.order(self.log.flushing());
                 self.unsettled = Unsettled::Nothing;
                 self.tell_settled();
-                return Ok(kept);
+                Ok(())
             }
-            (Unsettled::Entries, None) | (Unsettled::Labels, _) => {}
+            (Unsettled::Entries, None) | (Unsettled::Labels, _) => self.flush(),
         }
-        self.flush()?;
-        Ok(Persistence::Durable)
     }
 
     /// Makes every appended entry and label durable.
@@ -378,15 +371,6 @@ impl Journal {
         self.lately.publish(entries);
         self.settled.tell(Reach { entries, labels });
     }
-}
-
-/// How well what was settled is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Persistence {
-    /// It outlives the machine's end.
-    Durable,
-    /// It outlives the process, and soon the machine's end.
-    Written,
 }
 
 /// Without what is in it: a payment is never logged.

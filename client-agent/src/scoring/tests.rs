@@ -399,7 +399,6 @@ fn a_queue_without_a_place_is_refused() {
     let bank = Bank::new();
     let settings = Settings {
         queue_max: 0,
-        answer_after: AnswerAfter::Flush,
         ..settings()
     };
     let journal = open(bank.folder.path());

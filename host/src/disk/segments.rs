@@ -309,9 +309,9 @@ impl Segments {
         let offsets = self.unflushed.offsets(next);
         self.active.write_index(self.durable, offsets)?;
         #[cfg(test)]
-        let failed = |error| DiskError::new("write", &self.active.path, error);
-        #[cfg(test)]
-        self.faults.at(faults::Step::Index).map_err(failed)?;
+        if let Err(error) = self.faults.at(faults::Step::Index) {
+            return Err(DiskError::new("write", &self.active.path, error));
+        }
         while let Some((durable, end, mut group)) = self.unflushed.pop(next) {
             self.durable = durable;
             self.kept = self.kept.max((durable, end));
